@@ -1,0 +1,19 @@
+"""The algorithms, one file each: a configuration dataclass and an agent.
+
+`algo=NAME` is the class in `rlcont/algos/NAME.py` whose name is NAME in upper or mixed case; its
+`Config` is the dataclass that `configs/algo/NAME.yaml` fills in. There is no other registry.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+def load_algorithm(name: str) -> Any:
+    """The agent class that `algo=name` stands for."""
+    module = importlib.import_module(f"{__name__}.{name}")
+    for attribute, value in vars(module).items():
+        if attribute.lower() == name and hasattr(value, "Config"):
+            return value
+    raise AttributeError(f"{module.__name__} defines no class {name!r} with a Config")

@@ -1,0 +1,264 @@
+"""Deep deterministic policy gradient."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlcont import nets
+from rlcont.core import Array, Batch, EnvSpec, EnvStep, Metrics
+from rlcont.memory.replay import Replay
+from rlcont.noise import NoiseConfig, make_noise
+from rlcont.normalize import RunningNorm
+from rlcont.ops.flat import flat_vector, flatten_
+from rlcont.ops.polyak import polyak_
+from rlcont.schema import (
+    Count,
+    Flag,
+    Fraction,
+    NetworkConfig,
+    NonNegativeInt,
+    Positive,
+    PositiveFraction,
+    schema,
+)
+from rlcont.seeding import numpy_generator, torch_generator
+
+
+@schema
+class DDPGConfig:
+    """Hyper-parameters of DDPG."""
+
+    actor: NetworkConfig
+    """The deterministic policy."""
+    critic: NetworkConfig
+    """The action-value function."""
+    gamma: Fraction
+    """Discount per environment step."""
+    tau: PositiveFraction
+    """Weight of the online networks in each soft update of the targets."""
+    batch_size: Count
+    """Transitions in one update."""
+    replay_size: Count
+    """Transitions the replay holds."""
+    warmup_steps: NonNegativeInt
+    """Environment steps of uniformly random actions before learning starts."""
+    updates_per_step: Positive
+    """Gradient updates per environment step; below 1, one update every 1/x steps."""
+    normalize_obs: Flag
+    """Shift and scale observations by their running mean and standard deviation."""
+    max_grad_norm: Positive | None
+    """Gradients of actor and critic are each clipped to this 2-norm; null: never."""
+
+
+class DDPG:
+    """An off-policy actor-critic with a deterministic policy.
+
+    Source: arXiv:1509.02971, Algorithm 1.
+    Differs: the replay is preceded by uniformly random actions; a truncated episode bootstraps; no weight decay;
+    the action enters the critic's first layer; with `normalize_obs`, rows are stored raw and normalised when sampled.
+
+    `make_critic`, `q_value`, `td_target` and `critic_loss` are the seams for algorithms built on this one.
+    """
+
+    Config = DDPGConfig
+
+    def __init__(
+        self,
+        config: DDPGConfig,
+        noise: NoiseConfig,
+        spec: EnvSpec,
+        *,
+        num_envs: int,
+        total_steps: int,
+        seed: int,
+        device: str,
+    ):
+        self.config = config
+        self.spec = spec
+        self.num_envs = num_envs
+        self.device = device
+        self.num_steps = 0
+        self.num_updates = 0
+
+        init = torch_generator(seed, "init", device)
+        self.actor = self.make_actor(init)
+        self.critic = self.make_critic(init)
+        self.target_actor = copy.deepcopy(self.actor).requires_grad_(False)
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self._actor_params = list(self.actor.parameters())
+        self._critic_params = list(self.critic.parameters())
+        self._weights = flatten_(self._actor_params + self._critic_params)
+        self._target_weights = flatten_(
+            [*self.target_actor.parameters(), *self.target_critic.parameters()]
+        )
+        num_actor = sum(param.numel() for param in self._actor_params)
+        actor_weights, critic_weights = self._weights[:num_actor], self._weights[num_actor:]
+        self.actor_optimizer = torch.optim.Adam([actor_weights], config.actor.lr, fused=True)
+        self.critic_optimizer = torch.optim.Adam([critic_weights], config.critic.lr, fused=True)
+
+        self.warmup_rng = numpy_generator(seed, "warmup")
+        noise_rng = numpy_generator(seed, "noise")
+        self.noise = make_noise(noise, (num_envs, spec.action_dim), noise_rng, total_steps)
+        self.normalizer = RunningNorm(spec.obs_dim, device) if config.normalize_obs else None
+        self.replay = Replay(
+            config.replay_size,
+            spec.obs_dim,
+            spec.action_dim,
+            torch_generator(seed, "replay", device),
+        )
+
+    def make_actor(self, generator: torch.Generator) -> torch.nn.Module:
+        """The policy network, obs [B, O] -> action [B, A]."""
+        net, spec = self.config.actor, self.spec
+        return nets.DeterministicPolicy(
+            nets.mlp(
+                spec.obs_dim, net.hidden, spec.action_dim, net.activation, net.layer_norm, generator
+            )
+        )
+
+    def make_critic(self, generator: torch.Generator) -> torch.nn.Module:
+        """The critic network, (obs [B, O], action [B, A]) -> whatever `q_value` and `critic_loss` read."""
+        net, spec = self.config.critic, self.spec
+        num_in = spec.obs_dim + spec.action_dim
+        return nets.QFunction(
+            nets.mlp(num_in, net.hidden, 1, net.activation, net.layer_norm, generator)
+        )
+
+    def q_value(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """The expected return [B] that the online critic sees in (obs, action)."""
+        return self.critic(obs, action)
+
+    def td_target(self, batch: Batch) -> torch.Tensor:
+        """y = r + discount Q'(s', mu'(s')), [B] (equation 5 with Algorithm 1's target networks)."""
+        next_q = self.target_critic(batch.next_obs, self.target_actor(batch.next_obs))
+        return batch.reward + batch.discount * next_q
+
+    def critic_loss(self, batch: Batch, td_target: torch.Tensor) -> tuple[torch.Tensor, Metrics]:
+        """Mean squared TD error (equation 4), and what to log of it."""
+        q = self.critic(batch.obs, batch.action)
+        loss = torch.nn.functional.mse_loss(q, td_target)
+        return loss, {"q_mean": q.detach().mean()}
+
+    def actor_loss(self, obs: torch.Tensor) -> torch.Tensor:
+        """Minus the mean value of the policy's own actions (equation 6)."""
+        return -self.q_value(obs, self.actor(obs)).mean()
+
+    def update(self, batch: Batch) -> Metrics:
+        """One gradient step of critic and actor, one soft update of both targets."""
+        if self.normalizer is not None:
+            batch = batch._replace(
+                obs=self.normalizer(batch.obs), next_obs=self.normalizer(batch.next_obs)
+            )
+        with torch.no_grad():
+            td_target = self.td_target(batch)
+        critic_loss, metrics = self.critic_loss(batch, td_target)
+        self._descend(critic_loss, self._critic_params, self.critic_optimizer)
+        actor_loss = self.actor_loss(batch.obs)
+        self._descend(actor_loss, self._actor_params, self.actor_optimizer)
+        polyak_(self._target_weights, self._weights, self.config.tau)
+        return metrics | {"critic_loss": critic_loss.detach(), "actor_loss": actor_loss.detach()}
+
+    def _descend(
+        self,
+        loss: torch.Tensor,
+        params: Sequence[torch.nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        """Steps `params` down the gradient of `loss`; no other parameter's gradient is computed."""
+        (weights,) = optimizer.param_groups[0]["params"]
+        weights.grad = flat_vector(torch.autograd.grad(loss, params))
+        if self.config.max_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(weights, self.config.max_grad_norm)
+        optimizer.step()
+
+    def act(self, obs: Array, *, explore: bool) -> Array:
+        if explore and self.num_steps < self.config.warmup_steps:
+            shape = (len(obs), self.spec.action_dim)
+            return self.warmup_rng.uniform(-1, 1, shape).astype(np.float32)
+        with torch.inference_mode():
+            obs_tensor = torch.from_numpy(obs).to(self.device)
+            if self.normalizer is not None:
+                obs_tensor = self.normalizer(obs_tensor)
+            action = self.actor(obs_tensor).cpu().numpy()
+        if explore:
+            action = np.clip(action + self.noise.sample(self.num_steps), -1, 1)
+        return action
+
+    def observe(self, step: EnvStep) -> None:
+        self.num_steps += len(step.obs)
+        self.noise.reset(step.ended)
+        if not step.valid.all():
+            step = EnvStep(*(column[step.valid] for column in step))
+        if self.normalizer is not None:
+            self.normalizer.update(step.obs)
+        discount = self.config.gamma * (1 - step.terminated.astype(np.float32))
+        self.replay.add(step.obs, step.action, step.reward, discount, step.next_obs)
+
+    def learn(self) -> Metrics:
+        metrics: Metrics = {}
+        while self.num_updates < self._updates_allowed():
+            metrics = self.update(self.replay.sample(self.config.batch_size))
+            self.num_updates += 1
+        return metrics
+
+    def _updates_allowed(self) -> int:
+        """Updates due since the start of training; the small term keeps 10 x 0.1 at 1."""
+        config = self.config
+        learning_steps = self.num_steps - max(config.warmup_steps, config.batch_size)
+        return int(learning_steps * config.updates_per_step + 1e-6)
+
+    def status(self) -> dict[str, float]:
+        return {
+            "noise_scale": self.noise.scale(self.num_steps),
+            "replay_fill": len(self.replay) / self.replay.capacity,
+            "num_updates": self.num_updates,
+        }
+
+    def policy_state(self) -> dict[str, torch.Tensor]:
+        state = {f"actor.{key}": value for key, value in self.actor.state_dict().items()}
+        if self.normalizer is not None:
+            moments = self.normalizer.state_dict()
+            state |= {f"normalizer.{key}": value for key, value in moments.items()}
+        return state
+
+    def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
+        parts: dict[str, dict[str, torch.Tensor]] = {"actor": {}, "normalizer": {}}
+        for key, value in state.items():
+            part, _, name = key.partition(".")
+            parts[part][name] = value
+        self.actor.load_state_dict(parts["actor"])
+        if self.normalizer is not None:
+            self.normalizer.load_state_dict(parts["normalizer"])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._parts().items()} | {
+            "warmup_rng": self.warmup_rng.bit_generator.state,
+            "num_steps": self.num_steps,
+            "num_updates": self.num_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.warmup_rng.bit_generator.state = state["warmup_rng"]
+        self.num_steps = state["num_steps"]
+        self.num_updates = state["num_updates"]
+
+    def _parts(self) -> dict[str, Any]:
+        """Everything with a state of its own, by the name it is saved under."""
+        parts: dict[str, Any] = {
+            "actor": self.actor,
+            "critic": self.critic,
+            "target_actor": self.target_actor,
+            "target_critic": self.target_critic,
+            "actor_optimizer": self.actor_optimizer,
+            "critic_optimizer": self.critic_optimizer,
+            "noise": self.noise,
+            "replay": self.replay,
+        }
+        return parts if self.normalizer is None else parts | {"normalizer": self.normalizer}

@@ -1,0 +1,124 @@
+"""From a configuration to the objects of a run, and the run itself."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from pathlib import Path
+
+import torch
+
+from rlcont import runs
+from rlcont.algos import load_algorithm
+from rlcont.config import RunConfig, flat_keys, to_container
+from rlcont.console import make_reporter
+from rlcont.core import Agent, EnvSpec, UserError
+from rlcont.envs import BoxEnv, Environments
+from rlcont.evaluate import Evaluation, Evaluator
+from rlcont.log import RunLog, evaluation_row
+from rlcont.seeding import integers
+from rlcont.train import train
+
+
+def resolve_device(device: str) -> str:
+    """cpu or cuda for auto, cpu and cuda.
+
+    Raises:
+        UserError: cuda was asked for and there is none.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: torch sees no CUDA device here; allowed: auto, cpu")
+    return device
+
+
+def make_agent(config: RunConfig, spec: EnvSpec) -> Agent:
+    """The agent that `config` describes, for environments of `spec`."""
+    return load_algorithm(config.algo_name)(
+        config.algo,
+        config.noise,
+        spec,
+        num_envs=config.num_envs,
+        total_steps=config.total_steps,
+        seed=config.seed,
+        device=resolve_device(config.device),
+    )
+
+
+class _RunObserver:
+    """Passes what training reports to TensorBoard, the policies' folder and the terminal."""
+
+    def __init__(self, config: RunConfig, folder: Path, agent: Agent):
+        container = to_container(config)
+        container.pop("output")
+        self.log = RunLog(folder, flat_keys(container), runs.config_text(config))
+        self.reporter = make_reporter(config.total_steps)
+        self.config = config
+        self.folder = folder
+        self.agent = agent
+        self.best = float("-inf")
+        self.start = time.perf_counter()
+
+    def trained(self, values: dict[str, float], step: int) -> None:
+        self.log.scalars(values, step)
+        self.reporter.progress(step, values.get("train/return"), values["time/steps_per_second"])
+
+    def evaluated(self, evaluation: Evaluation, step: int) -> None:
+        self.log.evaluation(evaluation, step, time.perf_counter() - self.start)
+        row = evaluation_row(evaluation)
+        self.reporter.evaluated(step, row["return_mean"], row["return_std"])
+        names = ["last"]
+        if row["return_mean"] > self.best:
+            self.best = row["return_mean"]
+            names.append("best")
+        if self.config.eval.save_policies:
+            names.append(f"step-{step}")
+        state = self.agent.policy_state()
+        for name in names:
+            runs.save_policy(self.folder, name, state, {"step": step, **row})
+
+
+def run(config: RunConfig, choices: dict[str, str | None]) -> Path:
+    """Trains as `config` says, in a new folder, and returns that folder."""
+    envs = Environments(config.env, integers(config.seed, "environments", config.num_envs))
+    evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
+    agent = make_agent(config, envs.spec)
+    folder = runs.create_run_folder(config, choices)
+    tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
+    print(f"{config.algo_name} on {config.env.id}, seed {config.seed}, {tuned}; {folder}", flush=True)
+    if envs.spec.max_episode_steps is None:
+        print(f"{config.env.id} has no time limit; env.max_episode_steps=N sets one", flush=True)
+    observer = _RunObserver(config, folder, agent)
+    try:
+        evaluation = train(
+            agent,
+            envs,
+            evaluate,
+            observer,
+            total_steps=config.total_steps,
+            eval_every=config.eval.every,
+            log_every=config.log.every,
+        )
+    finally:
+        observer.reporter.close()
+        observer.log.close()
+        envs.close()
+        evaluate.close()
+    row = evaluation_row(evaluation)
+    elapsed = datetime.timedelta(seconds=round(time.perf_counter() - observer.start))
+    print(
+        f"{config.algo_name} on {config.env.id}, seed {config.seed}: {config.total_steps} steps in {elapsed}, "
+        f"last evaluation {row['return_mean']:.1f} ± {row['return_std']:.1f} "
+        f"({config.eval.episodes} episodes); {folder}"
+    )
+    return folder
+
+
+def evaluate_run(folder: Path, policy: str, episodes: int, seed: int | None) -> Evaluation:
+    """Plays `episodes` deterministic episodes with a policy that the run in `folder` kept."""
+    config = runs.load_config(folder)
+    state, _ = runs.load_policy(folder, policy)
+    agent = make_agent(config, BoxEnv(config.env).spec)
+    agent.load_policy_state(state)
+    return Evaluator(config.env, episodes, config.seed if seed is None else seed)(agent)

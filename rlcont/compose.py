@@ -1,0 +1,207 @@
+"""Hydra: from what the user typed and the YAML files to one plain container per job."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rlcont.config import flat_keys, nearest
+from rlcont.core import UserError
+
+_PACKAGE = Path(__file__).parent
+CONFIG_DIR = next(
+    path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()
+)
+GROUPS = ("algo", "env", "noise", "tuned", "experiment")
+
+
+class Composed(NamedTuple):
+    """One job: its values, and the option chosen in each group (None: no file)."""
+
+    container: dict[str, Any]
+    choices: dict[str, str | None]
+
+
+class GymnasiumSource(ConfigSource):
+    """Makes `env=<id>` a config for every registered id that has no YAML file."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "gymnasium"
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        return config_path == "env"
+
+    def is_config(self, config_path: str) -> bool:
+        env_id = _env_id(config_path)
+        if env_id is None:
+            return False
+        from rlcont.envs import find_env
+
+        try:
+            find_env(env_id)
+        except UserError:
+            return False
+        return True
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        values = {"id": _env_id(config_path), "kwargs": {}, "max_episode_steps": None}
+        return ConfigResult(
+            self.provider, self.full_path(), OmegaConf.create(values), {"package": None}
+        )
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        return []
+
+
+class GymnasiumSearchPath(SearchPathPlugin):
+    """Puts the generated environment configs behind the YAML files."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append("rlcont", "gymnasium://")
+
+
+def options(group: str) -> list[str]:
+    """The names of a group's YAML files."""
+    folder = CONFIG_DIR / group
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+
+
+def register_plugins() -> None:
+    """Makes every registered environment id known to Hydra."""
+    for plugin in (GymnasiumSource, GymnasiumSearchPath):
+        Plugins.instance().register(plugin)
+
+
+def expand_sweep(overrides: list[str]) -> list[list[str]]:
+    """The jobs of a grid sweep, each as its own overrides, in Hydra's order."""
+    register_plugins()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIG_DIR), job_name="rlcont", version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        try:
+            parsed = OverridesParser.create(hydra.config_loader).parse_overrides(overrides)
+            return BasicSweeper.split_arguments(parsed, None)[0]
+        except HydraException as error:
+            raise UserError(_first_line(error)) from None
+
+
+def compose_job(overrides: list[str]) -> Composed:
+    """Composes one job.
+
+    Raises:
+        UserError: one line for the first override that cannot be meant.
+    """
+    register_plugins()
+    overrides = [free_kwargs(override) for override in overrides]
+    parsed = _parse(overrides)
+    for override in parsed:
+        _check_option(override)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIG_DIR), job_name="rlcont", version_base="1.3"):
+        try:
+            config = compose("config", overrides, return_hydra_config=True)
+            chosen = dict(config.hydra.runtime.choices)
+            del_hydra = {key: config[key] for key in config if key != "hydra"}
+            container = OmegaConf.to_container(OmegaConf.create(del_hydra), resolve=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _explain(parsed, error) from None
+    assert isinstance(container, dict)
+    choices = {group: _existing(group, chosen.get(group)) for group in GROUPS}
+    container = {"algo_name": choices["algo"], **container}
+    _resolve_auto_noise(container, parsed)
+    return Composed(container, choices)
+
+
+def free_kwargs(override: str) -> str:
+    """`env.kwargs.x=1` as Hydra wants it for a key that no YAML file declares."""
+    return re.sub(r"^\+{0,2}(?=env\.kwargs\.)", "++", override)
+
+
+def _env_id(config_path: str) -> str | None:
+    return config_path.removeprefix("env/").removesuffix(".yaml") if config_path.startswith("env/") else None
+
+
+def _parse(overrides: list[str]) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(overrides)
+    except HydraException as error:
+        raise UserError(_first_line(error)) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _check_option(override: Override) -> None:
+    """Refuses a sweep outside -m, and an unknown option of a group."""
+    key, value = override.key_or_group, override.value()
+    if override.is_sweep_override():
+        raise UserError(f"{override.input_line}: several values make a sweep; add -m")
+    if key not in GROUPS or override.is_delete():
+        return
+    allowed = options(key)
+    if value in allowed or (key == "experiment" and value is None):
+        return
+    if key == "env" and isinstance(value, str):
+        from rlcont.envs import find_env
+
+        return find_env(value)
+    raise UserError(f"{key}={value}: allowed: {', '.join(allowed)}{nearest(str(value), allowed)}")
+
+
+def _existing(group: str, choice: str | None) -> str | None:
+    """The chosen option, or None where an optional file does not exist."""
+    return choice if group == "env" or choice in options(group) else None
+
+
+def _explain(parsed: list[Override], error: Exception) -> UserError:
+    """Finds the override that names a key no file declares; failing that, Hydra's own first line."""
+    groups = [o.input_line for o in parsed if o.key_or_group in GROUPS and o.input_line]
+    known = flat_keys(OmegaConf.to_container(compose("config", groups)))  # type: ignore[arg-type]
+    known = dict.fromkeys([*known, *(key.rpartition(".")[0] for key in known), *GROUPS, "experiment"])
+    for override in parsed:
+        key = override.key_or_group
+        if key in known or override.is_add() or key.startswith("hydra"):
+            continue
+        if key.startswith("noise.") and not any(o.key_or_group == "noise" for o in parsed):
+            return UserError(
+                f"{override.input_line}: noise=auto takes its kind and values from the algorithm's settings; "
+                f"choose one, as in noise=gaussian {override.input_line}"
+            )
+        return UserError(f"{override.input_line}: no such key{nearest(key, list(known))}")
+    return UserError(_first_line(error))
+
+
+def _resolve_auto_noise(container: dict[str, Any], parsed: list[Override]) -> None:
+    """Replaces noise=auto by the algorithm's own choice; a typed noise makes that choice void."""
+    auto_noise = container["algo"].pop("auto_noise", {"kind": "none"})
+    if container["noise"]["kind"] == "auto":
+        kind = auto_noise["kind"]
+        if kind not in options("noise") or kind == "auto":
+            raise UserError(f"algo.auto_noise.kind={kind}: allowed: gaussian, none, ou")
+        defaults = OmegaConf.load(CONFIG_DIR / "noise" / f"{kind}.yaml")
+        container["noise"] = OmegaConf.to_container(OmegaConf.merge(defaults, auto_noise))
+        return
+    for override in parsed:
+        if override.key_or_group.startswith("algo.auto_noise"):
+            raise UserError(f"{override.input_line}: counts only with noise=auto")

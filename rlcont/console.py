@@ -1,0 +1,91 @@
+"""What a run says while it goes: a progress bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class Reporter(Protocol):
+    """Shows a run's progress."""
+
+    def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
+        """Shows where training is."""
+
+    def evaluated(self, step: int, mean: float, std: float) -> None:
+        """Shows an evaluation."""
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+
+
+def make_reporter(total_steps: int) -> Reporter:
+    """A bar where standard output is a terminal, lines where it is not."""
+    console = Console()
+    return BarReporter(console, total_steps) if console.is_terminal else LineReporter(total_steps)
+
+
+class LineReporter:
+    """One plain line per log interval and per evaluation."""
+
+    def __init__(self, total_steps: int):
+        self.total_steps = total_steps
+
+    def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
+        shown = "-" if train_return is None else f"{train_return:.1f}"
+        print(
+            f"step {step}/{self.total_steps}  return {shown}  {steps_per_second:.0f} steps/s  "
+            f"ETA {eta(self.total_steps - step, steps_per_second)}",
+            flush=True,
+        )
+
+    def evaluated(self, step: int, mean: float, std: float) -> None:
+        print(f"step {step}/{self.total_steps}  evaluation {mean:.1f} ± {std:.1f}", flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+class BarReporter:
+    """A live bar: step, return of training and of the last evaluation, steps/s, ETA."""
+
+    def __init__(self, console: Console, total_steps: int):
+        self.total_steps = total_steps
+        self.bar = Progress(
+            TextColumn("{task.completed:,}/{task.total:,}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("return {task.fields[train_return]}"),
+            TextColumn("[bold]eval {task.fields[evaluation]}[/bold]"),
+            TextColumn("{task.fields[speed]} steps/s"),
+            TimeElapsedColumn(),
+            TextColumn("ETA {task.fields[eta]}"),
+            console=console,
+        )
+        self.task = self.bar.add_task(
+            "", total=total_steps, train_return="-", evaluation="-", speed="-", eta="-"
+        )
+        self.bar.start()
+
+    def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
+        shown = {} if train_return is None else {"train_return": f"{train_return:.1f}"}
+        left = eta(self.total_steps - step, steps_per_second)
+        self.bar.update(
+            self.task, completed=step, speed=f"{steps_per_second:.0f}", eta=left, **shown
+        )
+
+    def evaluated(self, step: int, mean: float, std: float) -> None:
+        self.bar.update(self.task, completed=step, evaluation=f"{mean:.1f} ± {std:.1f}")
+
+    def close(self) -> None:
+        self.bar.stop()
+
+
+def eta(steps_left: int, steps_per_second: float) -> str:
+    """Time the remaining steps take, as h:mm:ss."""
+    if steps_per_second <= 0:
+        return "-"
+    return str(datetime.timedelta(seconds=round(steps_left / steps_per_second)))

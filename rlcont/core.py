@@ -1,0 +1,106 @@
+"""The vocabulary: what environments, agents and the loop say to each other.
+
+Shapes in this project: E environments, T time, B batch, O observation, A action, K atoms.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+Array = np.ndarray
+Metrics = dict[str, "torch.Tensor"]
+
+
+class UserError(Exception):
+    """A mistake the user can mend; its message is the one line they will read."""
+
+
+class EnvSpec(NamedTuple):
+    """What an agent needs to know of its environments."""
+
+    env_id: str
+    obs_dim: int
+    action_dim: int
+    max_episode_steps: int | None
+
+
+class EnvStep(NamedTuple):
+    """One step of E environments.
+
+    Shapes:
+        obs, next_obs, obs_to_act_on [E, O] float32; action [E, A] float32;
+        reward [E] float32; terminated, truncated, valid [E] bool.
+
+    `next_obs` is the true successor, before any reset; `obs_to_act_on` is the same but for the
+    environments that were reset, where it opens the new episode. `action` is what the agent returned;
+    clipping is the environment layer's own affair. A row that is not `valid` must not be learned from: the
+    simulator broke down in it. Its episode ended, cut off, with the row before it, at `obs`.
+    """
+
+    obs: Array
+    action: Array
+    reward: Array
+    next_obs: Array
+    terminated: Array
+    truncated: Array
+    obs_to_act_on: Array
+    valid: Array
+
+    @property
+    def ended(self) -> Array:
+        """[E] bool: the environments whose next observation opens an episode."""
+        return self.terminated | self.truncated
+
+
+class Batch(NamedTuple):
+    """Transitions to learn from, independent of each other.
+
+    Shapes:
+        obs, next_obs [B, O]; action [B, A]; reward, discount [B]; all float32 on the agent's device.
+
+    `discount` is gamma where the episode goes on (a truncated one included) and 0 where it terminated.
+    """
+
+    obs: torch.Tensor
+    action: torch.Tensor
+    reward: torch.Tensor
+    discount: torch.Tensor
+    next_obs: torch.Tensor
+
+
+class Policy(Protocol):
+    """What acting alone needs: evaluation, export, remote actors."""
+
+    def act(self, obs: Array, *, explore: bool) -> Array:
+        """Actions [E, A] in [-1, 1] for observations [E, O].
+
+        With `explore=False` nothing in the agent changes, its generators included.
+        """
+
+    def policy_state(self) -> dict[str, torch.Tensor]:
+        """The tensors that `act(explore=False)` depends on."""
+
+    def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Takes over what `policy_state` of an agent of the same configuration gave."""
+
+
+class Agent(Policy, Protocol):
+    """A learner. It owns its memory and knows itself when learning is due."""
+
+    def observe(self, step: EnvStep) -> None:
+        """Remembers a step; computes no gradient."""
+
+    def learn(self) -> Metrics:
+        """Does the updates that are due and returns 0-d tensors of the last one, {} if none was."""
+
+    def status(self) -> dict[str, float]:
+        """Numbers about the agent itself for a log line, such as noise scale and replay fill."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the replay's rows: weights, optimisers, normaliser, noise, generators, counters."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over what `state_dict` of an agent of the same configuration gave."""

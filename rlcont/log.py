@@ -1,0 +1,79 @@
+"""What a run leaves to be read: TensorBoard events and the table of evaluations."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from rlcont.evaluate import Evaluation
+
+EVALUATION_COLUMNS = (
+    "step",
+    "return_mean",
+    "return_std",
+    "return_min",
+    "return_max",
+    "length_mean",
+    "seconds",
+)
+
+
+class RunLog:
+    """Writes into one run's folder: scalars, hyper-parameters, evaluations.csv.
+
+    The hyper-parameters go into the run's own event file, without an experiment summary: TensorBoard then
+    lists no second run for them, and the columns of its HPARAMS page are the union over all runs.
+    """
+
+    def __init__(self, folder: Path, hyper_parameters: dict[str, Any], config_text: str):
+        self.writer = SummaryWriter(str(folder))
+        self.writer.add_text("config", f"```yaml\n{config_text}```")
+        values = {key: _hparam(value) for key, value in hyper_parameters.items()}
+        _, start, self._end = hparams(values, {})
+        self.writer.file_writer.add_summary(start)
+        self.evaluations_path = folder / "evaluations.csv"
+        with self.evaluations_path.open("w", newline="") as file:
+            csv.writer(file).writerow(EVALUATION_COLUMNS)
+
+    def scalars(self, values: dict[str, float], step: int) -> None:
+        """Writes each value under its tag, at environment step `step`."""
+        for tag, value in values.items():
+            self.writer.add_scalar(tag, value, step)
+
+    def evaluation(self, evaluation: Evaluation, step: int, seconds: float) -> None:
+        """Writes one evaluation to TensorBoard and as a row of evaluations.csv."""
+        row = evaluation_row(evaluation)
+        self.scalars({f"eval/{key}": value for key, value in row.items()}, step)
+        with self.evaluations_path.open("a", newline="") as file:
+            numbers = [f"{value:.6g}" for value in row.values()]
+            csv.writer(file).writerow([step, *numbers, f"{seconds:.1f}"])
+        self.writer.flush()
+
+    def close(self) -> None:
+        """Marks the run as finished for TensorBoard and closes its file."""
+        self.writer.file_writer.add_summary(self._end)
+        self.writer.close()
+
+
+def evaluation_row(evaluation: Evaluation) -> dict[str, float]:
+    """The figures of an evaluation; the deviation is the sample's own (N - 1), 0 for one episode."""
+    returns = evaluation.returns
+    return {
+        "return_mean": float(returns.mean()),
+        "return_std": float(returns.std(ddof=1)) if len(returns) > 1 else 0.0,
+        "return_min": float(returns.min()),
+        "return_max": float(returns.max()),
+        "length_mean": float(evaluation.lengths.mean()),
+    }
+
+
+def _hparam(value: Any) -> bool | int | float | str:
+    """What TensorBoard can sort by; lists and null as text."""
+    if isinstance(value, bool | str) or (isinstance(value, int | float) and math.isfinite(value)):
+        return value
+    return str(value)

@@ -1,0 +1,138 @@
+"""A run's folder: made exclusively, with all that is needed to know and to use the run."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from rlcont.config import RunConfig, to_container, validate
+from rlcont.core import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("torch", "gymnasium", "mujoco", "numpy", "hydra-core", "omegaconf", "pydantic", "tensorboard")
+
+
+def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path:
+    """Makes outputs/<env>/<algo>/<time>-s<seed> and describes the run in it.
+
+    The last folder is made exclusively: of two launches in one second, the later gets a number behind its name.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    parent = Path(config.output) / re.sub(r"[^\w.+-]", "-", config.env.id) / config.algo_name
+    name = f"{time}-s{config.seed}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = _make_exclusively(parent, name)
+        description = {
+            "command": shlex.join(["rlcont", *sys.argv[1:]]),
+            "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            "choices": choices,
+            "commit": _git_commit(),
+            "python": platform.python_version(),
+            "packages": _package_versions(),
+        }
+        (folder / "config.yaml").write_text(config_text(config))
+        (folder / "run.json").write_text(json.dumps(description, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"output={config.output}: cannot be written ({error.strerror})") from None
+    return folder
+
+
+def load_config(folder: Path) -> RunConfig:
+    """The configuration a run was made with.
+
+    Raises:
+        UserError: `folder` holds no run.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{folder}: no run (it has no config.yaml)")
+    return validate(yaml.safe_load(path.read_text()))
+
+
+def config_text(config: RunConfig) -> str:
+    """The resolved configuration as YAML."""
+    return yaml.safe_dump(to_container(config), sort_keys=False)
+
+
+def save_policy(folder: Path, name: str, state: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Writes policies/<name>.safetensors and .json, each whole or not at all."""
+    from safetensors.torch import save
+
+    policies = folder / "policies"
+    policies.mkdir(exist_ok=True)
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+    _write_whole(policies / f"{name}.safetensors", save(tensors))
+    _write_whole(policies / f"{name}.json", (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def load_policy(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors and facts of policies/<name>.
+
+    Raises:
+        UserError: the run kept no policy of that name.
+    """
+    from safetensors.torch import load_file
+
+    policies = folder / "policies"
+    path = policies / f"{name}.safetensors"
+    if not path.is_file():
+        kept = sorted(file.stem for file in policies.glob("*.safetensors"))
+        raise UserError(f"policy={name}: allowed in {folder}: {', '.join(kept) or 'none was saved'}")
+    return load_file(path), json.loads((policies / f"{name}.json").read_text())
+
+
+def _make_exclusively(parent: Path, name: str) -> Path:
+    for number in range(1, 10_000):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise UserError(f"output={parent}: no free name for {name}")
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout rlcont runs from, marked where it has changes; None outside one."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        changes = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip() + (" with changes" if changes.stdout.strip() else "")
+
+
+def _package_versions() -> dict[str, str]:
+    versions = {"rlcont": importlib.metadata.version("rlcont")}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,71 @@
+"""Field types of the configuration dataclasses.
+
+YAML files hold every value; these types say what a value may be, and the string under a field says
+what it means. Nothing here has a default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, dataclass_transform
+
+from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic.dataclasses import dataclass
+
+
+@dataclass_transform(frozen_default=True)
+def schema(cls: type) -> Any:
+    """Makes `cls` a frozen, validated dataclass that refuses unknown keys and wrong types."""
+    return dataclass(
+        cls,
+        frozen=True,
+        config=ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True),
+    )
+
+
+def _integral(value: Any) -> Any:
+    """Lets 1e6 stand for 1000000, as people type it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+# Strict, so that true is no number and "1" is none either.
+Flag = StrictBool
+Number = StrictFloat
+Text = StrictStr
+Integer = Annotated[StrictInt, BeforeValidator(_integral)]
+Count = Annotated[Integer, Field(ge=1)]
+NonNegativeInt = Annotated[Integer, Field(ge=0)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+PositiveFraction = Annotated[Number, Field(gt=0, le=1)]
+Widths = Annotated[tuple[Count, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+
+
+@schema
+class NetworkConfig:
+    """One multilayer perceptron and its optimiser."""
+
+    hidden: Widths
+    """Units of each hidden layer, first to last."""
+    activation: Literal["relu", "tanh", "elu", "gelu", "silu"]
+    """Nonlinearity after each hidden layer."""
+    layer_norm: Flag
+    """Layer normalisation before each nonlinearity."""
+    lr: Positive
+    """Step size of Adam."""
+
+
+@schema
+class EnvConfig:
+    """A Gymnasium environment."""
+
+    id: Text
+    """Registered Gymnasium id, optionally as module:id."""
+    kwargs: dict[str, Any]
+    """Keyword arguments of the environment's constructor."""
+    max_episode_steps: Count | None
+    """Time limit in steps; null: the registered one."""
