@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from rlcont.core import Agent, EnvSpec, UserError
 from rlcont.envs import BoxEnv, Environments
 from rlcont.evaluate import Evaluation, Evaluator
 from rlcont.log import RunLog, evaluation_row
+from rlcont.resources import available_memory, check_memory
 from rlcont.seeding import integers
 from rlcont.train import train
 
@@ -44,6 +46,13 @@ def make_agent(config: RunConfig, spec: EnvSpec) -> Agent:
         seed=config.seed,
         device=resolve_device(config.device),
     )
+
+
+def _check_memory(config: RunConfig, spec: EnvSpec) -> None:
+    """Refuses a memory of transitions that does not fit where it will live."""
+    key, needed = load_algorithm(config.algo_name).memory_demand(config.algo, spec)
+    on_gpu = resolve_device(config.device) == "cuda"
+    check_memory(key, needed, torch.cuda.mem_get_info()[0] if on_gpu else available_memory())
 
 
 class _RunObserver:
@@ -83,6 +92,7 @@ def run(config: RunConfig, choices: dict[str, str | None]) -> Path:
     """Trains as `config` says, in a new folder, and returns that folder."""
     envs = Environments(config.env, integers(config.seed, "environments", config.num_envs))
     evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
+    _check_memory(config, envs.spec)
     agent = make_agent(config, envs.spec)
     folder = runs.create_run_folder(config, choices)
     tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
@@ -115,10 +125,19 @@ def run(config: RunConfig, choices: dict[str, str | None]) -> Path:
     return folder
 
 
-def evaluate_run(folder: Path, policy: str, episodes: int, seed: int | None) -> Evaluation:
-    """Plays `episodes` deterministic episodes with a policy that the run in `folder` kept."""
+def evaluate_run(folder: Path, policy: str, episodes: int, seed: int | None) -> str:
+    """Plays `episodes` deterministic episodes with a policy that the run in `folder` kept, and says how it went.
+
+    Without `seed` they are the episodes that the run's own evaluations played.
+    """
     config = runs.load_config(folder)
-    state, _ = runs.load_policy(folder, policy)
-    agent = make_agent(config, BoxEnv(config.env).spec)
+    state, facts = runs.load_policy(folder, policy)
+    agent = make_agent(dataclasses.replace(config, num_envs=1), BoxEnv(config.env).spec)
     agent.load_policy_state(state)
-    return Evaluator(config.env, episodes, config.seed if seed is None else seed)(agent)
+    evaluation = Evaluator(config.env, episodes, config.seed if seed is None else seed)(agent)
+    row = evaluation_row(evaluation)
+    return (
+        f"{config.algo_name} on {config.env.id}, policy {policy} of step {facts['step']}: return "
+        f"{row['return_mean']:.1f} ± {row['return_std']:.1f} over {episodes} episodes "
+        f"(lowest {row['return_min']:.1f}, highest {row['return_max']:.1f})"
+    )

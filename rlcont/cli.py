@@ -1,134 +1,167 @@
-"""The commands. Nothing here imports torch before a run starts."""
+"""The commands. Nothing here loads torch or gymnasium before the command line is known to be right."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rlcont.core import UserError
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from rlcont.compose import Composed
+    from rlcont.config import RunConfig
+
 HELP = """\
-rlcont: reinforcement learning with continuous actions
+rlcont: a laboratory for reinforcement learning with continuous actions
 
   rlcont algo=ddpg env=HalfCheetah-v4            train one agent
-  rlcont env=Pendulum-v1 seed=1 noise=ou         choose an environment, a seed, a noise
-  rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   sweep: every combination, one after the other
+  rlcont env=Pendulum-v1 seed=1 noise=ou         another environment, seed and noise
+  rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   a sweep: every combination, one after the other
   rlcont experiment=article/ddpg                 a named experiment
-  rlcont eval outputs/.../RUN episodes=100       play a trained policy
+  rlcont eval outputs/HalfCheetah-v4/ddpg/RUN    play the policy that a run kept
 
 Commands
-  train (the default)   train as the key=value overrides say
-  eval RUN_DIR          mean ± sd return of a kept policy: episodes=10 policy=last|best|step-N seed=N
+  train        the default: train as the key=value overrides say
+  eval         RUN_DIR [episodes=10] [policy=last|best|step-N] [seed=N]: mean ± sd return
 
 Options of train
-  -m, --multirun        the overrides name several values: run every combination
-  --cfg                 print the resolved configuration and stop
-  --help, --version
+  -m, --multirun   some overrides list several values: run every combination
+  --cfg            print the resolved configuration and stop
 
-Groups (group=option; the configs/ folder holds them)
+Groups
+  algo         {algo}
+  env          any registered Gymnasium id with Box actions, module:id included
+  noise        {noise}
+  tuned        settings for the algorithm and environment at hand, found by themselves; none turns them off
+  experiment   {experiment}
+
+Every key is printed by --cfg, as in: rlcont --cfg algo=ddpg env=Hopper-v4
 """
-
-GROUP_HELP = {
-    "algo": "the algorithm",
-    "env": "any registered Gymnasium id with Box actions, also module:id; tuned where a file exists",
-    "noise": "exploration noise",
-    "tuned": "hyper-parameters for an (algorithm, environment); picked by itself, none turns it off",
-    "experiment": "a named set of overrides",
-}
+COMMANDS = ["train", "eval"]
+TRAIN_FLAGS = {"-m", "--multirun", "--cfg"}
 
 
 def main() -> None:
-    """The console script."""
+    """The console script: exit code 0, 2 for a user's mistake, 130 for Ctrl-C."""
     try:
-        sys.exit(_dispatch(sys.argv[1:]))
+        _dispatch(sys.argv[1:])
     except UserError as error:
-        sys.exit(_fail(str(error)))
+        print(f"rlcont: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("rlcont: interrupted; the policy of the last evaluation is in the run's folder", file=sys.stderr)
         sys.exit(130)
 
 
-def _fail(message: str) -> int:
-    print(f"rlcont: {message}", file=sys.stderr)
-    return 2
-
-
-def _dispatch(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str]) -> None:
     if "--help" in arguments or "-h" in arguments:
         return _help()
     if "--version" in arguments:
         from rlcont import __version__
 
-        print(f"rlcont {__version__}")
-        return 0
+        return print(f"rlcont {__version__}")
     command = "train"
-    if arguments and arguments[0][:1].isalpha() and "=" not in arguments[0]:
+    if arguments and not arguments[0].startswith("-") and "=" not in arguments[0]:
         command, *arguments = arguments
-    match command:
-        case "train":
-            return _train(arguments)
-        case "eval":
-            return _evaluate(arguments)
-        case _:
-            from rlcont.config import nearest
+    if command not in COMMANDS:
+        from rlcont.config import nearest
 
-            commands = ["train", "eval"]
-            raise UserError(f"{command}: allowed: {', '.join(commands)}{nearest(command, commands)}")
+        raise UserError(f"{command}: no such command; allowed: train, eval{nearest(command, COMMANDS)}")
+    return _train(arguments) if command == "train" else _evaluate(arguments)
 
 
-def _train(arguments: list[str]) -> int:
+def _help() -> None:
+    from rlcont.compose import options
+
+    groups = {group: ", ".join(options(group)) for group in ("algo", "noise", "experiment")}
+    print(HELP.format(**groups), end="")
+
+
+def _train(arguments: list[str]) -> None:
     flags = {argument for argument in arguments if argument.startswith("-")}
     overrides = [argument for argument in arguments if argument not in flags]
-    for flag in flags - {"-m", "--multirun", "--cfg"}:
+    for flag in sorted(flags - TRAIN_FLAGS):
         raise UserError(f"{flag}: no such option; allowed: -m, --multirun, --cfg, --help, --version")
-    if flags & {"-m", "--multirun"}:
-        return _sweep(overrides)
-    from rlcont.compose import compose_job
-    from rlcont.config import validate
+    from rlcont.compose import compose_job, expand_sweep
 
+    if flags & {"-m", "--multirun"}:
+        return _sweep(overrides, expand_sweep(overrides))
     composed = compose_job(overrides)
-    config = validate(composed.container)
+    config = _checked(composed)
     if "--cfg" in flags:
         from rlcont.runs import config_text
 
-        print(config_text(config), end="")
-        return 0
-    _run(config, composed.choices)
-    return 0
-
-
-def _run(config, choices) -> None:
+        return print(config_text(config), end="")
     from rlcont.build import run
 
-    run(config, choices)
+    run(config, composed.choices)
+    return None
 
 
-def _sweep(overrides: list[str]) -> int:
-    from rlcont.compose import CONFIG_DIR, compose_job, expand_sweep, free_kwargs
+def _checked(composed: Composed) -> RunConfig:
+    """The configuration, once its environment has been made and found fit."""
     from rlcont.config import validate
 
-    jobs = expand_sweep([free_kwargs(override) for override in overrides])
+    config = validate(composed.container)
+    from rlcont.envs import BoxEnv
+
+    env = BoxEnv(config.env)
+    env.reset(config.seed)
+    env.close()
+    return config
+
+
+def _sweep(overrides: list[str], jobs: list[list[str]]) -> None:
+    """Checks every job, then hands the sweep to Hydra's sweeper and launcher."""
+    from rlcont.compose import CONFIG_DIR, compose_job, free_kwargs
+
     for job in jobs:
-        validate(compose_job(job).container)
-    return 0
+        _checked(compose_job(job))
+    import hydra
+
+    sys.argv[1:] = ["--multirun", *(free_kwargs(override) for override in overrides)]
+    hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(_job)()
 
 
-def _evaluate(arguments: list[str]) -> int:
+def _job(config: DictConfig) -> None:
+    """One job of a sweep, called by a Hydra launcher."""
+    from rlcont.build import run
+    from rlcont.compose import composed_by_hydra
+
+    composed = composed_by_hydra(config)
+    run(_checked(composed), composed.choices)
+
+
+def _evaluate(arguments: list[str]) -> None:
+    values = {"episodes": "10", "policy": "last", "seed": ""}
     folders = [argument for argument in arguments if "=" not in argument]
-    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     if len(folders) != 1:
-        raise UserError("eval: name one run folder, as in rlcont eval outputs/HalfCheetah-v4/ddpg/RUN")
+        raise UserError("eval: name one run folder, as in: rlcont eval outputs/HalfCheetah-v4/ddpg/RUN")
+    for argument in arguments:
+        key, is_option, value = argument.partition("=")
+        if is_option and key not in values:
+            from rlcont.config import nearest
+
+            raise UserError(f"{argument}: no such key; allowed: episodes, policy, seed{nearest(key, [*values])}")
+        if is_option:
+            values[key] = value
+    episodes = _whole_number("episodes", values["episodes"], 1)
+    seed = _whole_number("seed", values["seed"], 0) if values["seed"] else None
+
+    from rlcont.runs import load_config, policy_path
+
+    folder = Path(folders[0])
+    load_config(folder)
+    policy_path(folder, values["policy"])
     from rlcont.build import evaluate_run
-    from rlcont.log import evaluation_row
 
-    evaluation = evaluate_run(Path(folders[0]), options.get("policy", "last"), int(options.get("episodes", 10)), None)
-    row = evaluation_row(evaluation)
-    print(f"{row['return_mean']:.1f} ± {row['return_std']:.1f}")
-    return 0
+    print(evaluate_run(folder, values["policy"], episodes, seed))
 
 
-def _help() -> int:
-    from rlcont.compose import options
-
-    print(HELP + "\n".join(f"  {group:<11} {text}" for group, text in GROUP_HELP.items()))
-    return 0
+def _whole_number(key: str, value: str, minimum: int) -> int:
+    if not value.isdecimal() or int(value) < minimum:
+        raise UserError(f"{key}={value}: must be a whole number of at least {minimum}")
+    return int(value)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -17,16 +21,14 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlcont.config import flat_keys, nearest
 from rlcont.core import UserError
 
 _PACKAGE = Path(__file__).parent
-CONFIG_DIR = next(
-    path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()
-)
+CONFIG_DIR = next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
 GROUPS = ("algo", "env", "noise", "tuned", "experiment")
 
 
@@ -63,10 +65,8 @@ class GymnasiumSource(ConfigSource):
         return True
 
     def load_config(self, config_path: str) -> ConfigResult:
-        values = {"id": _env_id(config_path), "kwargs": {}, "max_episode_steps": None}
-        return ConfigResult(
-            self.provider, self.full_path(), OmegaConf.create(values), {"package": None}
-        )
+        values: dict[str, Any] = {"id": _env_id(config_path), "kwargs": {}, "max_episode_steps": None}
+        return ConfigResult(self.provider, self.full_path(), OmegaConf.create(values), {"package": None})
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         return []
@@ -85,22 +85,22 @@ def options(group: str) -> list[str]:
     return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
 
 
-def register_plugins() -> None:
-    """Makes every registered environment id known to Hydra."""
+@contextlib.contextmanager
+def _hydra() -> Iterator[ConfigLoader]:
+    """Hydra over configs/, with every registered environment id known to it."""
     for plugin in (GymnasiumSource, GymnasiumSearchPath):
         Plugins.instance().register(plugin)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIG_DIR), job_name="rlcont", version_base="1.3"):
+        yield GlobalHydra.instance().config_loader()
 
 
 def expand_sweep(overrides: list[str]) -> list[list[str]]:
     """The jobs of a grid sweep, each as its own overrides, in Hydra's order."""
-    register_plugins()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONFIG_DIR), job_name="rlcont", version_base="1.3"):
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
+    overrides = [free_kwargs(override) for override in overrides]
+    with _hydra() as loader:
         try:
-            parsed = OverridesParser.create(hydra.config_loader).parse_overrides(overrides)
-            return BasicSweeper.split_arguments(parsed, None)[0]
+            return BasicSweeper.split_arguments(_parse(overrides, loader), None)[0]
         except HydraException as error:
             raise UserError(_first_line(error)) from None
 
@@ -111,23 +111,29 @@ def compose_job(overrides: list[str]) -> Composed:
     Raises:
         UserError: one line for the first override that cannot be meant.
     """
-    register_plugins()
     overrides = [free_kwargs(override) for override in overrides]
     parsed = _parse(overrides)
     for override in parsed:
         _check_option(override)
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONFIG_DIR), job_name="rlcont", version_base="1.3"):
+    with _hydra():
         try:
             config = compose("config", overrides, return_hydra_config=True)
-            chosen = dict(config.hydra.runtime.choices)
-            del_hydra = {key: config[key] for key in config if key != "hydra"}
-            container = OmegaConf.to_container(OmegaConf.create(del_hydra), resolve=True)
+            return _composed(config, dict(config.hydra.runtime.choices), parsed)
         except (HydraException, OmegaConfBaseException) as error:
             raise _explain(parsed, error) from None
-    assert isinstance(container, dict)
+
+
+def composed_by_hydra(config: DictConfig) -> Composed:
+    """The job that a Hydra launcher has composed and is running."""
+    runtime = HydraConfig.get()
+    return _composed(config, dict(runtime.runtime.choices), _parse(list(runtime.overrides.task)))
+
+
+def _composed(config: DictConfig, chosen: dict[str, str | None], parsed: list[Override]) -> Composed:
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    values: Any = OmegaConf.to_container(own, resolve=True)
     choices = {group: _existing(group, chosen.get(group)) for group in GROUPS}
-    container = {"algo_name": choices["algo"], **container}
+    container = {"algo_name": choices["algo"], **values}
     _resolve_auto_noise(container, parsed)
     return Composed(container, choices)
 
@@ -141,11 +147,16 @@ def _env_id(config_path: str) -> str | None:
     return config_path.removeprefix("env/").removesuffix(".yaml") if config_path.startswith("env/") else None
 
 
-def _parse(overrides: list[str]) -> list[Override]:
-    try:
-        return OverridesParser.create().parse_overrides(overrides)
-    except HydraException as error:
-        raise UserError(_first_line(error)) from None
+def _parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Override]:
+    """Parses one by one, so that a complaint names the override it is about."""
+    parser = OverridesParser.create(loader)
+    parsed = []
+    for override in overrides:
+        try:
+            parsed += parser.parse_overrides([override])
+        except HydraException as error:
+            raise UserError(f"{override}: {_first_line(error)}") from None
+    return parsed
 
 
 def _first_line(error: Exception) -> str:
@@ -158,10 +169,10 @@ def _check_option(override: Override) -> None:
     if override.is_sweep_override():
         raise UserError(f"{override.input_line}: several values make a sweep; add -m")
     if key not in GROUPS or override.is_delete():
-        return
+        return None
     allowed = options(key)
     if value in allowed or (key == "experiment" and value is None):
-        return
+        return None
     if key == "env" and isinstance(value, str):
         from rlcont.envs import find_env
 

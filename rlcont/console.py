@@ -54,6 +54,7 @@ class BarReporter:
 
     def __init__(self, console: Console, total_steps: int):
         self.total_steps = total_steps
+        self.train_return = "-"
         self.bar = Progress(
             TextColumn("{task.completed:,}/{task.total:,}"),
             BarColumn(bar_width=None),
@@ -65,16 +66,18 @@ class BarReporter:
             TextColumn("ETA {task.fields[eta]}"),
             console=console,
         )
-        self.task = self.bar.add_task(
-            "", total=total_steps, train_return="-", evaluation="-", speed="-", eta="-"
-        )
+        self.task = self.bar.add_task("", total=total_steps, train_return="-", evaluation="-", speed="-", eta="-")
         self.bar.start()
 
     def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
-        shown = {} if train_return is None else {"train_return": f"{train_return:.1f}"}
-        left = eta(self.total_steps - step, steps_per_second)
+        if train_return is not None:
+            self.train_return = f"{train_return:.1f}"
         self.bar.update(
-            self.task, completed=step, speed=f"{steps_per_second:.0f}", eta=left, **shown
+            self.task,
+            completed=step,
+            train_return=self.train_return,
+            speed=f"{steps_per_second:.0f}",
+            eta=eta(self.total_steps - step, steps_per_second),
         )
 
     def evaluated(self, step: int, mean: float, std: float) -> None:

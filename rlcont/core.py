@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
+
+from rlcont.lazy import torch
 
 Array = np.ndarray
 Metrics = dict[str, "torch.Tensor"]

@@ -1,7 +1,8 @@
 """Environments: the only file that knows gymnasium and MuJoCo.
 
 Agents live in [-1, 1] and float32. This layer alone maps that to each environment's own bounds, owns
-autoreset, tells the true successor of a step from the observation to act on, and notices when the simulator broke down.
+autoreset, tells the true successor of a step from the observation to act on, and notices when the
+simulator broke down.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import logging
-import sys
-import warnings
+import math
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
-from gymnasium.envs.registration import load_env_creator, registry
+from gymnasium.envs.registration import registry
 from gymnasium.spaces import Box, flatten, flatten_space
 
 from rlcont.core import Array, EnvSpec, EnvStep, UserError
@@ -23,152 +25,19 @@ from rlcont.schema import EnvConfig
 
 log = logging.getLogger(__name__)
 
-warnings.filterwarnings("ignore", message=".*is out of date.*", category=DeprecationWarning)
-warnings.filterwarnings("ignore", module="gymnasium.*", category=UserWarning)
+LARGEST = float(np.finfo(np.float32).max)
 
-
-def find_env(env_id: str) -> None:
-    """Imports the module of a `module:id` and checks that the id is registered.
-
-    Raises:
-        UserError: the module does not import, or no such id is registered.
-    """
-    module, _, name = env_id.rpartition(":")
-    if module:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise UserError(f"env={env_id}: module {module!r} cannot be imported ({error})") from None
-    if name not in registry:
-        near = difflib.get_close_matches(name, registry, 3, 0.5)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
-        raise UserError(f"env={env_id}: no such Gymnasium environment{hint}")
-
-
-def _import_quietly(env_id: str) -> None:
-    """Imports the environment's code and keeps MuJoCo from printing and from writing MUJOCO_LOG.TXT."""
-    entry_point = registry[env_id.rpartition(":")[2]].entry_point
-    if isinstance(entry_point, str):
-        load_env_creator(entry_point)
-    if "mujoco" in sys.modules:
-        sys.modules["mujoco"].set_mju_user_warning(_on_mujoco_warning)
-
-
-def _on_mujoco_warning(message: str) -> None:
-    log.debug("mujoco: %s", message)
-
-
-def _make(config: EnvConfig) -> gymnasium.Env:
-    find_env(config.id)
-    limit = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
-    try:
-        _import_quietly(config.id)
-        return gymnasium.make(config.id, disable_env_checker=True, **limit, **config.kwargs)
-    except Exception as error:
-        arguments = "".join(f" env.kwargs.{key}={value}" for key, value in config.kwargs.items())
-        reason = " ".join(str(error).split())
-        raise UserError(f"env={config.id}{arguments}: cannot be made: {reason}") from error
-
-
-def _check_action_space(env_id: str, space: gymnasium.Space) -> Box:
-    if not isinstance(space, Box):
-        raise UserError(
-            f"env={env_id}: its actions are {type(space).__name__}; rlcont needs continuous ones (Box)"
-        )
-    if not np.issubdtype(space.dtype, np.floating):
-        raise UserError(f"env={env_id}: its actions are {space.dtype}; rlcont needs floating-point ones")
-    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-        raise UserError(f"env={env_id}: its action bounds are infinite; rlcont needs finite ones")
-    if not (space.low < space.high).all():
-        raise UserError(f"env={env_id}: an action dimension has zero width; rlcont needs low < high")
-    return space
-
-
-class BoxEnv:
-    """One environment with actions in [-1, 1] and flat float32 observations.
-
-    Shapes:
-        action [A]; observation [O].
-    """
-
-    def __init__(self, config: EnvConfig):
-        self.env = _make(config)
-        actions = _check_action_space(config.id, self.env.action_space)
-        try:
-            observations = flatten_space(self.env.observation_space)
-        except NotImplementedError:
-            observations = None
-        if not isinstance(observations, Box):
-            raise UserError(
-                f"env={config.id}: its observations ({self.env.observation_space}) cannot be flattened"
-            )
-        registered = self.env.spec
-        self.spec = EnvSpec(
-            config.id,
-            observations.shape[0],
-            actions.low.size,
-            registered.max_episode_steps if registered is not None else None,
-        )
-        self._is_flat_box = isinstance(self.env.observation_space, Box)
-        self._action_shape = actions.shape
-        self._action_dtype = actions.dtype
-        self._low = actions.low.astype(np.float64).ravel()
-        self._high = actions.high.astype(np.float64).ravel()
-        data = getattr(self.env.unwrapped, "data", None)
-        self._simulator_warnings = getattr(data, "warning", None)
-
-    def reset(self, seed: int | None = None) -> Array:
-        """Opens an episode; with `seed`, restarts the environment's own generators too."""
-        return self._observation(self.env.reset(seed=seed)[0])
-
-    def step(self, action: Array) -> tuple[Array, float, bool, bool, bool]:
-        """Observation, reward, terminated, truncated, valid.
-
-        Raises:
-            UserError: a non-finite observation or reward.
-        """
-        raw, reward, terminated, truncated, _ = self.env.step(self._to_env(action))
-        if self._simulator_broke():
-            return np.zeros(self.spec.obs_dim, np.float32), 0.0, False, True, False
-        obs = self._observation(raw)
-        if not np.isfinite(reward):
-            raise UserError(f"env={self.spec.env_id}: it returned a reward of {reward}")
-        return obs, float(reward), bool(terminated), bool(truncated), True
-
-    def close(self) -> None:
-        self.env.close()
-
-    def _to_env(self, action: Array) -> Array:
-        """[-1, 1] to [low, high] per dimension, clipped; exact at both ends."""
-        unit = (np.clip(action, -1.0, 1.0).astype(np.float64) + 1.0) / 2.0
-        scaled = self._low * (1.0 - unit) + self._high * unit
-        return scaled.astype(self._action_dtype).reshape(self._action_shape)
-
-    def _observation(self, raw: Any) -> Array:
-        flat = np.ravel(raw) if self._is_flat_box else flatten(self.env.observation_space, raw)
-        obs = flat.astype(np.float32)
-        if not np.isfinite(obs).all():
-            where = int(np.flatnonzero(~np.isfinite(obs))[0])
-            raise UserError(
-                f"env={self.spec.env_id}: observation {where} of {obs.size} is {flat[where]}, not a finite float32"
-            )
-        return obs
-
-    def _simulator_broke(self) -> bool:
-        """Whether MuJoCo reset itself in this step (bad position, velocity or acceleration).
-
-        Its counters return to zero with every reset of ours, so any count is news.
-        """
-        if self._simulator_warnings is None:
-            return False
-        return bool(self._simulator_warnings.number[3:6].any())
+# Gymnasium warns of every -v4 id. MuJoCo prints its warnings and appends them to MUJOCO_LOG.TXT in the
+# working directory, the first ones while it compiles a model.
+gymnasium.logger.min_level = gymnasium.logger.ERROR
+mujoco.set_mju_user_warning(lambda message: log.debug("mujoco: %s", message))
 
 
 class Environments:
     """E copies of one environment, stepped in turn, each reset as soon as its episode ends.
 
     Shapes:
-        actions [E, A] in [-1, 1]; observations [E, O] float32.
+        action [E, A] in [-1, 1], clipped if not; observations [E, O] float32.
     """
 
     def __init__(self, config: EnvConfig, seeds: list[int]):
@@ -176,7 +45,7 @@ class Environments:
         self.spec = self.envs[0].spec
         self.num_breakdowns = 0
         self._seeds = seeds
-        self._obs: Array = np.empty((0, 0), np.float32)
+        self._obs: Array = np.empty((len(seeds), self.spec.obs_dim), np.float32)
 
     def __len__(self) -> int:
         return len(self.envs)
@@ -190,27 +59,185 @@ class Environments:
     def step(self, action: Array) -> EnvStep:
         """Advances every environment by one step and resets those whose episode ended."""
         rows = [env.step(row) for env, row in zip(self.envs, action, strict=True)]
-        next_obs, reward, terminated, truncated, valid = (np.array(column) for column in zip(*rows))
-        obs_to_act_on = next_obs
-        ended = np.flatnonzero(terminated | truncated)
-        if ended.size:
+        observations, rewards, terminated, truncated, valid = zip(*rows, strict=True)
+        next_obs = obs_to_act_on = np.array(observations)
+        ended = [i for i in range(len(rows)) if terminated[i] or truncated[i]]
+        if ended:
+            self.num_breakdowns += valid.count(False)
             obs_to_act_on = next_obs.copy()
-            for index in ended:
-                obs_to_act_on[index] = self.envs[index].reset()
-            self.num_breakdowns += int((~valid).sum())
+            for i in ended:
+                obs_to_act_on[i] = self.envs[i].reset()
         step = EnvStep(
-            self._obs,
-            action,
-            reward.astype(np.float32),
-            next_obs,
-            terminated,
-            truncated,
-            obs_to_act_on,
-            valid,
+            obs=self._obs,
+            action=action,
+            reward=np.array(rewards, np.float32),
+            next_obs=next_obs,
+            terminated=np.array(terminated),
+            truncated=np.array(truncated),
+            obs_to_act_on=obs_to_act_on,
+            valid=np.array(valid),
         )
         self._obs = obs_to_act_on
         return step
 
     def close(self) -> None:
+        """Frees what the environments hold; they cannot be used afterwards."""
         for env in self.envs:
             env.close()
+
+
+class BoxEnv:
+    """One environment with actions in [-1, 1] and flat float32 observations.
+
+    Shapes:
+        action [A]; observation [O].
+
+    Raises:
+        UserError: the environment cannot be made, or its spaces do not fit.
+    """
+
+    def __init__(self, config: EnvConfig):
+        self.env = _make(config)
+        actions = _continuous_actions(config.id, self.env.action_space)
+        self._obs_space = self.env.observation_space
+        obs_dim = _flat_dim(config.id, self._obs_space)
+        made = self.env.spec
+        max_episode_steps = made.max_episode_steps if made is not None else None
+        self.spec = EnvSpec(config.id, obs_dim, actions.low.size, max_episode_steps)
+        self._action_shape, self._action_dtype = actions.shape, actions.dtype
+        self._low, self._high = (bound.astype(np.float64).ravel() for bound in (actions.low, actions.high))
+        self._middle = self._low / 2 + self._high / 2
+        # A few roundings wider than it is, so that -1 and 1 reach the bounds, where clipping makes them exact.
+        rounding = np.spacing(np.maximum(np.abs(self._low), np.abs(self._high)))
+        self._half_width = self._high / 2 - self._low / 2 + 4 * rounding
+        self._simulator_broke = _breakdown_detector(self.env)
+        self._obs: Array = np.empty(obs_dim, np.float32)
+
+    def reset(self, seed: int | None = None) -> Array:
+        """Opens an episode; with `seed`, restarts the environment's own generators too.
+
+        Raises:
+            UserError: a non-finite observation.
+        """
+        self._obs = self._observation(self.env.reset(seed=seed)[0])
+        return self._obs
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, bool]:
+        """Observation, reward, terminated, truncated, valid.
+
+        Where the simulator broke down, the observation is the one before it.
+
+        Raises:
+            UserError: a non-finite observation or reward, or an action that is not a number.
+        """
+        raw, reward, terminated, truncated, _ = self.env.step(self._to_env(action))
+        if self._simulator_broke():
+            return self._obs, 0.0, False, True, False
+        self._obs = self._observation(raw)
+        if not abs(reward) <= LARGEST:
+            raise UserError(f"env={self.spec.env_id}: its reward is {reward}, not a finite float32")
+        return self._obs, float(reward), bool(terminated), bool(truncated), True
+
+    def close(self) -> None:
+        """Frees what the environment holds; it cannot be used afterwards."""
+        self.env.close()
+
+    def _to_env(self, action: Array) -> Array:
+        """[-1, 1] to [low, high] per dimension, clipped; exact at both ends."""
+        scaled = np.minimum(np.maximum(self._middle + self._half_width * action, self._low), self._high)
+        if math.isnan(scaled.dot(scaled)):
+            raise UserError(f"env={self.spec.env_id}: the agent's action is nan; has training diverged?")
+        return scaled.astype(self._action_dtype).reshape(self._action_shape)
+
+    def _observation(self, raw: Any) -> Array:
+        """A flat float32 copy: environments may write into what they returned."""
+        flat = np.ravel(raw if isinstance(self._obs_space, Box) else flatten(self._obs_space, raw))
+        if not np.abs(flat).max() <= LARGEST:
+            where = np.flatnonzero(~(np.abs(flat) <= LARGEST))[0]
+            raise UserError(
+                f"env={self.spec.env_id}: observation {where} of {flat.size} is {flat[where]}, not a finite float32"
+            )
+        return flat.astype(np.float32)
+
+
+def _make(config: EnvConfig) -> gymnasium.Env:
+    find_env(config.id)
+    limit = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
+    try:
+        return gymnasium.make(config.id, disable_env_checker=True, **limit, **config.kwargs)
+    except Exception as error:
+        arguments = "".join(f" env.kwargs.{key}={value}" for key, value in config.kwargs.items())
+        reason = " ".join(str(error).split()).partition(" was raised from the environment creator")[0]
+        raise UserError(f"env={config.id}{arguments}: cannot be made: {reason or type(error).__name__}") from error
+
+
+def find_env(env_id: str) -> None:
+    """Imports the module of a `module:id` and checks that the id is registered.
+
+    Raises:
+        UserError: the module does not import, or no such id is registered.
+    """
+    module, _, name = env_id.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            hint = "; is its folder in PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
+            raise UserError(f"env={env_id}: module {module!r} cannot be imported ({error}){hint}") from error
+    # Gymnasium keeps the ids of its first MuJoCo environments, made by a function of its own that only raises.
+    known = [key for key, spec in registry.items() if _module_of(spec.entry_point) != "gymnasium.envs"]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 3, 0.5)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise UserError(f"env={env_id}: Gymnasium has no such environment{hint}")
+
+
+def _module_of(entry_point: Any) -> str | None:
+    return getattr(entry_point, "__module__", None)
+
+
+def _continuous_actions(env_id: str, space: gymnasium.Space) -> Box:
+    if not isinstance(space, Box):
+        raise UserError(f"env={env_id}: its actions are {type(space).__name__}; rlcont needs continuous ones (Box)")
+    if not np.issubdtype(space.dtype, np.floating):
+        raise UserError(f"env={env_id}: its actions are {space.dtype}; rlcont needs floating-point ones")
+    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+        raise UserError(f"env={env_id}: its action bounds are infinite; rlcont needs finite ones")
+    if not (space.low < space.high).all():
+        raise UserError(f"env={env_id}: an action dimension has zero width; rlcont needs low < high")
+    return space
+
+
+def _flat_dim(env_id: str, space: gymnasium.Space) -> int:
+    try:
+        flat = flatten_space(space)
+    except NotImplementedError:
+        flat = space
+    if not isinstance(flat, Box) or len(flat.shape) != 1:
+        raise UserError(f"env={env_id}: its observations ({space}) cannot be flattened")
+    return flat.shape[0]
+
+
+def _breakdown_detector(env: gymnasium.Env) -> Callable[[], bool]:
+    """A function that says whether MuJoCo broke down in the step just made (False without MuJoCo).
+
+    On a position, velocity or acceleration that is not finite, or huge, MuJoCo puts itself back to the
+    initial state, counts that, and steps on as if nothing had happened.
+    """
+    bare: Any = env.unwrapped
+    if not isinstance(getattr(bare, "data", None), mujoco.MjData):
+        return lambda: False
+    kinds = mujoco.mjtWarning
+    bad = slice(int(kinds.mjWARN_BADQPOS), int(kinds.mjWARN_BADQACC) + 1)
+
+    def broke() -> bool:
+        # A step looks at the state it starts from; where this one led would only be looked at by the next.
+        mujoco.mj_checkPos(bare.model, bare.data)
+        mujoco.mj_checkVel(bare.model, bare.data)
+        counts = bare.data.warning.number[bad]
+        if not sum(counts.tolist()):
+            return False
+        counts[:] = 0
+        return True
+
+    return broke

@@ -1,21 +1,30 @@
-"""Load a heavy module at its first use instead of at its import."""
+"""torch, and what is built on it, loaded at first use.
 
-import importlib.util
-import sys
+`import torch` takes two seconds; a typo on the command line should not. Files that a configuration is validated
+with (an algorithm's file and what it imports) take `torch` and `nets` from here; all others import them as usual.
+"""
 
+from __future__ import annotations
 
-def lazy(name: str) -> None:
-    """Registers `name` so that importing it costs nothing until an attribute is read.
+import importlib
+from typing import TYPE_CHECKING, Any
 
-    `import torch` takes two seconds; a typo on the command line should not. The files that
-    declare an algorithm's configuration import torch as usual, and pay for it when an agent is built.
-    """
-    if name in sys.modules:
-        return
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+if TYPE_CHECKING:
+    import torch as torch
+
+    from rlcont import nets as nets
+else:
+
+    class _LazyModule:
+        """Imports its module when an attribute is first read, and has all its attributes from then on."""
+
+        def __init__(self, name: str):
+            self._name = name
+
+        def __getattr__(self, attribute: str) -> Any:
+            module = importlib.import_module(self._name)
+            vars(self).update(vars(module))
+            return getattr(module, attribute)
+
+    torch = _LazyModule("torch")
+    nets = _LazyModule("rlcont.nets")

@@ -35,7 +35,7 @@ class RunLog:
         self.writer.add_text("config", f"```yaml\n{config_text}```")
         values = {key: _hparam(value) for key, value in hyper_parameters.items()}
         _, start, self._end = hparams(values, {})
-        self.writer.file_writer.add_summary(start)
+        self._write_summary(start)
         self.evaluations_path = folder / "evaluations.csv"
         with self.evaluations_path.open("w", newline="") as file:
             csv.writer(file).writerow(EVALUATION_COLUMNS)
@@ -54,9 +54,13 @@ class RunLog:
             csv.writer(file).writerow([step, *numbers, f"{seconds:.1f}"])
         self.writer.flush()
 
+    def _write_summary(self, summary: Any) -> None:
+        file_writer: Any = self.writer.file_writer
+        file_writer.add_summary(summary)
+
     def close(self) -> None:
         """Marks the run as finished for TensorBoard and closes its file."""
-        self.writer.file_writer.add_summary(self._end)
+        self._write_summary(self._end)
         self.writer.close()
 
 

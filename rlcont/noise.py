@@ -111,9 +111,7 @@ class OrnsteinUhlenbeckNoise(Noise):
     Differs: one state per environment, restarted at mu with each episode; a decay scales x on its way out.
     """
 
-    def __init__(
-        self, config: OUConfig, shape: tuple[int, int], rng: np.random.Generator, total_steps: int
-    ):
+    def __init__(self, config: OUConfig, shape: tuple[int, int], rng: np.random.Generator, total_steps: int):
         super().__init__(shape, rng)
         self.config = config
         self.total_steps = total_steps

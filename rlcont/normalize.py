@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from rlcont.core import Array
+from rlcont.lazy import torch
 
 
 class RunningNorm:

@@ -82,20 +82,25 @@ def save_policy(folder: Path, name: str, state: dict[str, torch.Tensor], facts: 
     _write_whole(policies / f"{name}.json", (json.dumps(facts, indent=2) + "\n").encode())
 
 
-def load_policy(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors and facts of policies/<name>.
+def policy_path(folder: Path, name: str) -> Path:
+    """The file of a kept policy.
 
     Raises:
         UserError: the run kept no policy of that name.
     """
+    path = folder / "policies" / f"{name}.safetensors"
+    kept = sorted(file.stem for file in path.parent.glob("*.safetensors"))
+    if name not in kept:
+        raise UserError(f"policy={name}: {folder} keeps {', '.join(kept) or 'none'}")
+    return path
+
+
+def load_policy(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors of a kept policy, and the step and evaluation it was kept at."""
     from safetensors.torch import load_file
 
-    policies = folder / "policies"
-    path = policies / f"{name}.safetensors"
-    if not path.is_file():
-        kept = sorted(file.stem for file in policies.glob("*.safetensors"))
-        raise UserError(f"policy={name}: allowed in {folder}: {', '.join(kept) or 'none was saved'}")
-    return load_file(path), json.loads((policies / f"{name}.json").read_text())
+    path = policy_path(folder, name)
+    return load_file(path), json.loads(path.with_suffix(".json").read_text())
 
 
 def _make_exclusively(parent: Path, name: str) -> Path:
@@ -116,16 +121,18 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 def _git_commit() -> str | None:
-    """Commit of the checkout rlcont runs from, marked where it has changes; None outside one."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    """Commit of the checkout that rlcont runs from, marked where it has changes; None if it runs from none."""
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        changes = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
-        )
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        changed = _git("status", "--porcelain", "--untracked-files=no")
+        return _git("rev-parse", "HEAD") + (" with changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return commit.stdout.strip() + (" with changes" if changes.stdout.strip() else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _package_versions() -> dict[str, str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-import torch
+
+from rlcont.lazy import torch
 
 
 def _sequence(seed: int, name: str) -> np.random.SeedSequence:

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from rlcont import nets
 from rlcont.core import Array, Batch, EnvSpec, EnvStep, Metrics
-from rlcont.memory.replay import Replay
+from rlcont.lazy import nets, torch
+from rlcont.memory.replay import Replay, payload_bytes
 from rlcont.noise import NoiseConfig, make_noise
 from rlcont.normalize import RunningNorm
 from rlcont.ops.flat import flat_vector, flatten_
@@ -93,9 +92,7 @@ class DDPG:
         self._actor_params = list(self.actor.parameters())
         self._critic_params = list(self.critic.parameters())
         self._weights = flatten_(self._actor_params + self._critic_params)
-        self._target_weights = flatten_(
-            [*self.target_actor.parameters(), *self.target_critic.parameters()]
-        )
+        self._target_weights = flatten_([*self.target_actor.parameters(), *self.target_critic.parameters()])
         num_actor = sum(param.numel() for param in self._actor_params)
         actor_weights, critic_weights = self._weights[:num_actor], self._weights[num_actor:]
         self.actor_optimizer = torch.optim.Adam([actor_weights], config.actor.lr, fused=True)
@@ -112,22 +109,24 @@ class DDPG:
             torch_generator(seed, "replay", device),
         )
 
+    @staticmethod
+    def memory_demand(config: DDPGConfig, spec: EnvSpec) -> tuple[str, int]:
+        """The setting that decides how much memory is taken, and the bytes it asks for."""
+        needed = payload_bytes(config.replay_size, spec.obs_dim, spec.action_dim)
+        return f"algo.replay_size={config.replay_size}", needed
+
     def make_actor(self, generator: torch.Generator) -> torch.nn.Module:
         """The policy network, obs [B, O] -> action [B, A]."""
         net, spec = self.config.actor, self.spec
         return nets.DeterministicPolicy(
-            nets.mlp(
-                spec.obs_dim, net.hidden, spec.action_dim, net.activation, net.layer_norm, generator
-            )
+            nets.mlp(spec.obs_dim, net.hidden, spec.action_dim, net.activation, net.layer_norm, generator)
         )
 
     def make_critic(self, generator: torch.Generator) -> torch.nn.Module:
         """The critic network, (obs [B, O], action [B, A]) -> whatever `q_value` and `critic_loss` read."""
         net, spec = self.config.critic, self.spec
         num_in = spec.obs_dim + spec.action_dim
-        return nets.QFunction(
-            nets.mlp(num_in, net.hidden, 1, net.activation, net.layer_norm, generator)
-        )
+        return nets.QFunction(nets.mlp(num_in, net.hidden, 1, net.activation, net.layer_norm, generator))
 
     def q_value(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """The expected return [B] that the online critic sees in (obs, action)."""
@@ -151,9 +150,7 @@ class DDPG:
     def update(self, batch: Batch) -> Metrics:
         """One gradient step of critic and actor, one soft update of both targets."""
         if self.normalizer is not None:
-            batch = batch._replace(
-                obs=self.normalizer(batch.obs), next_obs=self.normalizer(batch.next_obs)
-            )
+            batch = batch._replace(obs=self.normalizer(batch.obs), next_obs=self.normalizer(batch.next_obs))
         with torch.no_grad():
             td_target = self.td_target(batch)
         critic_loss, metrics = self.critic_loss(batch, td_target)

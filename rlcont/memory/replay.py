@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from rlcont.core import Array, Batch
+from rlcont.lazy import torch
 
 
 def row_width(obs_dim: int, action_dim: int) -> int:
@@ -41,18 +41,14 @@ class Replay:
     def __len__(self) -> int:
         return self.size
 
-    def add(
-        self, obs: Array, action: Array, reward: Array, discount: Array, next_obs: Array
-    ) -> None:
+    def add(self, obs: Array, action: Array, reward: Array, discount: Array, next_obs: Array) -> None:
         """Writes N transitions, oldest overwritten first; N must not exceed the capacity.
 
         Shapes:
             obs, next_obs [N, O]; action [N, A]; reward, discount [N].
         """
         rows = torch.from_numpy(
-            np.concatenate(
-                [obs, action, reward[:, None], discount[:, None], next_obs], axis=1, dtype=np.float32
-            )
+            np.concatenate([obs, action, reward[:, None], discount[:, None], next_obs], axis=1, dtype=np.float32)
         )
         num = len(rows)
         assert num <= self.capacity
@@ -64,9 +60,7 @@ class Replay:
 
     def sample(self, batch_size: int) -> Batch:
         """`batch_size` transitions drawn uniformly with replacement."""
-        index = torch.randint(
-            self.size, (batch_size,), generator=self.generator, device=self.rows.device
-        )
+        index = torch.randint(self.size, (batch_size,), generator=self.generator, device=self.rows.device)
         rows = self.rows.index_select(0, index)
         obs, action, reward, discount, next_obs = rows.split(self._widths, dim=1)
         return Batch(obs, action, reward.squeeze(1), discount.squeeze(1), next_obs)

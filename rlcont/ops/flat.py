@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import torch
+from rlcont.lazy import torch
 
 
 def flatten_(params: Sequence[torch.nn.Parameter]) -> torch.Tensor:

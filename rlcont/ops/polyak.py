@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+from rlcont.lazy import torch
 
 
 def polyak_(target: torch.Tensor, online: torch.Tensor, tau: float) -> None:

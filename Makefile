@@ -1,0 +1,43 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# An environment is complete once this file is newer than what it was built from.
+READY = $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format wheel tensorboard clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## create the virtual environment with the tested versions
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("rlcont needs Python 3.11 or newer; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+run: $(READY)  ## train; ARGS="algo=ddpg env=HalfCheetah-v4" by default
+	$(BIN)/rlcont $(or $(ARGS),algo=ddpg env=HalfCheetah-v4)
+
+test: $(READY)  ## run the test suite
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(READY)  ## build dist/rlcont-*.whl
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+tensorboard: $(READY)  ## look at the runs
+	$(BIN)/tensorboard --logdir outputs
+
+clean:  ## remove the environment and the caches, never the runs
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

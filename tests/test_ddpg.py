@@ -1,0 +1,659 @@
+import copy
+import io
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlcont.algos import load_algorithm
+from rlcont.algos.ddpg import DDPG, DDPGConfig
+from rlcont.core import Batch, EnvSpec, EnvStep
+from rlcont.noise import GaussianConfig, NoNoise, OUConfig
+from rlcont.schedule import DecayConfig
+from rlcont.schema import NetworkConfig
+
+NO_DECAY = DecayConfig(kind="none", final=0.1, steps=None)
+NO_NOISE = NoNoise(kind="none")
+OU = OUConfig(kind="ou", theta=0.15, sigma=0.2, mu=0.3, dt=1.0, decay=NO_DECAY)
+
+
+def gaussian(sigma):
+    return GaussianConfig(kind="gaussian", sigma=sigma, decay=NO_DECAY)
+
+
+def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=DDPG, **changes):
+    hidden, lr = changes.pop("hidden", (32,)), changes.pop("lr", 1e-3)
+    network = NetworkConfig(hidden=hidden, activation="relu", layer_norm=False, lr=lr)
+    values = {
+        "actor": network,
+        "critic": network,
+        "gamma": 0.9,
+        "tau": 0.05,
+        "batch_size": 8,
+        "replay_size": 1000,
+        "warmup_steps": 10,
+        "updates_per_step": 1.0,
+        "normalize_obs": False,
+        "max_grad_norm": None,
+    }
+    spec = EnvSpec("Probe", obs_dim, action_dim, None)
+    config = DDPGConfig(**values | changes)
+    return cls(config, noise, spec, num_envs=num_envs, total_steps=1000, seed=seed, device="cpu")
+
+
+def make_step(obs, action, reward, next_obs, terminated=False, truncated=False, obs_to_act_on=None, valid=True):
+    """A step of len(obs) environments; flags may be one for all."""
+    obs, action, next_obs = (np.asarray(x, np.float32) for x in (obs, action, next_obs))
+    num = len(obs)
+    flags = [np.broadcast_to(flag, num).copy() for flag in (terminated, truncated, valid)]
+    reward = np.broadcast_to(np.asarray(reward, np.float32), num).copy()
+    start = next_obs if obs_to_act_on is None else np.asarray(obs_to_act_on, np.float32)
+    return EnvStep(obs, action, reward, next_obs, flags[0], flags[1], start, flags[2])
+
+
+class RandomWorld:
+    """Steps of pure chance, in which episodes end both ways; observations are far from normal."""
+
+    def __init__(self, agent, seed=0):
+        self.rng = np.random.default_rng(seed)
+        self.shape = (agent.num_envs, agent.spec.obs_dim)
+        self.obs = self._obs()
+
+    def _obs(self):
+        return (3 + 2 * self.rng.standard_normal(self.shape)).astype(np.float32)
+
+    def step(self, action):
+        obs, next_obs, num = self.obs, self._obs(), len(self.obs)
+        terminated, truncated = self.rng.random((2, num)) < 0.2
+        self.obs = np.where((terminated | truncated)[:, None], self._obs(), next_obs)
+        reward = self.rng.standard_normal(num)
+        return make_step(obs, action, reward, next_obs, terminated, truncated, self.obs)
+
+
+def play(agent, world, num_steps):
+    """The training loop; returns the actions, [T, E, A]."""
+    actions = []
+    for _ in range(num_steps):
+        actions.append(agent.act(world.obs, explore=True))
+        agent.observe(world.step(actions[-1]))
+        agent.learn()
+    return np.stack(actions)
+
+
+def random_batch(seed, size=8, obs_dim=2, action_dim=1, gamma=0.9):
+    rng = np.random.default_rng(seed)
+    obs, next_obs = 3 + 2 * rng.standard_normal((2, size, obs_dim))
+    action = rng.uniform(-1, 1, (size, action_dim))
+    discount = gamma * (rng.random(size) < 0.7)
+    fields = (obs, action, rng.standard_normal(size), discount, next_obs)
+    return Batch(*(torch.tensor(field, dtype=torch.float32) for field in fields))
+
+
+def assert_same(left, right):
+    """Equality to the bit through nested dicts and lists of tensors, arrays and plain values."""
+    assert type(left) is type(right)
+    if isinstance(left, dict):
+        assert left.keys() == right.keys()
+        for key in left:
+            assert_same(left[key], right[key])
+    elif isinstance(left, list | tuple):
+        assert len(left) == len(right)
+        for one, other in zip(left, right, strict=True):
+            assert_same(one, other)
+    elif isinstance(left, torch.Tensor):
+        assert torch.equal(left, right)
+    elif isinstance(left, np.ndarray):
+        np.testing.assert_array_equal(left, right)
+    else:
+        assert left == right
+
+
+def stored(agent):
+    """The rows in the replay, oldest slot first, as a Batch."""
+    replay, dim = agent.replay, agent.spec.obs_dim
+    num = agent.spec.action_dim
+    obs, action, reward, discount, next_obs = replay.rows[: len(replay)].split([dim, num, 1, 1, dim], 1)
+    return Batch(obs, action, reward[:, 0], discount[:, 0], next_obs)
+
+
+def networks(agent):
+    return [agent.actor, agent.critic, agent.target_actor, agent.target_critic]
+
+
+def all_weights(agent):
+    return [param.detach().clone() for net in networks(agent) for param in net.parameters()]
+
+
+# Networks with known outputs
+
+
+def set_net(net, first, first_bias, last, last_bias):
+    """Weights of a network with a single hidden unit."""
+    body = net.body
+    with torch.no_grad():
+        for param, value in zip(body.parameters(), (first, first_bias, last, last_bias), strict=True):
+            param.copy_(torch.tensor(value))
+
+
+def agent_with_known_targets():
+    """Target networks: mu'(s) = 0.5 and Q'(s, a) = 3 relu(s + 2 a) + 0.5; the online networks are all zero."""
+    agent = make_agent(obs_dim=1, hidden=(1,))
+    set_net(agent.actor, [[0.0]], [0.0], [[0.0]], [0.0])
+    set_net(agent.critic, [[0.0, 0.0]], [0.0], [[0.0]], [0.0])
+    set_net(agent.target_actor, [[0.0]], [0.0], [[0.0]], [math.atanh(0.5)])
+    set_net(agent.target_critic, [[1.0, 2.0]], [0.0], [[3.0]], [0.5])
+    return agent
+
+
+def column(*values):
+    return np.array(values, np.float32)[:, None]
+
+
+def test_td_target_by_hand():
+    agent = agent_with_known_targets()
+    next_obs = torch.tensor([[2.0], [2.0], [-3.0]])
+    nothing = torch.full((3, 1), 99.0)
+    batch = Batch(nothing, nothing, torch.tensor([1.0, 1.0, -4.0]), torch.tensor([0.9, 0.0, 0.5]), next_obs)
+    # Q'(2, 0.5) = 3 * 3 + 0.5 = 9.5 and Q'(-3, 0.5) = 0.5
+    torch.testing.assert_close(agent.td_target(batch), torch.tensor([1 + 0.9 * 9.5, 1.0, -4 + 0.5 * 0.5]))
+
+
+def test_a_terminated_step_is_worth_its_reward_and_a_truncated_one_bootstraps_with_gamma():
+    agent = agent_with_known_targets()
+    step = make_step(
+        obs=column(9, 9, 9, 9),
+        action=column(0, 0, 0, 0),
+        reward=1.0,
+        next_obs=column(2, 2, 2, 2),
+        terminated=[False, True, False, True],
+        truncated=[False, False, True, True],
+        obs_to_act_on=column(2, -7, -7, -7),
+    )
+    agent.observe(step)
+    rows = stored(agent)
+    torch.testing.assert_close(rows.discount, torch.tensor([0.9, 0.0, 0.9, 0.0]))
+    torch.testing.assert_close(rows.next_obs, torch.full((4, 1), 2.0))
+    torch.testing.assert_close(agent.td_target(rows), torch.tensor([9.55, 1.0, 9.55, 1.0]))
+
+
+def test_the_losses_by_hand():
+    agent = make_agent(obs_dim=1, hidden=(1,))
+    set_net(agent.actor, [[0.0]], [0.0], [[0.0]], [math.atanh(0.5)])
+    set_net(agent.critic, [[1.0, 2.0]], [0.0], [[3.0]], [0.5])
+    obs, action = torch.tensor([[2.0], [-9.0]]), torch.tensor([[1.0], [1.0]])
+    torch.testing.assert_close(agent.q_value(obs, action), torch.tensor([12.5, 0.5]))
+    batch = Batch(obs, action, torch.zeros(2), torch.zeros(2), obs)
+    loss, metrics = agent.critic_loss(batch, torch.tensor([10.5, -1.5]))
+    assert loss.item() == pytest.approx((2**2 + 2**2) / 2)
+    assert metrics["q_mean"].item() == pytest.approx(6.5)
+    # -(Q(2, 0.5) + Q(-9, 0.5)) / 2
+    assert agent.actor_loss(obs).item() == pytest.approx(-(9.5 + 0.5) / 2)
+
+
+# One update
+
+
+class Reference:
+    """Algorithm 1 as the paper writes it: loops over parameters, backward(), an optimiser entry for each."""
+
+    def __init__(self, agent, seen):
+        self.config = agent.config
+        self.seen = seen
+        clones = [[p.detach().clone() for p in net.parameters()] for net in networks(agent)]
+        self.actor, self.critic, self.target_actor, self.target_critic = clones
+        for param in self.actor + self.critic:
+            param.requires_grad_(True)
+        self.actor_adam = torch.optim.Adam(self.actor, lr=self.config.actor.lr, foreach=False)
+        self.critic_adam = torch.optim.Adam(self.critic, lr=self.config.critic.lr, foreach=False)
+
+    @staticmethod
+    def network(params, x):
+        weight, bias, last_weight, last_bias = params
+        return torch.relu(x @ weight.T + bias) @ last_weight.T + last_bias
+
+    def policy(self, params, obs):
+        return torch.tanh(self.network(params, obs))
+
+    def value(self, params, obs, action):
+        return self.network(params, torch.cat([obs, action], 1))[:, 0]
+
+    def normal(self, obs):
+        if not self.config.normalize_obs:
+            return obs
+        mean, deviation = self.seen.mean(0), np.sqrt(self.seen.var(0) + 1e-8)
+        return torch.tensor(np.clip((obs.numpy() - mean) / deviation, -10, 10), dtype=torch.float32)
+
+    def clip(self, params):
+        if self.config.max_grad_norm is not None:
+            norm = math.sqrt(sum(param.grad.square().sum().item() for param in params))
+            for param in params:
+                param.grad *= min(1.0, self.config.max_grad_norm / (norm + 1e-6))
+
+    def update(self, batch):
+        obs, next_obs = self.normal(batch.obs), self.normal(batch.next_obs)
+        with torch.no_grad():
+            next_action = self.policy(self.target_actor, next_obs)
+            next_value = self.value(self.target_critic, next_obs, next_action)
+        td_target = batch.reward + batch.discount * next_value
+        self.critic_adam.zero_grad()
+        critic_loss = ((self.value(self.critic, obs, batch.action) - td_target) ** 2).mean()
+        critic_loss.backward()
+        self.clip(self.critic)
+        self.critic_adam.step()
+        self.actor_adam.zero_grad()
+        actor_loss = -self.value(self.critic, obs, self.policy(self.actor, obs)).mean()
+        actor_loss.backward()
+        self.clip(self.actor)
+        self.actor_adam.step()
+        tau = self.config.tau
+        online, targets = self.actor + self.critic, self.target_actor + self.target_critic
+        for target, param in zip(targets, online, strict=True):
+            target.copy_((1 - tau) * target + tau * param.detach())
+        return critic_loss.item(), actor_loss.item()
+
+    def weights(self):
+        return self.actor + self.critic + self.target_actor + self.target_critic
+
+
+@pytest.mark.parametrize("normalize_obs", [False, True])
+@pytest.mark.parametrize("max_grad_norm", [None, 0.01, 1e6])
+def test_updates_equal_those_of_a_plain_implementation(normalize_obs, max_grad_norm):
+    agent = make_agent(action_dim=2, num_envs=4, normalize_obs=normalize_obs, max_grad_norm=max_grad_norm, tau=0.2)
+    world = RandomWorld(agent)
+    steps = [world.step(np.zeros((4, 2))) for _ in range(5)]
+    for step in steps:
+        agent.observe(step)
+    reference = Reference(agent, np.concatenate([step.obs for step in steps]).astype(np.float64))
+    before = all_weights(agent)
+    for seed in range(6):
+        batch = random_batch(seed, action_dim=2)
+        metrics = agent.update(batch)
+        losses = reference.update(batch)
+        assert [metrics["critic_loss"].item(), metrics["actor_loss"].item()] == pytest.approx(losses, rel=1e-4)
+        for value, expected in zip(all_weights(agent), reference.weights(), strict=True):
+            torch.testing.assert_close(value, expected.detach(), rtol=0, atol=1e-6)
+    moved = [(old - new).abs().max() for old, new in zip(before, all_weights(agent), strict=True)]
+    assert min(moved) > 1e-4
+
+
+def test_an_update_leaves_the_batch_alone():
+    agent = make_agent(normalize_obs=True)
+    batch = random_batch(0)
+    kept = [field.clone() for field in batch]
+    agent.update(batch)
+    assert_same(list(batch), kept)
+
+
+def test_targets_begin_as_copies_and_are_never_differentiated():
+    agent = make_agent()
+    actor, critic, target_actor, target_critic = networks(agent)
+    assert_same(actor.state_dict(), target_actor.state_dict())
+    assert_same(critic.state_dict(), target_critic.state_dict())
+    agent.update(random_batch(0))
+    for net in (target_actor, target_critic):
+        assert all(param.grad is None and not param.requires_grad for param in net.parameters())
+    assert not torch.equal(agent.actor.body[0].weight, agent.target_actor.body[0].weight)
+
+
+def gradient(optimizer):
+    return torch.cat([p.grad.flatten() for group in optimizer.param_groups for p in group["params"]])
+
+
+@pytest.mark.parametrize("max_grad_norm", [None, 0.05, 1e6])
+def test_the_gradients_of_actor_and_critic_are_each_clipped(max_grad_norm):
+    agent = make_agent(max_grad_norm=max_grad_norm)
+    batch = random_batch(0)
+    agent.update(batch._replace(reward=100 * batch.reward))
+    for optimizer in (agent.actor_optimizer, agent.critic_optimizer):
+        norm = gradient(optimizer).norm().item()
+        assert norm == pytest.approx(0.05, rel=1e-3) if max_grad_norm == 0.05 else norm > 0.1
+
+
+# When learning is due
+
+
+class CountingDDPG(DDPG):
+    """Counts its updates instead of making them."""
+
+    num_calls = 0
+
+    def update(self, batch):
+        self.num_calls += 1
+        return {"call": torch.tensor(self.num_calls)}
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+@pytest.mark.parametrize("updates_per_step", [1.0, 0.1, 0.25, 2.0])
+@pytest.mark.parametrize(("warmup_steps", "batch_size"), [(10, 8), (5, 8), (0, 1)])
+def test_updates_per_step_is_kept_exactly(num_envs, updates_per_step, warmup_steps, batch_size):
+    agent = make_agent(
+        cls=CountingDDPG,
+        num_envs=num_envs,
+        updates_per_step=updates_per_step,
+        warmup_steps=warmup_steps,
+        batch_size=batch_size,
+    )
+    world = RandomWorld(agent)
+    for step in range(1, 201):
+        agent.observe(world.step(np.zeros((num_envs, 1))))
+        before = agent.num_calls
+        metrics = agent.learn()
+        learning_steps = max(0, step * num_envs - max(warmup_steps, batch_size))
+        due = math.floor(learning_steps * Fraction(str(updates_per_step)))
+        assert agent.num_calls == agent.num_updates == due
+        assert agent.status()["num_updates"] == due
+        assert metrics == ({"call": due} if due > before else {})
+        assert agent.learn() == {}
+
+
+@pytest.mark.parametrize(("warmup_steps", "batch_size", "first"), [(10, 8, 11), (3, 8, 9), (0, 1, 2)])
+def test_no_weight_changes_before_the_first_step_after_warmup(warmup_steps, batch_size, first):
+    agent = make_agent(warmup_steps=warmup_steps, batch_size=batch_size)
+    world, before = RandomWorld(agent), all_weights(agent)
+    for step in range(1, first + 1):
+        play(agent, world, 1)
+        assert agent.num_updates == (step == first)
+        if step < first:
+            assert_same(all_weights(agent), before)
+    assert not torch.equal(all_weights(agent)[0], before[0])
+
+
+def test_metrics_are_detached_numbers():
+    agent = make_agent()
+    metrics = agent.update(random_batch(0))
+    assert set(metrics) == {"q_mean", "critic_loss", "actor_loss"}
+    assert all(value.shape == () and not value.requires_grad for value in metrics.values())
+
+
+# Acting
+
+
+def test_exactly_the_warmup_steps_are_random():
+    agent = make_agent(cls=CountingDDPG, warmup_steps=10)
+    obs = np.ones((1, 2), np.float32)
+    policys = agent.act(obs, explore=False)
+    random = []
+    for _ in range(15):
+        action = agent.act(obs, explore=True)
+        random.append(bool((action != policys).any()))
+        agent.observe(make_step(obs, action, 0.0, obs))
+    assert random == [True] * 10 + [False] * 5
+
+
+def test_warmup_actions_are_uniform_over_the_box():
+    agent = make_agent(action_dim=2, num_envs=1000)
+    actions = agent.act(np.zeros((1000, 2), np.float32), explore=True)
+    assert actions.mean(0) == pytest.approx([0, 0], abs=0.1)
+    assert actions.std(0) == pytest.approx([0.577, 0.577], abs=0.03)
+    assert actions.min() < -0.99
+    assert actions.max() > 0.99
+    assert abs(np.corrcoef(actions.T)[0, 1]) < 0.1
+
+
+def test_after_warmup_the_noise_is_added_to_the_policy_and_clipped():
+    agent, twin = (make_agent(gaussian(0.8), num_envs=50, warmup_steps=0) for _ in range(2))
+    obs = RandomWorld(agent).obs
+    policys = agent.act(obs, explore=False)
+    action = agent.act(obs, explore=True)
+    np.testing.assert_allclose(action, np.clip(policys + twin.noise.sample(0), -1, 1), rtol=1e-6)
+    assert 0 < (np.abs(action) == 1).mean() < 1
+
+
+@given(
+    noise=st.sampled_from([NO_NOISE, gaussian(0.1), gaussian(5.0), OU]),
+    num_envs=st.sampled_from([1, 3]),
+    size=st.sampled_from([1.0, 1e3, 1e6]),
+    explore=st.booleans(),
+    warmup_steps=st.sampled_from([0, 100]),
+)
+@settings(max_examples=20)
+def test_actions_are_float32_in_the_box(noise, num_envs, size, explore, warmup_steps):
+    agent = make_agent(noise, action_dim=2, num_envs=num_envs, warmup_steps=warmup_steps)
+    obs = (size * np.random.default_rng(0).standard_normal((num_envs, 2))).astype(np.float32)
+    for _ in range(20):
+        action = agent.act(obs, explore=explore)
+        assert action.shape == (num_envs, 2)
+        assert action.dtype == np.float32
+        assert np.abs(action).max() <= 1
+
+
+@pytest.mark.parametrize("num_steps", [0, 5, 30])
+def test_acting_without_exploration_changes_nothing(num_steps):
+    agent = make_agent(OU, num_envs=2, normalize_obs=True)
+    world = RandomWorld(agent)
+    if num_steps:
+        play(agent, world, num_steps)
+    before = copy.deepcopy(agent.state_dict())
+    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    obs = world.obs.copy()
+    actions = [agent.act(world.obs[:num], explore=False) for num in (1, 2, 2)]
+    assert_same(actions[1], actions[2])
+    assert_same(world.obs, obs)
+    assert_same(agent.state_dict(), before)
+    assert torch.equal(torch.get_rng_state(), torch_before)
+    assert (np.random.get_state()[1] == numpy_before).all()  # noqa: NPY002
+
+
+def test_training_runs_the_same_however_often_the_policy_is_asked():
+    asked, alone = (make_agent(OU, num_envs=2, normalize_obs=True) for _ in range(2))
+    asked_world, alone_world = RandomWorld(asked), RandomWorld(alone)
+    for _ in range(20):
+        asked.act(asked_world.obs, explore=False)
+        assert_same(play(asked, asked_world, 1), play(alone, alone_world, 1))
+    assert_same(asked.state_dict(), alone.state_dict())
+
+
+def test_ou_noise_restarts_where_an_episode_ended_either_way():
+    agent = make_agent(OU, num_envs=4, warmup_steps=0)
+    obs = np.zeros((4, 2), np.float32)
+    action = agent.act(obs, explore=True)
+    x = agent.noise.x.copy()
+    assert (x != 0.3).all()
+    ends = {"terminated": [False, True, False, True], "truncated": [False, False, True, True]}
+    agent.observe(make_step(obs, action, 0.0, obs, **ends))
+    np.testing.assert_array_equal(agent.noise.x, [x[0], [0.3], [0.3], [0.3]])
+
+
+# Remembering
+
+
+def test_each_environments_row_is_stored_as_it_was():
+    agent = make_agent(num_envs=3, action_dim=2)
+    obs, next_obs = np.arange(6).reshape(3, 2), 10 + np.arange(6).reshape(3, 2)
+    action = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], np.float32)
+    agent.observe(make_step(obs, action, [1, 2, 3], next_obs, obs_to_act_on=-next_obs))
+    rows = stored(agent)
+    np.testing.assert_array_equal(rows.obs, obs)
+    np.testing.assert_array_equal(rows.action, action)
+    np.testing.assert_array_equal(rows.reward, [1, 2, 3])
+    np.testing.assert_array_equal(rows.next_obs, next_obs)
+    assert agent.num_steps == 3
+    assert agent.status()["replay_fill"] == pytest.approx(0.003)
+
+
+def test_a_step_in_which_the_simulator_broke_down_is_never_stored():
+    agent = make_agent(OU, num_envs=3, normalize_obs=True, warmup_steps=0)
+    obs = np.array([[1.0, 2.0], [50.0, 50.0], [3.0, 4.0]])
+    agent.act(obs.astype(np.float32), explore=True)
+    broken = {"truncated": [False, True, False], "valid": [True, False, True]}
+    agent.observe(make_step(obs, column(0.1, 0.2, 0.3), [1, 2, 3], np.zeros((3, 2)), **broken))
+    rows = stored(agent)
+    np.testing.assert_array_equal(rows.obs, [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(rows.action, column(0.1, 0.3))
+    np.testing.assert_array_equal(rows.reward, [1, 3])
+    np.testing.assert_allclose(rows.discount, [0.9, 0.9])
+    np.testing.assert_allclose(agent.normalizer.mean, [2, 3])
+    assert agent.num_steps == 3
+    assert (agent.noise.x == 0.3).ravel().tolist() == [False, True, False]
+    agent.observe(make_step(obs, column(0, 0, 0), 0.0, obs, truncated=True, valid=False))
+    assert len(agent.replay) == 2
+    assert agent.normalizer.count == 2
+
+
+def test_with_normalize_obs_rows_are_stored_raw_and_the_policy_sees_them_normalised():
+    agent = make_agent(num_envs=50, normalize_obs=True, warmup_steps=0)
+    world = RandomWorld(agent)
+    step = world.step(np.zeros((50, 1)))
+    agent.observe(step)
+    np.testing.assert_array_equal(stored(agent).obs, step.obs)
+    np.testing.assert_array_equal(stored(agent).next_obs, step.next_obs)
+    np.testing.assert_allclose(agent.normalizer.mean, step.obs.mean(0), rtol=1e-5)
+    normal = (world.obs - step.obs.mean(0)) / step.obs.std(0)
+    with torch.no_grad():
+        expected = agent.actor(torch.from_numpy(normal)).numpy()
+    for explore in (False, True):
+        np.testing.assert_allclose(agent.act(world.obs, explore=explore), expected, atol=1e-5)
+
+
+# The same run again, and a run that goes on
+
+
+def test_the_same_seed_gives_the_same_weights():
+    agents = [make_agent(gaussian(0.2), normalize_obs=True, seed=seed) for seed in (0, 0, 1)]
+    assert not torch.equal(agents[0].actor.body[0].weight, agents[2].actor.body[0].weight)
+    actions = []
+    for index, agent in enumerate(agents):
+        torch.manual_seed(index)
+        actions.append(play(agent, RandomWorld(agent), 60))
+        assert agent.num_updates == 50
+    assert_same(agents[0].state_dict(), agents[1].state_dict())
+    assert_same(actions[0], actions[1])
+    assert (actions[0][:10] != actions[2][:10]).all()
+
+
+def test_training_never_touches_the_global_generators():
+    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    agent = make_agent(OU)
+    play(agent, RandomWorld(agent), 20)
+    assert torch.equal(torch.get_rng_state(), torch_before)
+    assert (np.random.get_state()[1] == numpy_before).all()  # noqa: NPY002
+
+
+@pytest.mark.parametrize("num_steps", [4, 40])
+@pytest.mark.parametrize("noise", [OU, gaussian(0.2)], ids=["ou", "gaussian"])
+def test_with_its_state_and_its_rows_another_agent_goes_on_the_same(noise, num_steps):
+    changes = {"num_envs": 2, "normalize_obs": True, "max_grad_norm": 0.5, "updates_per_step": 0.25}
+    agent, other = (make_agent(noise, seed=seed, **changes) for seed in (0, 1))
+    world = RandomWorld(agent)
+    play(agent, world, num_steps)
+    play(other, RandomWorld(other, seed=1), 25)
+    file = io.BytesIO()
+    torch.save(agent.state_dict(), file)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=False))
+    other.replay.rows.copy_(agent.replay.rows)
+    assert_same(other.state_dict(), agent.state_dict())
+    other_world = copy.deepcopy(world)
+    assert_same(play(other, other_world, 40), play(agent, world, 40))
+    assert_same(other.state_dict(), agent.state_dict())
+
+
+def test_another_agent_acts_the_same_with_the_policys_state_alone():
+    agent, other = (make_agent(OU, num_envs=2, seed=seed, normalize_obs=True) for seed in (0, 1))
+    world = RandomWorld(agent)
+    play(agent, world, 30)
+    state = agent.policy_state()
+    assert all(isinstance(value, torch.Tensor) for value in state.values())
+    assert sum(value.numel() for name, value in state.items() if name.startswith("actor.")) == 129
+    assert {name.partition(".")[0] for name in state} == {"actor", "normalizer"}
+    assert (other.act(world.obs, explore=False) != agent.act(world.obs, explore=False)).all()
+    other.load_policy_state(state)
+    assert_same(other.act(world.obs, explore=False), agent.act(world.obs, explore=False))
+    assert_same(other.policy_state(), state)
+
+
+def test_the_name_ddpg_stands_for_the_class():
+    assert load_algorithm("ddpg") is DDPG
+    assert DDPG.Config is DDPGConfig
+
+
+# Probe environments with known answers
+
+
+class Probe:
+    """E one-dimensional environments of `length` steps; the observation is the step's number unless `draw` says it."""
+
+    def __init__(self, reward, length=1, truncates=False, draw=None, num_envs=4):
+        self.reward, self.length, self.truncates, self.num_envs = reward, length, truncates, num_envs
+        self.draw = draw or (lambda: np.zeros((num_envs, 1), np.float32))
+        self.time = 0
+        self.obs = self.draw()
+
+    def step(self, action):
+        obs, reward = self.obs, self.reward(self.obs, action)[:, 0]
+        next_obs = obs + 1
+        self.time += 1
+        over = self.time == self.length
+        if over:
+            self.time = 0
+        self.obs = self.draw() if over else next_obs
+        ends = {"truncated": over} if self.truncates else {"terminated": over}
+        return make_step(obs, action, reward, next_obs, obs_to_act_on=self.obs, **ends)
+
+
+def solve(probe, num_steps, **changes):
+    """An agent that made one update for each `num_steps` steps of the probe's environments."""
+    changes = {"gamma": 0.9, "tau": 0.1, "lr": 5e-3, "batch_size": 64} | changes
+    num_envs = probe.num_envs
+    agent = make_agent(
+        gaussian(0.3),
+        obs_dim=1,
+        num_envs=num_envs,
+        warmup_steps=200,
+        replay_size=4000,
+        updates_per_step=1 / num_envs,
+        **changes,
+    )
+    play(agent, probe, num_steps + 200 // num_envs)
+    assert agent.num_updates == num_steps
+    return agent
+
+
+def policy_and_value(agent, *observations):
+    """What the policy does at the observations, and the critic's value of it."""
+    obs = column(*observations)
+    action = agent.act(obs, explore=False)
+    with torch.no_grad():
+        value = agent.q_value(torch.from_numpy(obs), torch.from_numpy(action))
+    return action[:, 0], value.numpy()
+
+
+def test_probe_of_one_step_finds_the_best_action_and_its_value():
+    agent = solve(Probe(lambda obs, action: -((action - 0.5) ** 2)), 500)
+    action, value = policy_and_value(agent, 0)
+    assert action == pytest.approx([0.5], abs=0.05)
+    assert value == pytest.approx([0], abs=0.05)
+
+
+def test_probe_whose_best_action_depends_on_the_observation():
+    rng = np.random.default_rng(0)
+    sides = lambda: rng.choice(np.float32([-1, 1]), (4, 1))  # noqa: E731
+    agent = solve(Probe(lambda obs, action: -((action - 0.5 * obs) ** 2), draw=sides), 600)
+    action, value = policy_and_value(agent, -1, 1)
+    assert action == pytest.approx([-0.5, 0.5], abs=0.08)
+    assert value == pytest.approx([0, 0], abs=0.08)
+
+
+def test_probe_of_two_steps_discounts_the_second_reward():
+    # Nothing for the first step, at most 2 for the second, with the action -0.3.
+    reward = lambda obs, action: obs * (2 - (action + 0.3) ** 2)  # noqa: E731
+    agent = solve(Probe(reward, length=2), 700, gamma=0.8)
+    action, value = policy_and_value(agent, 0, 1)
+    assert action[1] == pytest.approx(-0.3, abs=0.1)
+    assert value == pytest.approx([0.8 * 2, 2], abs=0.1)
+
+
+@pytest.mark.parametrize(("truncates", "expected"), [(True, 2.0), (False, 1.0)])
+def test_probe_whose_only_step_is_cut_off_is_worth_the_sum_of_all_that_would_follow(truncates, expected):
+    # Every observation is 0, the true successor of the last one too; 1 + 0.5 + 0.25 + ... = 2.
+    class Still(Probe):
+        def step(self, action):
+            return super().step(action)._replace(next_obs=np.zeros((4, 1), np.float32))
+
+    agent = solve(Still(lambda obs, action: np.ones_like(action), truncates=truncates), 400, gamma=0.5)
+    _, value = policy_and_value(agent, 0)
+    assert value == pytest.approx([expected], abs=0.05)

@@ -1,0 +1,81 @@
+"""Imports point one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "rlcont"
+MODULES = {str(path.relative_to(PACKAGE).with_suffix("")).replace("/", "."): path for path in PACKAGE.rglob("*.py")}
+FOUNDATION = {"core", "lazy", "schema"}
+PARTS = FOUNDATION | {"nets", "noise", "normalize", "schedule", "seeding"}
+
+
+def imports(name: str) -> set[str]:
+    """Modules that a file of the package imports: rlcont's own without the prefix, others by their root."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively"
+            assert node.module is not None
+            found |= {f"rlcont.{alias.name}" for alias in node.names} if node.module == "rlcont" else {node.module}
+    return {
+        module.removeprefix("rlcont.") if module.startswith("rlcont.") else module.split(".")[0] for module in found
+    }
+
+
+def own(name: str) -> set[str]:
+    return {module for module in imports(name) if module in MODULES or f"{module}.__init__" in MODULES}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("ops.") and "__init__" not in name])
+def test_ops_import_only_torch(name):
+    assert own(name) <= {"lazy"}
+    assert not imports(name) & {"numpy", "gymnasium", "hydra", "omegaconf"}
+
+
+def test_nets_import_only_torch():
+    assert not own("nets")
+    assert imports("nets") <= {"__future__", "collections", "functools", "torch"}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("memory.") and "__init__" not in name])
+def test_memory_knows_only_the_vocabulary(name):
+    assert own(name) <= FOUNDATION
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("algos.") and "__init__" not in name])
+def test_an_algorithm_imports_parts_and_at_most_its_parent(name):
+    above = {
+        module for module in own(name) if not module.startswith(("memory.", "ops.", "algos.")) and module not in PARTS
+    }
+    assert not above
+    assert len([module for module in own(name) if module.startswith("algos.")]) <= 1
+    assert not imports(name) & {"hydra", "omegaconf", "gymnasium", "tensorboard", "rich", "torch"}
+
+
+def test_the_loop_knows_no_algorithm_no_configuration_and_no_terminal():
+    assert own("train") <= {"core", "envs", "evaluate"}
+
+
+def test_only_envs_imports_gymnasium():
+    assert [name for name in MODULES if "gymnasium" in imports(name) or "mujoco" in imports(name)] == ["envs"]
+
+
+def test_hydra_stops_at_compose():
+    users = {name for name in MODULES if imports(name) & {"hydra", "omegaconf"}}
+    assert users <= {"compose", "cli"}
+
+
+def test_only_the_command_line_knows_of_the_build():
+    assert {name for name in MODULES if "build" in own(name)} <= {"cli"}
+
+
+def test_every_package_is_in_the_wheel():
+    import tomllib
+
+    pyproject = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    packages = {"rlcont", "rlcont.configs"} | {f"rlcont.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py")}
+    assert set(pyproject["tool"]["setuptools"]["packages"]) == packages

@@ -1,0 +1,118 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from rlcont.nets import ACTIVATIONS, DeterministicPolicy, QFunction, linear, mlp
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def small_mlp(num_in, num_out, activation="relu"):
+    """num_in -> 2 -> num_out."""
+    return mlp(num_in, [2], num_out, activation, False, generator())
+
+
+def set_linear(layer, weight, bias):
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor(weight))
+        layer.bias.copy_(torch.tensor(bias))
+
+
+@pytest.mark.parametrize("num_in", [4, 100])
+def test_a_linear_layer_fills_plus_minus_one_over_root_num_in(num_in):
+    layer = linear(num_in, 2000, generator())
+    bound = 1 / math.sqrt(num_in)
+    for values in (layer.weight, layer.bias):
+        assert values.abs().max() <= bound
+        assert values.max() > 0.99 * bound
+        assert values.min() < -0.99 * bound
+        assert values.mean().item() == pytest.approx(0, abs=0.05 * bound)
+        assert values.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+
+
+def test_the_initial_weights_depend_on_the_generator_alone():
+    torch.manual_seed(0)
+    first = small_mlp(3, 2).state_dict()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    second = small_mlp(3, 2).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    other = mlp(3, [2], 2, "relu", False, generator(1)).state_dict()
+    for name, value in first.items():
+        assert torch.equal(value, second[name])
+        assert not torch.equal(value, other[name])
+
+
+def test_two_networks_from_one_generator_differ():
+    shared = generator()
+    first, second = linear(3, 3, shared), linear(3, 3, shared)
+    assert not torch.equal(first.weight, second.weight)
+
+
+def test_an_mlp_has_an_activation_after_each_hidden_layer_and_none_at_the_end():
+    net = mlp(5, [4, 3], 2, "tanh", False, generator())
+    assert [type(layer) for layer in net] == [nn.Linear, nn.Tanh, nn.Linear, nn.Tanh, nn.Linear]
+    assert [tuple(net[index].weight.shape) for index in (0, 2, 4)] == [(4, 5), (3, 4), (2, 3)]
+
+
+def test_layer_normalisation_stands_before_each_activation():
+    net = mlp(5, [4, 3], 2, "relu", True, generator())
+    pattern = [nn.Linear, nn.LayerNorm, nn.ReLU]
+    assert [type(layer) for layer in net] == [*pattern, *pattern, nn.Linear]
+    assert [net[index].normalized_shape for index in (1, 4)] == [(4,), (3,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("relu", torch.relu),
+        ("tanh", torch.tanh),
+        ("elu", nn.functional.elu),
+        ("gelu", nn.functional.gelu),
+        ("silu", nn.functional.silu),
+    ],
+)
+def test_each_activation_is_the_function_of_its_name(name, function):
+    net = small_mlp(1, 1, name)
+    x = torch.linspace(-3, 3, 7)[:, None]
+    hidden = function(x @ net[0].weight.T + net[0].bias)
+    torch.testing.assert_close(net(x), hidden @ net[2].weight.T + net[2].bias)
+
+
+def test_every_activation_is_tested():
+    assert set(ACTIVATIONS) == {"relu", "tanh", "elu", "gelu", "silu"}
+
+
+def test_a_deterministic_policy_by_hand():
+    policy = DeterministicPolicy(small_mlp(2, 1))
+    set_linear(policy.body[0], [[1.0, 2.0], [-1.0, 0.0]], [0.5, 0.0])
+    set_linear(policy.body[2], [[0.2, 5.0]], [-0.1])
+    # Hidden units: 1 + 2 + 0.5 = 3.5 and relu(-1) = 0; then tanh(0.7 - 0.1).
+    assert policy(torch.tensor([[1.0, 1.0]])).item() == pytest.approx(math.tanh(0.6), rel=1e-6)
+
+
+def test_a_policys_actions_lie_in_the_box_for_any_observation():
+    policy = DeterministicPolicy(mlp(3, [8], 2, "relu", False, generator()))
+    obs = 10.0 ** torch.arange(-3, 12)[:, None] * torch.tensor([1.0, -1.0, 0.5])
+    actions = policy(obs)
+    assert actions.shape == (15, 2)
+    assert actions.abs().max() <= 1
+
+
+def test_a_q_function_by_hand():
+    q_function = QFunction(small_mlp(3, 1))
+    # Observation (1, 10), action 100: the input is 1, 10, 100 in this order.
+    set_linear(q_function.body[0], [[1.0, 2.0, 3.0], [-1.0, 0.0, 0.0]], [0.0, 0.0])
+    set_linear(q_function.body[2], [[2.0, 7.0]], [0.25])
+    value = q_function(torch.tensor([[1.0, 10.0]]), torch.tensor([[100.0]]))
+    assert value.shape == (1,)
+    assert value.item() == 2 * 321 + 0.25
+
+
+def test_a_q_function_gives_one_number_a_row():
+    q_function = QFunction(mlp(5, [8], 1, "relu", False, generator()))
+    assert q_function(torch.zeros(7, 3), torch.zeros(7, 2)).shape == (7,)

@@ -1,0 +1,14 @@
+"""The smallest runs that still go through everything."""
+
+TINY = [
+    "env=Pendulum-v1",
+    "total_steps=400",
+    "algo.warmup_steps=100",
+    "algo.batch_size=16",
+    "algo.replay_size=1000",
+    "algo.actor.hidden=[16]",
+    "algo.critic.hidden=[16]",
+    "eval.every=200",
+    "eval.episodes=2",
+    "log.every=100",
+]
