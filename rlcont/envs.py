@@ -101,13 +101,12 @@ class BoxEnv:
         actions = _continuous_actions(config.id, self.env.action_space)
         self._obs_space = self.env.observation_space
         obs_dim = _flat_dim(config.id, self._obs_space)
-        made = self.env.spec
-        max_episode_steps = made.max_episode_steps if made is not None else None
-        self.spec = EnvSpec(config.id, obs_dim, actions.low.size, max_episode_steps)
+        time_limit = self.env.spec.max_episode_steps if self.env.spec else None
+        self.spec = EnvSpec(config.id, obs_dim, actions.low.size, time_limit)
         self._action_shape, self._action_dtype = actions.shape, actions.dtype
         self._low, self._high = (bound.astype(np.float64).ravel() for bound in (actions.low, actions.high))
         self._middle = self._low / 2 + self._high / 2
-        # A few roundings wider than it is, so that -1 and 1 reach the bounds, where clipping makes them exact.
+        # A few roundings too wide, so that -1 and 1 reach the bounds, where the clipping makes them exact.
         rounding = np.spacing(np.maximum(np.abs(self._low), np.abs(self._high)))
         self._half_width = self._high / 2 - self._low / 2 + 4 * rounding
         self._simulator_broke = _breakdown_detector(self.env)
@@ -133,10 +132,10 @@ class BoxEnv:
         raw, reward, terminated, truncated, _ = self.env.step(self._to_env(action))
         if self._simulator_broke():
             return self._obs, 0.0, False, True, False
-        self._obs = self._observation(raw)
+        self._obs, reward = self._observation(raw), float(reward)
         if not abs(reward) <= LARGEST:
-            raise UserError(f"env={self.spec.env_id}: its reward is {reward}, not a finite float32")
-        return self._obs, float(reward), bool(terminated), bool(truncated), True
+            raise UserError(f"env={self.spec.env_id}: the reward is {reward}")
+        return self._obs, reward, bool(terminated), bool(truncated), True
 
     def close(self) -> None:
         """Frees what the environment holds; it cannot be used afterwards."""
@@ -151,12 +150,13 @@ class BoxEnv:
 
     def _observation(self, raw: Any) -> Array:
         """A flat float32 copy: environments may write into what they returned."""
-        flat = np.ravel(raw if isinstance(self._obs_space, Box) else flatten(self._obs_space, raw))
-        if not np.abs(flat).max() <= LARGEST:
-            where = np.flatnonzero(~(np.abs(flat) <= LARGEST))[0]
-            raise UserError(
-                f"env={self.spec.env_id}: observation {where} of {flat.size} is {flat[where]}, not a finite float32"
-            )
+        values: Any = raw if isinstance(self._obs_space, Box) else flatten(self._obs_space, raw)
+        flat = np.ravel(values)
+        # The sum of squares is a cheap first look; only where it is suspect is every number looked at.
+        if not flat.dot(flat) <= LARGEST:
+            bad = np.flatnonzero(~(np.abs(flat) <= LARGEST))
+            if bad.size:
+                raise UserError(f"env={self.spec.env_id}: observation {bad[0]} is {flat[bad[0]]}")
         return flat.astype(np.float32)
 
 
@@ -184,36 +184,33 @@ def find_env(env_id: str) -> None:
         except Exception as error:
             hint = "; is its folder in PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
             raise UserError(f"env={env_id}: module {module!r} cannot be imported ({error}){hint}") from error
-    # Gymnasium keeps the ids of its first MuJoCo environments, made by a function of its own that only raises.
-    known = [key for key, spec in registry.items() if _module_of(spec.entry_point) != "gymnasium.envs"]
+    # The oldest MuJoCo ids are registered with a function in there that only says that they are gone.
+    retired = "gymnasium.envs"
+    known = [key for key in registry if getattr(registry[key].entry_point, "__module__", "") != retired]
     if name not in known:
         near = difflib.get_close_matches(name, known, 3, 0.5)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise UserError(f"env={env_id}: Gymnasium has no such environment{hint}")
 
 
-def _module_of(entry_point: Any) -> str | None:
-    return getattr(entry_point, "__module__", None)
-
-
 def _continuous_actions(env_id: str, space: gymnasium.Space) -> Box:
     if not isinstance(space, Box):
-        raise UserError(f"env={env_id}: its actions are {type(space).__name__}; rlcont needs continuous ones (Box)")
+        raise UserError(f"env={env_id}: its actions are {type(space).__name__}, not continuous (Box)")
     if not np.issubdtype(space.dtype, np.floating):
-        raise UserError(f"env={env_id}: its actions are {space.dtype}; rlcont needs floating-point ones")
+        raise UserError(f"env={env_id}: its actions are {space.dtype}, not floating-point")
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-        raise UserError(f"env={env_id}: its action bounds are infinite; rlcont needs finite ones")
+        raise UserError(f"env={env_id}: its action bounds are infinite")
     if not (space.low < space.high).all():
-        raise UserError(f"env={env_id}: an action dimension has zero width; rlcont needs low < high")
+        raise UserError(f"env={env_id}: an action dimension has zero width")
     return space
 
 
 def _flat_dim(env_id: str, space: gymnasium.Space) -> int:
     try:
-        flat = flatten_space(space)
+        flat: gymnasium.Space = flatten_space(space)
     except NotImplementedError:
         flat = space
-    if not isinstance(flat, Box) or len(flat.shape) != 1:
+    if not isinstance(flat, Box):
         raise UserError(f"env={env_id}: its observations ({space}) cannot be flattened")
     return flat.shape[0]
 

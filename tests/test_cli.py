@@ -1,0 +1,144 @@
+"""The installed console script, as a user types it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import TINY
+
+SCRIPT = str(Path(sys.executable).parent / "rlcont")
+ROOT = Path(__file__).parent.parent
+
+
+def rlcont(cwd, *arguments, env=None):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
+    return subprocess.run([SCRIPT, *arguments], cwd=cwd, capture_output=True, text=True, env=environment, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    result = rlcont(folder, "algo=ddpg", *TINY)
+    assert result.returncode == 0, result.stderr
+    return folder, result
+
+
+def test_training_leaves_a_complete_run_and_nothing_else(trained):
+    folder, result = trained
+    assert result.stderr == ""
+    assert [path.name for path in folder.iterdir()] == ["outputs"]
+    (run,) = (folder / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
+    names = {path.name for path in run.iterdir() if not path.name.startswith("events.out.")}
+    assert names == {"config.yaml", "run.json", "evaluations.csv", "policies"}
+    description = json.loads((run / "run.json").read_text())
+    assert description["command"].startswith("rlcont algo=ddpg env=Pendulum-v1")
+
+
+def test_piped_output_is_plain_lines_and_ends_with_the_figure_and_the_folder(trained):
+    _, result = trained
+    lines = result.stdout.splitlines()
+    assert "\x1b" not in result.stdout
+    assert sum("steps/s" in line and "ETA" in line for line in lines) == 4
+    figure = r"400 steps in 0:00:\d\d, last evaluation -\d+\.\d ± \d+\.\d \(2 episodes\); outputs/Pendulum-v1/ddpg/"
+    assert re.search(figure, lines[-1])
+
+
+def test_eval_plays_the_kept_policy_on_the_runs_own_episodes(trained):
+    folder, result = trained
+    (run,) = (folder / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
+    figure = re.search(r"last evaluation (\S+ ± \S+)", result.stdout.splitlines()[-1])
+    played = rlcont(folder, "eval", str(run), "episodes=2")
+    assert played.returncode == 0
+    assert f"return {figure[1]} over 2 episodes" in played.stdout
+    other = rlcont(folder, "eval", str(run), "episodes=2", "seed=99", "policy=best")
+    assert f"return {figure[1]}" not in other.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["tain"], "did you mean train?"),
+        (["--fast"], "--fast: no such option"),
+        (["algo.lrr=1"], "no such key"),
+        (["env=CartPole-v1"], "Discrete"),
+        (["env=Pusher-v4"], "mujoco<3"),
+        (["env=Ant-v5", "env.kwargs.legs=7"], "legs"),
+        (["env=Pendulum-v1", "algo.replay_size=1e12"], "GiB"),
+        (["env=Pendulum-v1", "output=/proc/nowhere"], "output=/proc/nowhere"),
+        (["-m", "env=Pendulum-v1,Pendulum-v2", "seed=0,1"], "Pendulum-v2"),
+        (["-m", "algo.gamma=0.9,1.9"], "algo.gamma=1.9"),
+        (["eval"], "name one run folder"),
+        (["eval", "nowhere"], "nowhere: no run"),
+        (["eval", "nowhere", "episode=3"], "did you mean episodes?"),
+        (["eval", "nowhere", "episodes=none"], "episodes=none"),
+    ],
+)
+def test_a_mistake_costs_one_line_and_leaves_nothing(tmp_path, arguments, expected):
+    result = rlcont(tmp_path, *arguments)
+    assert result.returncode == 2
+    assert expected in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_runs_every_combination(tmp_path):
+    result = rlcont(tmp_path, "-m", *TINY, "total_steps=200", "seed=0,1", "noise=ou,none")
+    assert result.returncode == 0, result.stderr
+    runs = list((tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir())
+    assert len(runs) == 4
+    seen = set()
+    for run in runs:
+        text = (run / "config.yaml").read_text()
+        seen.add((re.search(r"kind: (ou|none)", text)[1], re.search(r"seed: (\d)", text)[1]))
+    assert seen == {("ou", "0"), ("ou", "1"), ("none", "0"), ("none", "1")}
+
+
+def test_help_names_commands_groups_and_examples(tmp_path):
+    result = rlcont(tmp_path, "--help")
+    assert result.returncode == 0
+    for word in ("eval", "--multirun", "algo", "env", "noise", "tuned", "experiment", "article/ddpg", "HalfCheetah-v4"):
+        assert word in result.stdout
+
+
+def test_cfg_prints_the_resolved_configuration_and_trains_nothing(tmp_path):
+    result = rlcont(tmp_path, "--cfg", "env=HalfCheetah-v4", "noise=ou")
+    assert "warmup_steps: 25000" in result.stdout
+    assert "kind: ou" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_wheel_carries_the_configs_and_works_away_from_the_repository(tmp_path):
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    source, wheels, target, empty = (tmp_path / name for name in ("source", "wheels", "target", "empty"))
+    empty.mkdir()
+    for part in ("rlcont", "configs"):
+        shutil.copytree(ROOT / part, source / part)
+    for part in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / part, source)
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(source)], check=True, timeout=300
+    )
+    (wheel,) = wheels.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True, timeout=300)
+    code = "import rlcont, sys; from rlcont.cli import main; print(rlcont.__file__, file=sys.stderr); main()"
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", code, "--cfg", "env=Hopper-v5"],
+        cwd=empty,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert str(target) in result.stderr
+    assert "id: Hopper-v5" in result.stdout
+    configs = {str(path.relative_to(ROOT / "configs")) for path in (ROOT / "configs").rglob("*.yaml")}
+    installed = target / "rlcont" / "configs"
+    assert {str(path.relative_to(installed)) for path in installed.rglob("*.yaml")} == configs

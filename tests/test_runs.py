@@ -1,0 +1,76 @@
+"""A run's folder."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from rlcont.compose import compose_job
+from rlcont.config import validate
+from rlcont.core import UserError
+from rlcont.runs import create_run_folder, load_config, load_policy, save_policy
+
+
+def composed(tmp_path, *overrides):
+    job = compose_job([f"output={tmp_path}", *overrides])
+    return validate(job.container), job.choices
+
+
+def test_launches_in_the_same_second_never_share_a_folder(tmp_path):
+    config, choices = composed(tmp_path)
+    with ThreadPoolExecutor(20) as pool:
+        folders = list(pool.map(lambda _: create_run_folder(config, choices), range(20)))
+    assert len(set(folders)) == 20
+    assert all((folder / "run.json").exists() for folder in folders)
+
+
+def test_the_folder_tells_environment_algorithm_and_seed(tmp_path):
+    folder = create_run_folder(*composed(tmp_path, "env=Pendulum-v1", "seed=7"))
+    assert folder.parent == tmp_path / "Pendulum-v1" / "ddpg"
+    assert folder.name.endswith("-s7")
+
+
+def test_an_id_with_a_module_or_a_slash_makes_one_plain_folder(tmp_path):
+    config, choices = composed(tmp_path)
+    env = type(config.env)(id="my.module:space/Env-v0", kwargs={}, max_episode_steps=None)
+    import dataclasses
+
+    folder = create_run_folder(dataclasses.replace(config, env=env), choices)
+    assert folder.parent.parent == tmp_path / "my.module-space-Env-v0"
+
+
+def test_the_folder_describes_the_run(tmp_path):
+    config, choices = composed(tmp_path, "noise=ou")
+    folder = create_run_folder(config, choices)
+    assert load_config(folder) == config
+    description = json.loads((folder / "run.json").read_text())
+    assert description["choices"]["tuned"] == "ddpg/HalfCheetah-v4"
+    assert description["packages"].keys() >= {"rlcont", "torch", "gymnasium", "mujoco", "hydra-core"}
+    assert description["command"].startswith("rlcont ")
+
+
+def test_a_folder_that_cannot_be_made_is_a_users_mistake(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="output="):
+        create_run_folder(*composed(tmp_path / "file" / "outputs"))
+
+
+def test_a_policy_comes_back_bit_by_bit(tmp_path):
+    state = {"actor.weight": torch.randn(3, 2).T, "normalizer.count": torch.tensor(5)}
+    save_policy(tmp_path, "last", state, {"step": 9})
+    loaded, facts = load_policy(tmp_path, "last")
+    assert all(torch.equal(loaded[key], state[key]) for key in state)
+    assert facts == {"step": 9}
+    assert {path.name for path in (tmp_path / "policies").iterdir()} == {"last.safetensors", "last.json"}
+
+
+def test_a_missing_policy_is_told_with_those_that_are_there(tmp_path):
+    save_policy(tmp_path, "best", {}, {})
+    with pytest.raises(UserError, match=r"policy=lst: .* keeps best"):
+        load_policy(tmp_path, "lst")
+
+
+def test_a_folder_without_a_run_is_told(tmp_path):
+    with pytest.raises(UserError, match="no run"):
+        load_config(tmp_path)

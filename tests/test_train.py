@@ -1,0 +1,116 @@
+"""Whole runs, small: reproducible, undisturbed by evaluation, learning."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rlcont.build import run
+from rlcont.compose import compose_job
+from rlcont.config import validate
+from rlcont.core import EnvStep, UserError
+from rlcont.train import Interval
+from tests.tiny import TINY
+
+
+def tiny_run(tmp_path, *overrides):
+    composed = compose_job([*TINY, f"output={tmp_path}", *overrides])
+    return run(validate(composed.container), composed.choices)
+
+
+def evaluations(folder):
+    with (folder / "evaluations.csv").open() as file:
+        return [(int(row["step"]), float(row["return_mean"]), float(row["return_std"])) for row in csv.DictReader(file)]
+
+
+def scalars(folder, tags):
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+
+
+def same_weights(one, other):
+    weights, others = (load_file(folder / "policies" / "last.safetensors") for folder in (one, other))
+    return weights.keys() == others.keys() and all(torch.equal(weights[key], others[key]) for key in weights)
+
+
+@pytest.mark.parametrize("overrides", [["noise=ou"], ["num_envs=3", "algo.normalize_obs=true"]])
+def test_the_same_seed_gives_the_same_run(tmp_path, overrides):
+    one, other = (tiny_run(tmp_path, *overrides) for _ in range(2))
+    assert one != other
+    assert evaluations(one) == evaluations(other)
+    assert same_weights(one, other)
+
+
+def test_another_seed_gives_another_run(tmp_path):
+    one, other = tiny_run(tmp_path, "seed=0"), tiny_run(tmp_path, "seed=1")
+    assert evaluations(one) != evaluations(other)
+    assert not same_weights(one, other)
+
+
+def test_the_frequency_of_evaluation_changes_no_training_number(tmp_path):
+    tags = ["train/return", "learn/critic_loss", "learn/actor_loss", "action/mean"]
+    often, seldom = (
+        tiny_run(tmp_path, f"eval.every={every}", "algo.normalize_obs=true", "noise=ou") for every in (50, 400)
+    )
+    assert len(evaluations(often)) > len(evaluations(seldom))
+    assert scalars(often, tags) == scalars(seldom, tags)
+    assert same_weights(often, seldom)
+
+
+def test_evaluations_come_at_the_start_on_schedule_and_at_the_end(tmp_path):
+    folder = tiny_run(tmp_path, "eval.every=150", "num_envs=4")
+    assert [step for step, *_ in evaluations(folder)] == [0, 152, 300, 400]
+
+
+def test_every_evaluated_policy_is_kept_if_asked(tmp_path):
+    folder = tiny_run(tmp_path, "eval.save_policies=true")
+    kept = {path.stem for path in (folder / "policies").glob("*.safetensors")}
+    assert kept == {"last", "best", "step-0", "step-200", "step-400"}
+    last, final = (load_file(folder / "policies" / f"{name}.safetensors") for name in ("last", "step-400"))
+    assert all(torch.equal(last[key], final[key]) for key in last)
+
+
+def test_a_replay_that_does_not_fit_is_refused_with_the_figures_before_a_folder_exists(tmp_path):
+    with pytest.raises(UserError, match=r"algo.replay_size=1000000000000: needs 33527\.61 GiB .* are available"):
+        tiny_run(tmp_path / "outputs", "algo.replay_size=1e12")
+    assert not (tmp_path / "outputs").exists()
+
+
+def step_of(reward, ended, valid):
+    num = len(reward)
+    obs = np.zeros((num, 1), np.float32)
+    action = np.array([[0.5], [-1.0]], np.float32)
+    flags = np.array(ended)
+    return EnvStep(obs, action, np.array(reward, np.float32), obs, flags, flags & False, obs, np.array(valid))
+
+
+def test_interval_figures_by_hand():
+    interval = Interval(2)
+    interval.add(step_of([1, 10], [False, False], [True, True]), {"loss": torch.tensor(1.0)})
+    interval.add(step_of([2, 20], [True, False], [True, True]), {})
+    interval.add(step_of([4, 0], [False, True], [True, False]), {"loss": torch.tensor(4.0)})
+    summary = interval.summary()
+    assert summary["train/return"] == (3 + 30) / 2
+    assert summary["train/length"] == 2
+    assert summary["learn/loss"] == 2.5
+    assert summary["action/mean"] == -0.25
+    assert summary["action/std"] == 0.75
+    assert summary["action/saturated"] == 0.5
+    interval.add(step_of([8, 0], [True, False], [True, True]), {})
+    assert interval.summary()["train/return"] == 4 + 8
+
+
+def test_time_spent_evaluating_does_not_count_in_steps_per_second(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("rlcont.train.time.perf_counter", lambda: now[0])
+    interval = Interval(2)
+    interval.add(step_of([0, 0], [False, False], [True, True]), {})
+    now[0] = 1.0
+    with interval.paused():
+        now[0] = 100.0
+    now[0] = 101.0
+    assert interval.summary()["time/steps_per_second"] == 1.0
