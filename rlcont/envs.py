@@ -144,7 +144,7 @@ class BoxEnv:
     def _to_env(self, action: Array) -> Array:
         """[-1, 1] to [low, high] per dimension, clipped; exact at both ends."""
         scaled = np.minimum(np.maximum(self._middle + self._half_width * action, self._low), self._high)
-        if math.isnan(scaled.dot(scaled)):
+        if math.isnan(scaled.sum()):
             raise UserError(f"env={self.spec.env_id}: the agent's action is nan; has training diverged?")
         return scaled.astype(self._action_dtype).reshape(self._action_shape)
 
@@ -152,11 +152,9 @@ class BoxEnv:
         """A flat float32 copy: environments may write into what they returned."""
         values: Any = raw if isinstance(self._obs_space, Box) else flatten(self._obs_space, raw)
         flat = np.ravel(values)
-        # The sum of squares is a cheap first look; only where it is suspect is every number looked at.
-        if not flat.dot(flat) <= LARGEST:
-            bad = np.flatnonzero(~(np.abs(flat) <= LARGEST))
-            if bad.size:
-                raise UserError(f"env={self.spec.env_id}: observation {bad[0]} is {flat[bad[0]]}")
+        if not np.abs(flat).max() <= LARGEST:
+            bad = np.flatnonzero(~(np.abs(flat) <= LARGEST))[0]
+            raise UserError(f"env={self.spec.env_id}: observation {bad} is {flat[bad]}")
         return flat.astype(np.float32)
 
 
@@ -224,8 +222,7 @@ def _breakdown_detector(env: gymnasium.Env) -> Callable[[], bool]:
     bare: Any = env.unwrapped
     if not isinstance(getattr(bare, "data", None), mujoco.MjData):
         return lambda: False
-    kinds = mujoco.mjtWarning
-    bad = slice(int(kinds.mjWARN_BADQPOS), int(kinds.mjWARN_BADQACC) + 1)
+    bad = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 
     def broke() -> bool:
         # A step looks at the state it starts from; where this one led would only be looked at by the next.
