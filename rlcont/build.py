@@ -71,7 +71,7 @@ class _RunObserver:
 
     def trained(self, values: dict[str, float], step: int) -> None:
         self.log.scalars(values, step)
-        self.reporter.progress(step, values.get("train/return"), values["time/steps_per_second"])
+        self.reporter.progress(step, values.get("train/return"), values["train/steps_per_second"])
 
     def evaluated(self, evaluation: Evaluation, step: int) -> None:
         self.log.evaluation(evaluation, step, time.perf_counter() - self.start)

@@ -11,8 +11,7 @@ from rlcont.core import UserError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from rlcont.compose import Composed
-    from rlcont.config import RunConfig
+    from rlcont.schema import EnvConfig
 
 HELP = """\
 rlcont: a laboratory for reinforcement learning with continuous actions
@@ -85,12 +84,16 @@ def _train(arguments: list[str]) -> None:
     overrides = [argument for argument in arguments if argument not in flags]
     for flag in sorted(flags - TRAIN_FLAGS):
         raise UserError(f"{flag}: no such option; allowed: -m, --multirun, --cfg, --help, --version")
-    from rlcont.compose import compose_job, expand_sweep
-
     if flags & {"-m", "--multirun"}:
-        return _sweep(overrides, expand_sweep(overrides))
+        if "--cfg" in flags:
+            raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
+        return _sweep(overrides)
+    from rlcont.compose import compose_job
+    from rlcont.config import validate
+
     composed = compose_job(overrides)
-    config = _checked(composed)
+    config = validate(composed.container)
+    _check_env(config.env)
     if "--cfg" in flags:
         from rlcont.runs import config_text
 
@@ -101,25 +104,26 @@ def _train(arguments: list[str]) -> None:
     return None
 
 
-def _checked(composed: Composed) -> RunConfig:
-    """The configuration, once its environment has been made and found fit."""
-    from rlcont.config import validate
-
-    config = validate(composed.container)
+def _check_env(config: EnvConfig) -> None:
+    """Makes the environment and opens an episode, to refuse what does not fit before anything is created."""
     from rlcont.envs import BoxEnv
 
-    env = BoxEnv(config.env)
-    env.reset(config.seed)
+    env = BoxEnv(config)
+    env.reset(seed=0)
     env.close()
-    return config
 
 
-def _sweep(overrides: list[str], jobs: list[list[str]]) -> None:
+def _sweep(overrides: list[str]) -> None:
     """Checks every job, then hands the sweep to Hydra's sweeper and launcher."""
-    from rlcont.compose import CONFIG_DIR, compose_job, free_kwargs
+    from rlcont.compose import CONFIG_DIR, compose_job, expand_sweep, free_kwargs
+    from rlcont.config import validate
 
-    for job in jobs:
-        _checked(compose_job(job))
+    checked: list[EnvConfig] = []
+    for job in expand_sweep(overrides):
+        config = validate(compose_job(job).container)
+        if config.env not in checked:
+            _check_env(config.env)
+            checked.append(config.env)
     import hydra
 
     sys.argv[1:] = ["--multirun", *(free_kwargs(override) for override in overrides)]
@@ -130,9 +134,10 @@ def _job(config: DictConfig) -> None:
     """One job of a sweep, called by a Hydra launcher."""
     from rlcont.build import run
     from rlcont.compose import composed_by_hydra
+    from rlcont.config import validate
 
     composed = composed_by_hydra(config)
-    run(_checked(composed), composed.choices)
+    run(validate(composed.container), composed.choices)
 
 
 def _evaluate(arguments: list[str]) -> None:

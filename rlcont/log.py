@@ -18,7 +18,7 @@ EVALUATION_COLUMNS = (
     "return_std",
     "return_min",
     "return_max",
-    "length_mean",
+    "steps_mean",
     "seconds",
 )
 
@@ -72,7 +72,7 @@ def evaluation_row(evaluation: Evaluation) -> dict[str, float]:
         "return_std": float(returns.std(ddof=1)) if len(returns) > 1 else 0.0,
         "return_min": float(returns.min()),
         "return_max": float(returns.max()),
-        "length_mean": float(evaluation.lengths.mean()),
+        "steps_mean": float(evaluation.lengths.mean()),
     }
 
 

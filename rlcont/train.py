@@ -53,8 +53,8 @@ def train(
         obs = env_step.obs_to_act_on
         before, step = step, step + len(envs)
         if _passed(log_every, before, step):
-            own = {f"agent/{key}": value for key, value in agent.status().items()}
-            breakdowns = {"env/simulator_breakdowns": float(envs.num_breakdowns)}
+            own = {f"train/{key}": value for key, value in agent.status().items()}
+            breakdowns = {"train/simulator_breakdowns": float(envs.num_breakdowns)}
             observer.trained(interval.summary() | own | breakdowns, step)
         if _passed(eval_every, before, step) or step >= total_steps:
             with interval.paused():
@@ -102,10 +102,10 @@ class Interval:
             stacked = torch.stack([metrics[name] for metrics in self._metrics])
             values[f"learn/{name}"] = stacked.float().mean().item()
         actions: Array = np.concatenate(self._actions)
-        values["action/mean"] = float(actions.mean())
-        values["action/std"] = float(actions.std())
-        values["action/saturated"] = float((np.abs(actions) > 0.99).mean())
-        values["time/steps_per_second"] = len(actions) / (time.perf_counter() - self._start)
+        values["train/action_mean"] = float(actions.mean())
+        values["train/action_std"] = float(actions.std())
+        values["train/action_saturated"] = float((np.abs(actions) > 0.99).mean())
+        values["train/steps_per_second"] = len(actions) / (time.perf_counter() - self._start)
         self._clear()
         return values
 

@@ -52,7 +52,7 @@ def test_another_seed_gives_another_run(tmp_path):
 
 
 def test_the_frequency_of_evaluation_changes_no_training_number(tmp_path):
-    tags = ["train/return", "learn/critic_loss", "learn/actor_loss", "action/mean"]
+    tags = ["train/return", "learn/critic_loss", "learn/actor_loss", "train/action_mean"]
     often, seldom = (
         tiny_run(tmp_path, f"eval.every={every}", "algo.normalize_obs=true", "noise=ou") for every in (50, 400)
     )
@@ -97,9 +97,9 @@ def test_interval_figures_by_hand():
     assert summary["train/return"] == (3 + 30) / 2
     assert summary["train/length"] == 2
     assert summary["learn/loss"] == 2.5
-    assert summary["action/mean"] == -0.25
-    assert summary["action/std"] == 0.75
-    assert summary["action/saturated"] == 0.5
+    assert summary["train/action_mean"] == -0.25
+    assert summary["train/action_std"] == 0.75
+    assert summary["train/action_saturated"] == 0.5
     interval.add(step_of([8, 0], [True, False], [True, True]), {})
     assert interval.summary()["train/return"] == 4 + 8
 
@@ -113,4 +113,4 @@ def test_time_spent_evaluating_does_not_count_in_steps_per_second(monkeypatch):
     with interval.paused():
         now[0] = 100.0
     now[0] = 101.0
-    assert interval.summary()["time/steps_per_second"] == 1.0
+    assert interval.summary()["train/steps_per_second"] == 1.0
