@@ -12,6 +12,7 @@ from rlcont.schema import EnvConfig
 from rlcont.seeding import integers
 
 STEP_LIMIT = 100_000
+MAX_ENVS = 10
 """Steps of an episode without a time limit after which it is taken for endless."""
 
 
@@ -23,26 +24,32 @@ class Evaluation(NamedTuple):
 
 
 class Evaluator:
-    """Runs the same N episodes each time: one environment and one fixed seed per episode.
+    """Plays the same N episodes each time, each from a fixed seed of its own.
 
     Nothing here shares a generator with training, and acting without exploration changes nothing in the
     agent, so training runs the same however often it is evaluated.
     """
 
     def __init__(self, config: EnvConfig, episodes: int, seed: int):
-        self.envs = [BoxEnv(config) for _ in range(episodes)]
+        self.envs = [BoxEnv(config) for _ in range(min(episodes, MAX_ENVS))]
         self.seeds = integers(seed, "evaluation", episodes)
 
     def __call__(self, policy: Policy) -> Evaluation:
-        """Plays every episode to its end, acting for all of them at once.
+        """Plays every episode to its end.
 
         Raises:
             UserError: an episode without a time limit passed STEP_LIMIT steps.
         """
-        spec, num = self.envs[0].spec, len(self.envs)
+        num = len(self.envs)
+        groups = [self.seeds[first : first + num] for first in range(0, len(self.seeds), num)]
+        returns, lengths = zip(*(self._play(policy, seeds) for seeds in groups), strict=True)
+        return Evaluation(np.concatenate(returns), np.concatenate(lengths))
+
+    def _play(self, policy: Policy, seeds: list[int]) -> tuple[Array, Array]:
+        """Returns and lengths of one episode per seed, acting for all of them at once."""
+        spec, num = self.envs[0].spec, len(seeds)
         returns, lengths = np.zeros(num), np.zeros(num, np.int64)
-        pairs = zip(self.envs, self.seeds, strict=True)
-        obs = np.stack([env.reset(seed) for env, seed in pairs])
+        obs = np.stack([env.reset(seed) for env, seed in zip(self.envs, seeds, strict=False)])
         running = list(range(num))
         while running:
             if spec.max_episode_steps is None and lengths[running[0]] >= STEP_LIMIT:
@@ -59,7 +66,7 @@ class Evaluator:
                 lengths[i] += valid
                 if terminated or truncated:
                     running.remove(i)
-        return Evaluation(returns, lengths)
+        return returns, lengths
 
     def close(self) -> None:
         """Frees what the environments hold; they cannot be used afterwards."""

@@ -96,6 +96,15 @@ def test_the_first_episodes_are_the_same_however_many_follow():
     np.testing.assert_array_equal(few.returns, many.returns[:3])
 
 
+def test_more_episodes_than_environments_are_played_in_turns():
+    evaluator = lottery(episodes=25)
+    assert len(evaluator.envs) == rlcont.evaluate.MAX_ENVS == 10
+    evaluation = evaluator(Sway())
+    assert evaluation.returns.shape == evaluation.lengths.shape == (25,)
+    assert (evaluation.lengths[:10] != evaluation.lengths[10:20]).any()
+    np.testing.assert_array_equal(evaluation.returns[:8], lottery(episodes=8)(Sway()).returns)
+
+
 def test_the_seed_decides_which_episodes_are_played():
     def openings(seed):
         policy = Constant()
