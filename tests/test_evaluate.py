@@ -53,6 +53,17 @@ def test_the_return_is_the_undiscounted_sum_of_each_episode_s_own_rewards():
     np.testing.assert_allclose(evaluation.returns, 5 * lengths + lengths * (lengths + 1) / 2)
 
 
+def test_each_episode_receives_its_own_row_of_the_actions():
+    class RowNumber:
+        def act(self, obs, *, explore):
+            return np.arange(len(obs), dtype=np.float32)[:, None] / 8
+
+    evaluation = lottery()(RowNumber())
+    lengths = evaluation.lengths
+    expected = 10 * np.arange(8) / 8 * lengths + lengths * (lengths + 1) / 2
+    np.testing.assert_allclose(evaluation.returns, expected, rtol=1e-6)
+
+
 def test_the_policy_is_asked_about_every_running_episode_s_current_observation():
     policy = Constant()
     evaluation = lottery()(policy)
