@@ -134,7 +134,9 @@ def evaluate_run(folder: Path, policy: str, episodes: int, seed: int | None) -> 
     state, facts = runs.load_policy(folder, policy)
     agent = make_agent(dataclasses.replace(config, num_envs=1), BoxEnv(config.env).spec)
     agent.load_policy_state(state)
-    evaluation = Evaluator(config.env, episodes, config.seed if seed is None else seed)(agent)
+    evaluate = Evaluator(config.env, episodes, config.seed if seed is None else seed)
+    evaluation = evaluate(agent)
+    evaluate.close()
     row = evaluation_row(evaluation)
     return (
         f"{config.algo_name} on {config.env.id}, policy {policy} of step {facts['step']}: return "

@@ -79,7 +79,7 @@ def validate(container: dict[str, Any]) -> RunConfig:
         config = RunConfig(**container)
     except ValidationError as error:
         raise _one_line(error, RunConfig, ()) from None
-    _check_combinations(config)
+    config.algo.check_run(config.total_steps, config.num_envs)
     return config
 
 
@@ -109,21 +109,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _check_combinations(config: RunConfig) -> None:
-    algo = config.algo
-    warmup = getattr(algo, "warmup_steps", 0)
-    if warmup >= config.total_steps:
-        raise UserError(
-            f"algo.warmup_steps={warmup}: must be below total_steps={config.total_steps}, or nothing is learned"
-        )
-    batch, capacity = getattr(algo, "batch_size", 1), getattr(algo, "replay_size", None)
-    if capacity is not None and capacity < max(batch, config.num_envs):
-        raise UserError(
-            f"algo.replay_size={capacity}: must hold at least a batch (algo.batch_size={batch}) "
-            f"and one step of every environment (num_envs={config.num_envs})"
-        )
 
 
 def _one_line(error: ValidationError, root: type, prefix: tuple[str, ...]) -> UserError:

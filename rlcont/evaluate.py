@@ -12,8 +12,9 @@ from rlcont.schema import EnvConfig
 from rlcont.seeding import integers
 
 STEP_LIMIT = 100_000
-MAX_ENVS = 10
 """Steps of an episode without a time limit after which it is taken for endless."""
+MAX_ENVS = 10
+"""Episodes that are played at once."""
 
 
 class Evaluation(NamedTuple):

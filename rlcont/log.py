@@ -48,7 +48,7 @@ class RunLog:
     def evaluation(self, evaluation: Evaluation, step: int, seconds: float) -> None:
         """Writes one evaluation to TensorBoard and as a row of evaluations.csv."""
         row = evaluation_row(evaluation)
-        self.scalars({f"eval/{key}": value for key, value in row.items()}, step)
+        self.scalars({f"eval/{key.removesuffix('_mean')}": value for key, value in row.items()}, step)
         with self.evaluations_path.open("a", newline="") as file:
             numbers = [f"{value:.6g}" for value in row.values()]
             csv.writer(file).writerow([step, *numbers, f"{seconds:.1f}"])

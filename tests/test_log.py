@@ -24,7 +24,7 @@ def test_scalars_and_evaluations_stand_at_their_steps(folder):
     events = EventAccumulator(str(folder))
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("learn/critic_loss")] == [(10, 0.5)]
-    expected = {"return_mean": 2.0, "return_std": 2**0.5, "return_min": 1.0, "return_max": 3.0, "steps_mean": 6.0}
+    expected = {"return": 2.0, "return_std": 2**0.5, "return_min": 1.0, "return_max": 3.0, "steps": 6.0}
     for name, value in expected.items():
         (event,) = events.Scalars(f"eval/{name}")
         assert event.step == 20

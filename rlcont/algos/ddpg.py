@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rlcont.core import Array, Batch, EnvSpec, EnvStep, Metrics
+from rlcont.core import Array, Batch, EnvSpec, EnvStep, Metrics, UserError
 from rlcont.lazy import nets, torch
 from rlcont.memory.replay import Replay, payload_bytes
 from rlcont.noise import NoiseConfig, make_noise
@@ -52,6 +52,22 @@ class DDPGConfig:
     """Shift and scale observations by their running mean and standard deviation."""
     max_grad_norm: Positive | None
     """Gradients of actor and critic are each clipped to this 2-norm; null: never."""
+
+    def check_run(self, total_steps: int, num_envs: int) -> None:
+        """Refuses what cannot work in a run of these sizes.
+
+        Raises:
+            UserError: the warm-up takes the whole run, or the replay cannot hold a batch or a step.
+        """
+        if self.warmup_steps >= total_steps:
+            raise UserError(
+                f"algo.warmup_steps={self.warmup_steps}: must be below total_steps={total_steps}, or nothing is learned"
+            )
+        if self.replay_size < max(self.batch_size, num_envs):
+            raise UserError(
+                f"algo.replay_size={self.replay_size}: must hold at least a batch "
+                f"(algo.batch_size={self.batch_size}) and one step of every environment (num_envs={num_envs})"
+            )
 
 
 class DDPG:
