@@ -188,8 +188,9 @@ def _existing(group: str, choice: str | None) -> str | None:
 def _explain(parsed: list[Override], error: Exception) -> UserError:
     """Finds the override that names a key no file declares; failing that, Hydra's own first line."""
     groups = [o.input_line for o in parsed if o.key_or_group in GROUPS and o.input_line]
-    known = flat_keys(OmegaConf.to_container(compose("config", groups)))  # type: ignore[arg-type]
-    known = dict.fromkeys([*known, *(key.rpartition(".")[0] for key in known), *GROUPS, "experiment"])
+    defaults: Any = OmegaConf.to_container(compose("config", groups))
+    keys = flat_keys(defaults)
+    known = [*keys, *(key.rpartition(".")[0] for key in keys), *GROUPS]
     for override in parsed:
         key = override.key_or_group
         if key in known or override.is_add() or key.startswith("hydra"):
@@ -199,7 +200,7 @@ def _explain(parsed: list[Override], error: Exception) -> UserError:
                 f"{override.input_line}: noise=auto takes its kind and values from the algorithm's settings; "
                 f"choose one, as in noise=gaussian {override.input_line}"
             )
-        return UserError(f"{override.input_line}: no such key{nearest(key, list(known))}")
+        return UserError(f"{override.input_line}: no such key{nearest(key, known)}")
     return UserError(_first_line(error))
 
 

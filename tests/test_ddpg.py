@@ -328,7 +328,7 @@ class CountingDDPG(DDPG):
 
 
 @pytest.mark.parametrize("num_envs", [1, 3])
-@pytest.mark.parametrize("updates_per_step", [1.0, 0.1, 0.25, 2.0])
+@pytest.mark.parametrize("updates_per_step", [1.0, 0.1, 0.25, 0.29, 2.0])
 @pytest.mark.parametrize(("warmup_steps", "batch_size"), [(10, 8), (5, 8), (0, 1)])
 def test_updates_per_step_is_kept_exactly(num_envs, updates_per_step, warmup_steps, batch_size):
     agent = make_agent(
