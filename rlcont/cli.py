@@ -84,6 +84,9 @@ def _train(arguments: list[str]) -> None:
     overrides = [argument for argument in arguments if argument not in flags]
     for flag in sorted(flags - TRAIN_FLAGS):
         raise UserError(f"{flag}: no such option; allowed: -m, --multirun, --cfg, --help, --version")
+    for override in overrides:
+        if "=" not in override and not override.startswith("~"):
+            raise UserError(f"{override}: must be key=value")
     if flags & {"-m", "--multirun"}:
         if "--cfg" in flags:
             raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
@@ -97,6 +100,7 @@ def _train(arguments: list[str]) -> None:
     if "--cfg" in flags:
         from rlcont.runs import config_text
 
+        print("".join(f"# {group}: {choice}\n" for group, choice in composed.choices.items()), end="")
         return print(config_text(config), end="")
     from rlcont.build import run
 
@@ -142,6 +146,9 @@ def _job(config: DictConfig) -> None:
 
 def _evaluate(arguments: list[str]) -> None:
     values = {"episodes": "10", "policy": "last", "seed": ""}
+    for argument in arguments:
+        if argument.startswith("-"):
+            raise UserError(f"{argument}: no such option; write episodes=10, policy=last, seed=0")
     folders = [argument for argument in arguments if "=" not in argument]
     if len(folders) != 1:
         raise UserError("eval: name one run folder, as in: rlcont eval outputs/HalfCheetah-v4/ddpg/RUN")

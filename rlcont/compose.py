@@ -133,6 +133,8 @@ def _composed(config: DictConfig, chosen: dict[str, str | None], parsed: list[Ov
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     values: Any = OmegaConf.to_container(own, resolve=True)
     choices = {group: _existing(group, chosen.get(group)) for group in GROUPS}
+    if values["env"]["id"] != choices["env"]:
+        raise UserError(f"env.id={values['env']['id']}: choose the environment with env={values['env']['id']}")
     container = {"algo_name": choices["algo"], **values}
     _resolve_auto_noise(container, parsed)
     return Composed(container, choices)
@@ -164,10 +166,12 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_option(override: Override) -> None:
-    """Refuses a sweep outside -m, and an unknown option of a group."""
+    """Refuses a sweep outside -m, an unknown option of a group, and a group taken away."""
     key, value = override.key_or_group, override.value()
     if override.is_sweep_override():
         raise UserError(f"{override.input_line}: several values make a sweep; add -m")
+    if override.is_delete() and key in ("algo", "env", "noise"):
+        raise UserError(f"{override.input_line}: a run needs one; choose another with {key}=...")
     if key not in GROUPS or override.is_delete():
         return None
     allowed = options(key)

@@ -124,6 +124,9 @@ def _one_line(error: ValidationError, root: type, prefix: tuple[str, ...]) -> Us
             return UserError(f"{key}: must be given")
         case "union_tag_invalid":
             return UserError(f"{key}.kind={first['ctx']['tag']}: allowed: {first['ctx']['expected_tags']}")
+        case "value_error":
+            shown = "" if isinstance(first["input"], dict) else f"={first['input']}"
+            return UserError(f"{key}{shown}: {first['ctx']['error']}")
         case _:
             message = first["msg"][0].lower() + first["msg"][1:]
             return UserError(f"{key}={first['input']}: {message.removeprefix('input ')}")

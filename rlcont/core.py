@@ -82,7 +82,7 @@ class Policy(Protocol):
         """
 
     def policy_state(self) -> dict[str, torch.Tensor]:
-        """The tensors that `act(explore=False)` depends on."""
+        """The tensors that `act(explore=False)` depends on, live: copy what is to outlive the next update."""
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
         """Takes over what `policy_state` of an agent of the same configuration gave."""
@@ -101,7 +101,7 @@ class Agent(Policy, Protocol):
         """Numbers about the agent itself for a log line, such as noise scale and replay fill."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the replay's rows: weights, optimisers, normaliser, noise, generators, counters."""
+        """Everything but the replay's rows: weights, optimisers, normaliser, noise, generators, counters; live."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over what `state_dict` of an agent of the same configuration gave."""

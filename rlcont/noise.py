@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rlcont.core import Array
 from rlcont.schedule import DecayConfig, decay_factor
@@ -38,7 +38,7 @@ class OUConfig:
 
     kind: Literal["ou"]
     """Correlated from step to step, restarted with every episode."""
-    theta: NonNegative
+    theta: Positive
     """Rate of the pull towards `mu`, per unit of time."""
     sigma: NonNegative
     """Strength of the random push, per square root of a unit of time."""
@@ -48,6 +48,12 @@ class OUConfig:
     """Time that passes in one environment step."""
     decay: DecayConfig
     """How the noise shrinks over the run."""
+
+    @model_validator(mode="after")
+    def _settles(self) -> OUConfig:
+        if self.theta * self.dt >= 2:
+            raise ValueError(f"theta={self.theta} times dt={self.dt} must be below 2, or the noise never settles")
+        return self
 
 
 NoiseConfig = Annotated[NoNoise | GaussianConfig | OUConfig, Field(discriminator="kind")]
@@ -120,8 +126,6 @@ class OrnsteinUhlenbeckNoise(Noise):
     def scale(self, step: int) -> float:
         config = self.config
         kept = 1 - config.theta * config.dt
-        if abs(kept) >= 1:
-            return float("inf") if config.sigma else 0.0
         stationary = config.sigma * np.sqrt(config.dt / (1 - kept**2))
         return float(stationary) * decay_factor(config.decay, step, self.total_steps)
 

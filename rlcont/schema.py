@@ -28,7 +28,9 @@ def _integral(value: Any) -> Any:
 
 
 def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("must be a list of widths, as in [256,256]")
+    return tuple(value)
 
 
 # Strict, so that true is no number and "1" is none either.
@@ -42,7 +44,7 @@ Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 PositiveFraction = Annotated[Number, Field(gt=0, le=1)]
-Widths = Annotated[tuple[Count, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Widths = Annotated[tuple[Count, ...], BeforeValidator(_as_tuple)]
 
 
 @schema

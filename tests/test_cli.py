@@ -74,6 +74,8 @@ def test_eval_plays_the_kept_policy_on_the_runs_own_episodes(trained):
         (["-m", "env=Pendulum-v1,Pendulum-v2", "seed=0,1"], "Pendulum-v2"),
         (["-m", "algo.gamma=0.9,1.9"], "algo.gamma=1.9"),
         (["-m", "--cfg", "seed=0,1"], "drop -m"),
+        (["--cfg", "job"], "job: must be key=value"),
+        (["eval", "nowhere", "--policy", "best"], "--policy: no such option"),
         (["eval"], "name one run folder"),
         (["eval", "nowhere"], "nowhere: no run"),
         (["eval", "nowhere", "episode=3"], "did you mean episodes?"),

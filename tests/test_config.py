@@ -152,7 +152,10 @@ def test_a_saved_configuration_is_read_back_equal():
         ("algo.actor.lr=-1", "greater than 0"),
         ("algo.actor.lr=nan", "finite"),
         ("algo.actor.layer_norm=1", "boolean"),
-        ("algo.actor.hidden=[]", "at least 1"),
+        ("algo.actor.hidden=[]", "as in [256,256]"),
+        ("algo.actor.hidden=16", "algo.actor.hidden=16: must be a list of widths"),
+        ("~noise", "a run needs one"),
+        ("env.id=Hopper-v4", "env=Hopper-v4"),
         ("algo.actor.hidden=[16,0]", "greater than or equal to 1"),
         ("algo.actor.activation=rleu", "relu"),
         ("algo.gamma=1.5", "less than or equal to 1"),
@@ -183,6 +186,15 @@ def test_a_mistake_costs_one_line_that_names_it(override, expected):
     message = error_of(override)
     assert expected in message
     assert "Traceback" not in message
+
+
+def test_noise_that_never_settles_is_refused():
+    assert error_of("noise=ou", "noise.theta=2", "noise.dt=1").startswith("noise: theta=2")
+    assert "greater than 0" in error_of("noise=ou", "noise.theta=0")
+
+
+def test_a_batch_larger_than_the_run_is_refused():
+    assert "algo.batch_size=600" in error_of("total_steps=500", "algo.warmup_steps=0", "algo.batch_size=600")
 
 
 def test_an_unknown_key_in_a_tuned_file_is_refused(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from rlcont.noise import (
     GaussianConfig,
@@ -126,7 +127,7 @@ def test_ou_noise_follows_the_recursion_computed_by_hand():
 
 
 @given(
-    theta=st.floats(0, 1.5),
+    theta=st.floats(0.01, 1.5),
     sigma=st.floats(0, 2),
     mu=st.floats(-1, 1),
     dt=st.floats(0.01, 1),
@@ -179,10 +180,10 @@ def test_ou_noise_is_correlated_in_time():
     assert correlation == pytest.approx(0.85, abs=0.02)
 
 
-def test_ou_noise_without_a_pull_never_settles():
-    assert ou((1, 1), theta=0.0).scale(0) == math.inf
-    assert ou((1, 1), theta=2.0).scale(0) == math.inf
-    assert ou((1, 1), theta=0.0, sigma=0.0).scale(0) == 0
+@pytest.mark.parametrize(("theta", "dt"), [(0.0, 1.0), (2.0, 1.0), (0.5, 4.0)])
+def test_ou_noise_that_never_settles_is_refused(theta, dt):
+    with pytest.raises(ValidationError):
+        ou((1, 1), theta=theta, dt=dt)
 
 
 def test_a_decay_scales_what_leaves_the_ou_process_and_not_its_state():

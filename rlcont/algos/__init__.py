@@ -2,6 +2,9 @@
 
 `algo=NAME` is the class in `rlcont/algos/NAME.py` whose name is NAME in upper or mixed case; its
 `Config` is the dataclass that `configs/algo/NAME.yaml` fills in. There is no other registry.
+
+Such a class is an `rlcont.core.Agent` made by `NAME(config, noise, spec, *, num_envs, total_steps, seed, device)`, with
+a static `memory_demand(config, spec)`; its `Config` has `check_run(total_steps, num_envs)`.
 """
 
 from __future__ import annotations

@@ -57,12 +57,11 @@ class DDPGConfig:
         """Refuses what cannot work in a run of these sizes.
 
         Raises:
-            UserError: the warm-up takes the whole run, or the replay cannot hold a batch or a step.
+            UserError: the warm-up or the first batch takes the whole run, or the replay cannot hold a batch or a step.
         """
-        if self.warmup_steps >= total_steps:
-            raise UserError(
-                f"algo.warmup_steps={self.warmup_steps}: must be below total_steps={total_steps}, or nothing is learned"
-            )
+        for key, value in (("warmup_steps", self.warmup_steps), ("batch_size", self.batch_size)):
+            if value >= total_steps:
+                raise UserError(f"algo.{key}={value}: must be below total_steps={total_steps}, or nothing is learned")
         if self.replay_size < max(self.batch_size, num_envs):
             raise UserError(
                 f"algo.replay_size={self.replay_size}: must hold at least a batch "
@@ -220,7 +219,7 @@ class DDPG:
         return metrics
 
     def _updates_allowed(self) -> int:
-        """Updates due since the start of training; the small term keeps 10 x 0.1 at 1."""
+        """Updates due since the start of training; the small term keeps 100 x 0.29 at 29."""
         config = self.config
         learning_steps = self.num_steps - max(config.warmup_steps, config.batch_size)
         return int(learning_steps * config.updates_per_step + 1e-6)
