@@ -63,7 +63,7 @@ def _dispatch(arguments: list[str]) -> None:
 
         return print(f"rlcont {__version__}")
     command = "train"
-    if arguments and not arguments[0].startswith("-") and "=" not in arguments[0]:
+    if arguments and not arguments[0].startswith(("-", "~")) and "=" not in arguments[0]:
         command, *arguments = arguments
     if command not in COMMANDS:
         from rlcont.config import nearest

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,21 @@ def test_a_sweep_runs_every_combination(tmp_path):
         text = (run / "config.yaml").read_text()
         seen.add((re.search(r"kind: (ou|none)", text)[1], re.search(r"seed: (\d)", text)[1]))
     assert seen == {("ou", "0"), ("ou", "1"), ("none", "0"), ("none", "1")}
+
+
+def test_ctrl_c_ends_a_run_with_130_and_keeps_the_last_evaluation(tmp_path):
+    command = [SCRIPT, *TINY, "total_steps=1e6", "eval.every=1e6"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while "steps/s" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert len(errors.splitlines()) == 1
+    (run,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
+    assert (run / "policies" / "last.safetensors").exists()
+    assert len((run / "evaluations.csv").read_text().splitlines()) == 2
 
 
 def test_help_names_commands_groups_and_examples(tmp_path):

@@ -131,6 +131,10 @@ def test_a_sweep_expands_globs_and_arguments():
     assert all(config_of(*job).env.kwargs == {"frame_skip": 3} for job in jobs)
 
 
+def test_the_tuned_settings_can_be_taken_away():
+    assert config_of("~tuned") == config_of("tuned=none")
+
+
 def test_a_count_may_be_typed_as_a_power_of_ten():
     assert config_of("total_steps=2e6").total_steps == 2_000_000
 
@@ -155,6 +159,7 @@ def test_a_saved_configuration_is_read_back_equal():
         ("algo.actor.hidden=[]", "as in [256,256]"),
         ("algo.actor.hidden=16", "algo.actor.hidden=16: must be a list of widths"),
         ("~noise", "a run needs one"),
+        ("~algo.gamma", "algo.gamma: must be given"),
         ("env.id=Hopper-v4", "env=Hopper-v4"),
         ("algo.actor.hidden=[16,0]", "greater than or equal to 1"),
         ("algo.actor.activation=rleu", "relu"),
