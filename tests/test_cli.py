@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.tiny import TINY
+from tiny import TINY
 
 SCRIPT = str(Path(sys.executable).parent / "rlcont")
 ROOT = Path(__file__).parent.parent

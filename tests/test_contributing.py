@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.tiny import TINY
+from tiny import TINY
 
 ROOT = Path(__file__).parent.parent
 

@@ -632,7 +632,10 @@ def test_probe_of_one_step_finds_the_best_action_and_its_value():
 
 def test_probe_whose_best_action_depends_on_the_observation():
     rng = np.random.default_rng(0)
-    sides = lambda: rng.choice(np.float32([-1, 1]), (4, 1))  # noqa: E731
+
+    def sides():
+        return rng.choice(np.float32([-1, 1]), (4, 1))
+
     agent = solve(Probe(lambda obs, action: -((action - 0.5 * obs) ** 2), draw=sides), 600)
     action, value = policy_and_value(agent, -1, 1)
     assert action == pytest.approx([-0.5, 0.5], abs=0.2)

@@ -40,14 +40,15 @@ def test_an_id_with_a_module_or_a_slash_makes_one_plain_folder(tmp_path):
     assert folder.parent.parent == tmp_path / "my.module-space-Env-v0"
 
 
-def test_the_folder_describes_the_run(tmp_path):
+def test_the_folder_describes_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/somewhere/rlcont", "noise=ou", "env.kwargs.name=a b"])
     config, choices = composed(tmp_path, "noise=ou")
     folder = create_run_folder(config, choices)
     assert load_config(folder) == config
     description = json.loads((folder / "run.json").read_text())
     assert description["choices"]["tuned"] == "ddpg/HalfCheetah-v4"
     assert description["packages"].keys() >= {"rlcont", "torch", "gymnasium", "mujoco", "hydra-core"}
-    assert description["command"].startswith("rlcont ")
+    assert description["command"] == "rlcont noise=ou 'env.kwargs.name=a b'"
 
 
 def test_a_folder_that_cannot_be_made_is_a_users_mistake(tmp_path):

@@ -7,13 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import TINY
 
 from rlcont.build import run
 from rlcont.compose import compose_job
 from rlcont.config import validate
 from rlcont.core import EnvStep, UserError
 from rlcont.train import Interval
-from tests.tiny import TINY
 
 
 def tiny_run(tmp_path, *overrides):
