@@ -18,7 +18,7 @@ import gymnasium
 import mujoco
 import numpy as np
 from gymnasium.envs.registration import registry
-from gymnasium.spaces import Box, flatten, flatten_space
+from gymnasium.spaces import Box, flatdim, flatten
 
 from rlcont.core import Array, EnvSpec, EnvStep, UserError
 from rlcont.schema import EnvConfig
@@ -204,13 +204,9 @@ def _continuous_actions(env_id: str, space: gymnasium.Space) -> Box:
 
 
 def _flat_dim(env_id: str, space: gymnasium.Space) -> int:
-    try:
-        flat: gymnasium.Space = flatten_space(space)
-    except NotImplementedError:
-        flat = space
-    if not isinstance(flat, Box):
+    if not space.is_np_flattenable:
         raise UserError(f"env={env_id}: its observations ({space}) cannot be flattened")
-    return flat.shape[0]
+    return flatdim(space)
 
 
 def _breakdown_detector(env: gymnasium.Env) -> Callable[[], bool]:

@@ -3,7 +3,6 @@ import subprocess
 import sys
 
 import numpy as np
-import probe_envs  # noqa: F401  registers the ids
 import pytest
 from gymnasium.envs.registration import registry
 from gymnasium.spaces import Box

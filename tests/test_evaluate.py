@@ -1,5 +1,4 @@
 import numpy as np
-import probe_envs  # noqa: F401  registers the ids
 import pytest
 
 import rlcont.evaluate

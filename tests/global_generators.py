@@ -1,0 +1,20 @@
+"""The process-wide generators, which nothing in rlcont may draw from."""
+
+import contextlib
+
+import numpy as np
+import torch
+
+
+def _numpy_state():
+    # NPY002 warns against the legacy global generator; here it is the very thing that is watched.
+    return np.random.get_state()[1].copy()  # noqa: NPY002
+
+
+@contextlib.contextmanager
+def untouched_global_generators():
+    """Fails where the block drew from torch's or numpy's global generator."""
+    torch_before, numpy_before = torch.get_rng_state(), _numpy_state()
+    yield
+    assert torch.equal(torch.get_rng_state(), torch_before)
+    np.testing.assert_array_equal(_numpy_state(), numpy_before)
