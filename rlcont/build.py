@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 
 from rlcont import runs
+from rlcont.accelerate import Acceleration, choose
 from rlcont.algos import load_algorithm
 from rlcont.config import RunConfig, flat_keys, to_container
 from rlcont.console import make_reporter
-from rlcont.core import Agent, EnvSpec, UserError
+from rlcont.core import Accelerate, Agent, EnvSpec, UserError, as_it_is
 from rlcont.envs import BoxEnv, Environments
 from rlcont.evaluate import Evaluation, Evaluator
 from rlcont.log import RunLog, evaluation_row
@@ -35,7 +36,13 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def make_agent(config: RunConfig, spec: EnvSpec) -> Agent:
+def choose_acceleration(config: RunConfig) -> Acceleration:
+    """How the updates of a run are made fast on this machine."""
+    num_updates = config.algo.num_updates(config.total_steps)
+    return choose(config.compile, config.precision, resolve_device(config.device), num_updates)
+
+
+def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = as_it_is) -> Agent:
     """The agent that `config` describes, for environments of `spec`."""
     return load_algorithm(config.algo_name)(
         config.algo,
@@ -45,6 +52,7 @@ def make_agent(config: RunConfig, spec: EnvSpec) -> Agent:
         total_steps=config.total_steps,
         seed=config.seed,
         device=resolve_device(config.device),
+        accelerate=accelerate,
     )
 
 
@@ -93,10 +101,14 @@ def run(config: RunConfig, choices: dict[str, str | None]) -> Path:
     envs = Environments(config.env, integers(config.seed, "environments", config.num_envs))
     evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
     _check_memory(config, envs.spec)
-    agent = make_agent(config, envs.spec)
+    acceleration = choose_acceleration(config)
+    agent = make_agent(config, envs.spec, acceleration)
+    threads = torch.get_num_threads()
     folder = runs.create_run_folder(config, choices)
+    runs.add_to_description(folder, {"acceleration": acceleration.facts() | {"threads": threads}})
     tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
     print(f"{config.algo_name} on {config.env.id}, seed {config.seed}, {tuned}; {folder}", flush=True)
+    print(f"{acceleration}, {threads} thread{'s' if threads > 1 else ''} on {acceleration.device}", flush=True)
     if envs.spec.max_episode_steps is None:
         print(f"{config.env.id} has no time limit; env.max_episode_steps=N sets one", flush=True)
     observer = _RunObserver(config, folder, agent)

@@ -55,6 +55,10 @@ class RunConfig:
     """Environments stepped side by side."""
     device: Literal["auto", "cpu", "cuda"]
     """Where networks and replay live; auto: cuda where there is one."""
+    compile: Literal["auto"] | Flag
+    """Compile the update; auto: where a compiler is found and the run is long enough."""
+    precision: Literal["auto", "fp32", "bf16"]
+    """Of matrix products in updates; auto: bf16 where the processor or GPU has units for it."""
     eval: EvalConfig
     """Evaluation."""
     log: LogConfig

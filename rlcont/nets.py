@@ -1,12 +1,14 @@
-"""Networks: multilayer perceptrons, policies and critics."""
+"""Networks: multilayer perceptrons, policies and critics, and any of them over one flat vector of weights."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 from torch import nn
+from torch.func import functional_call
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": partial(nn.ReLU, inplace=True),
@@ -17,13 +19,27 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def linear(num_in: int, num_out: int, generator: torch.Generator) -> nn.Linear:
+class OutputLinear(nn.Linear):
+    """A linear layer that computes in float32 even where bfloat16 is on.
+
+    Its outputs are values, logits or actions. bfloat16 has 8 bits: a value of 1000 would be rounded to a multiple
+    of 4, which is more than most TD errors.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not torch.is_autocast_enabled(x.device.type):
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
+def linear(num_in: int, num_out: int, generator: torch.Generator, layer_type: type[nn.Linear] = nn.Linear) -> nn.Linear:
     """A linear layer with weights and bias uniform in ±1/sqrt(num_in), drawn from `generator`.
 
     Source: PyTorch's own default, which the published DDPG figures were made with.
     Differs: the original paper (arXiv:1509.02971, section 7) draws the last layer from ±3e-3.
     """
-    layer = nn.utils.skip_init(nn.Linear, num_in, num_out, device=generator.device)
+    layer = nn.utils.skip_init(layer_type, num_in, num_out, device=generator.device)
     bound = num_in**-0.5
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)
@@ -47,7 +63,7 @@ def mlp(
             layers.append(nn.LayerNorm(width, device=generator.device))
         layers.append(ACTIVATIONS[activation]())
         num_in = width
-    return nn.Sequential(*layers, linear(num_in, num_out, generator))
+    return nn.Sequential(*layers, linear(num_in, num_out, generator, OutputLinear))
 
 
 class DeterministicPolicy(nn.Module):
@@ -70,3 +86,57 @@ class QFunction(nn.Module):
 
     def forward(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         return self.body(torch.cat([obs, action], dim=-1)).squeeze(-1)
+
+
+class FlatNetwork:
+    """A network whose parameters are views of one vector, so that an optimiser or a soft update is one operation.
+
+    Writing to `weights` writes to the parameters of `module`, whose names and shapes stay as they were. Eager code
+    runs the module itself; code being compiled sees a function of the vector alone, for a compiler cannot know
+    that a dozen parameters and the vector share their memory.
+
+    Shapes:
+        weights [N].
+    """
+
+    def __init__(self, module: nn.Module, *, trainable: bool = True):
+        named = dict(module.named_parameters())
+        self.module = module
+        self._params = list(named.values())
+        self._shapes = {name: param.shape for name, param in named.items()}
+        self._sizes = [param.numel() for param in self._params]
+        self.weights = _flat([param.detach() for param in self._params])
+        for param, view in zip(self._params, self._views().values(), strict=True):
+            param.data = view
+            param.requires_grad_(trainable)
+        self.weights.requires_grad_(trainable)
+
+    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_compiling():
+            return functional_call(self.module, self._views(), inputs)
+        return self.module(*inputs)
+
+    def gradient(self, loss: torch.Tensor) -> torch.Tensor:
+        """The gradient [N] of a scalar loss; no other network's is computed."""
+        if torch.compiler.is_compiling():
+            return torch.autograd.grad(loss, [self.weights])[0]
+        return _flat(torch.autograd.grad(loss, self._params))
+
+    def frozen_copy(self) -> FlatNetwork:
+        """An independent network with the same weights that is never differentiated: a target network."""
+        return FlatNetwork(copy.deepcopy(self.module), trainable=False)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return self.module.state_dict()
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        self.module.load_state_dict(state)
+
+    def _views(self) -> dict[str, torch.Tensor]:
+        stretches = self.weights.split(self._sizes)
+        pairs = zip(self._shapes.items(), stretches, strict=True)
+        return {name: stretch.view(shape) for (name, shape), stretch in pairs}
+
+
+def _flat(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])

@@ -54,6 +54,13 @@ def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path
     return folder
 
 
+def add_to_description(folder: Path, facts: dict[str, Any]) -> None:
+    """Adds to run.json what is known only once the run has begun."""
+    path = folder / "run.json"
+    description = json.loads(path.read_text()) | facts
+    _write_whole(path, (json.dumps(description, indent=2) + "\n").encode())
+
+
 def load_config(folder: Path) -> RunConfig:
     """The configuration a run was made with.
 

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "rlcont"
 MODULES = {str(path.relative_to(PACKAGE).with_suffix("")).replace("/", "."): path for path in PACKAGE.rglob("*.py")}
 FOUNDATION = {"core", "lazy", "schema"}
-PARTS = FOUNDATION | {"nets", "noise", "normalize", "schedule", "seeding"}
+PARTS = FOUNDATION | {"nets", "noise", "normalize", "optim", "schedule", "seeding"}
 
 
 def imports(name: str) -> set[str]:
@@ -38,7 +38,7 @@ def test_ops_import_only_torch(name):
 
 def test_nets_import_only_torch():
     assert not own("nets")
-    assert imports("nets") <= {"__future__", "collections", "functools", "torch"}
+    assert imports("nets") <= {"__future__", "collections", "copy", "functools", "torch"}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("memory.") and "__init__" not in name])
@@ -58,6 +58,11 @@ def test_an_algorithm_imports_parts_and_at_most_its_parent(name):
 
 def test_the_loop_knows_no_algorithm_no_configuration_and_no_terminal():
     assert own("train") <= {"core", "envs", "evaluate"}
+
+
+def test_only_accelerate_compiles_and_lowers_precision():
+    words = ("torch.compile(", "_dynamo", "bfloat16)")
+    assert [name for name in MODULES if any(word in MODULES[name].read_text() for word in words)] == ["accelerate"]
 
 
 def test_only_envs_imports_gymnasium():

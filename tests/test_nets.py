@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rlcont.nets import ACTIVATIONS, DeterministicPolicy, QFunction, linear, mlp
+from rlcont.nets import ACTIVATIONS, DeterministicPolicy, FlatNetwork, QFunction, linear, mlp
 
 
 def generator(seed=0):
@@ -116,3 +116,63 @@ def test_a_q_function_by_hand():
 def test_a_q_function_gives_one_number_a_row():
     q_function = QFunction(mlp(5, [8], 1, "relu", False, generator()))
     assert q_function(torch.zeros(7, 3), torch.zeros(7, 2)).shape == (7,)
+
+
+# One vector of weights
+
+
+def make_net(seed=0):
+    return mlp(2, [3], 1, "tanh", False, generator(seed))
+
+
+def test_flattening_changes_no_value_shape_or_name():
+    net = make_net()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    x = torch.randn(4, 2, generator=generator())
+    y = net(x)
+    flat = FlatNetwork(net)
+    assert flat.weights.shape == (2 * 3 + 3 + 3 + 1,)
+    assert list(flat.state_dict()) == list(before)
+    for name, value in flat.state_dict().items():
+        assert value.shape == before[name].shape
+        assert torch.equal(value, before[name])
+    assert torch.equal(flat(x), y)
+
+
+def test_the_vector_and_the_parameters_are_the_same_memory():
+    flat = FlatNetwork(make_net())
+    with torch.no_grad():
+        flat.weights.copy_(torch.arange(13.0))
+        assert flat.module[0].weight.tolist() == [[0, 1], [2, 3], [4, 5]]
+        assert flat.module[0].bias.tolist() == [6, 7, 8]
+        assert flat.module[2].weight.tolist() == [[9, 10, 11]]
+        assert flat.module[2].bias.tolist() == [12]
+        flat.module[2].bias.fill_(-1)
+    assert flat.weights[12] == -1
+
+
+def test_a_loaded_state_dict_lands_in_the_vector():
+    flat, other = FlatNetwork(make_net(0)), FlatNetwork(make_net(1))
+    flat.load_state_dict(other.state_dict())
+    assert torch.equal(flat.weights, other.weights)
+
+
+def test_the_gradient_is_that_of_every_parameter_in_order():
+    net = make_net()
+    flat = FlatNetwork(net)
+    x = torch.randn(4, 2, generator=generator())
+    gradient = flat.gradient(flat(x).square().mean())
+    net(x).square().mean().backward()
+    torch.testing.assert_close(gradient, torch.cat([param.grad.flatten() for param in net.parameters()]))
+    assert flat.weights.grad is None
+
+
+def test_a_frozen_copy_is_independent_and_takes_no_gradient():
+    flat = FlatNetwork(make_net())
+    frozen = flat.frozen_copy()
+    assert torch.equal(frozen.weights, flat.weights)
+    assert not frozen.weights.requires_grad
+    assert not any(param.requires_grad for param in frozen.module.parameters())
+    with torch.no_grad():
+        flat.weights.zero_()
+    assert frozen.weights.abs().min() > 0

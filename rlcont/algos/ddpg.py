@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from rlcont.core import Array, Batch, EnvSpec, EnvStep, Metrics, UserError
+from rlcont.core import Accelerate, Array, Batch, EnvSpec, EnvStep, Metrics, UserError, as_it_is
 from rlcont.lazy import nets, torch
 from rlcont.memory.replay import Replay, payload_bytes
 from rlcont.noise import NoiseConfig, make_noise
 from rlcont.normalize import RunningNorm
-from rlcont.ops.flat import flat_vector, flatten_
+from rlcont.ops.clip import clip_norm
 from rlcont.ops.polyak import polyak_
+from rlcont.optim import Adam
 from rlcont.schema import (
     Count,
     Flag,
@@ -68,6 +67,12 @@ class DDPGConfig:
                 f"(algo.batch_size={self.batch_size}) and one step of every environment (num_envs={num_envs})"
             )
 
+    def num_updates(self, total_steps: int) -> int:
+        """Updates in a run of `total_steps` environment steps."""
+        # The small term keeps 100 x 0.29 at 29.
+        learning_steps = total_steps - max(self.warmup_steps, self.batch_size)
+        return int(learning_steps * self.updates_per_step + 1e-6)
+
 
 class DDPG:
     """An off-policy actor-critic with a deterministic policy.
@@ -91,6 +96,7 @@ class DDPG:
         total_steps: int,
         seed: int,
         device: str,
+        accelerate: Accelerate = as_it_is,
     ):
         self.config = config
         self.spec = spec
@@ -100,18 +106,13 @@ class DDPG:
         self.num_updates = 0
 
         init = torch_generator(seed, "init", device)
-        self.actor = self.make_actor(init)
-        self.critic = self.make_critic(init)
-        self.target_actor = copy.deepcopy(self.actor).requires_grad_(False)
-        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
-        self._actor_params = list(self.actor.parameters())
-        self._critic_params = list(self.critic.parameters())
-        self._weights = flatten_(self._actor_params + self._critic_params)
-        self._target_weights = flatten_([*self.target_actor.parameters(), *self.target_critic.parameters()])
-        num_actor = sum(param.numel() for param in self._actor_params)
-        actor_weights, critic_weights = self._weights[:num_actor], self._weights[num_actor:]
-        self.actor_optimizer = torch.optim.Adam([actor_weights], config.actor.lr, fused=True)
-        self.critic_optimizer = torch.optim.Adam([critic_weights], config.critic.lr, fused=True)
+        self.actor = nets.FlatNetwork(self.make_actor(init))
+        self.critic = nets.FlatNetwork(self.make_critic(init))
+        self.target_actor = self.actor.frozen_copy()
+        self.target_critic = self.critic.frozen_copy()
+        self.actor_optimizer = Adam(self.actor.weights, config.actor.lr)
+        self.critic_optimizer = Adam(self.critic.weights, config.critic.lr)
+        self._update = accelerate(self.update)
 
         self.warmup_rng = numpy_generator(seed, "warmup")
         noise_rng = numpy_generator(seed, "noise")
@@ -169,24 +170,20 @@ class DDPG:
         with torch.no_grad():
             td_target = self.td_target(batch)
         critic_loss, metrics = self.critic_loss(batch, td_target)
-        self._descend(critic_loss, self._critic_params, self.critic_optimizer)
+        self._descend(critic_loss, self.critic, self.critic_optimizer)
         actor_loss = self.actor_loss(batch.obs)
-        self._descend(actor_loss, self._actor_params, self.actor_optimizer)
-        polyak_(self._target_weights, self._weights, self.config.tau)
+        self._descend(actor_loss, self.actor, self.actor_optimizer)
+        with torch.no_grad():
+            polyak_(self.target_actor.weights, self.actor.weights, self.config.tau)
+            polyak_(self.target_critic.weights, self.critic.weights, self.config.tau)
         return metrics | {"critic_loss": critic_loss.detach(), "actor_loss": actor_loss.detach()}
 
-    def _descend(
-        self,
-        loss: torch.Tensor,
-        params: Sequence[torch.nn.Parameter],
-        optimizer: torch.optim.Optimizer,
-    ) -> None:
-        """Steps `params` down the gradient of `loss`; no other parameter's gradient is computed."""
-        (weights,) = optimizer.param_groups[0]["params"]
-        weights.grad = flat_vector(torch.autograd.grad(loss, params))
+    def _descend(self, loss: torch.Tensor, network: nets.FlatNetwork, optimizer: Adam) -> None:
+        """Steps `network` down the gradient of `loss`."""
+        grad = network.gradient(loss)
         if self.config.max_grad_norm is not None:
-            torch.nn.utils.clip_grad_norm_(weights, self.config.max_grad_norm)
-        optimizer.step()
+            grad = clip_norm(grad, self.config.max_grad_norm)
+        optimizer.step(grad)
 
     def act(self, obs: Array, *, explore: bool) -> Array:
         if explore and self.num_steps < self.config.warmup_steps:
@@ -213,16 +210,10 @@ class DDPG:
 
     def learn(self) -> Metrics:
         metrics: Metrics = {}
-        while self.num_updates < self._updates_allowed():
-            metrics = self.update(self.replay.sample(self.config.batch_size))
+        while self.num_updates < self.config.num_updates(self.num_steps):
+            metrics = self._update(self.replay.sample(self.config.batch_size))
             self.num_updates += 1
         return metrics
-
-    def _updates_allowed(self) -> int:
-        """Updates due since the start of training; the small term keeps 100 x 0.29 at 29."""
-        config = self.config
-        learning_steps = self.num_steps - max(config.warmup_steps, config.batch_size)
-        return int(learning_steps * config.updates_per_step + 1e-6)
 
     def status(self) -> dict[str, float]:
         return {

@@ -1,0 +1,150 @@
+"""How an update is made fast: the one place that knows torch.compile, autocast and CUDA graphs.
+
+Everything else is written for eager PyTorch, which stays the reference.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import shutil
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from rlcont.core import UserError
+
+log = logging.getLogger(__name__)
+
+UPDATES_THAT_EARN_A_COMPILATION = 30_000
+"""Compiling takes up to half a minute the first time and saves about a millisecond an update."""
+CACHE_DIR = "TORCHINDUCTOR_CACHE_DIR"
+
+Update = Callable[..., Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Acceleration:
+    """How updates run. Called with an update, it makes that one run so.
+
+    `reason` says in a few words why an automatic choice was made; it is empty where there is nothing to explain.
+    With `required`, an update that cannot be compiled is an error; without, it runs eagerly and says so.
+    """
+
+    compile: bool
+    precision: Literal["fp32", "bf16"]
+    device: str
+    reason: str = ""
+    required: bool = False
+
+    def __call__(self, update: Update) -> Update:
+        """`update`, a function of tensors that changes weights in place, with matrix products in `precision`."""
+        if self.precision == "bf16":
+            update = _in_bf16(update, self.device)
+        return _compiled(update, self.device, self.required) if self.compile else update
+
+    def facts(self) -> dict[str, Any]:
+        """What was chosen, for the run's description."""
+        return {"compile": self.compile, "precision": self.precision, "device": self.device}
+
+    def __str__(self) -> str:
+        text = f"{'compiled' if self.compile else 'eager'} updates in {self.precision}"
+        return f"{text} ({self.reason})" if self.reason else text
+
+
+def choose(
+    compile_: Literal["auto"] | bool, precision: Literal["auto", "fp32", "bf16"], device: str, num_updates: int
+) -> Acceleration:
+    """What `compile` and `precision` come to for a run of `num_updates` updates on this machine.
+
+    Raises:
+        UserError: compiling was asked for where it is not possible.
+    """
+    obstacle = _obstacle_to_compiling(device)
+    required = compile_ is True
+    if required and obstacle:
+        raise UserError(f"compile=true: {obstacle}; allowed: auto, false")
+    reason = ""
+    if compile_ == "auto":
+        compile_ = not obstacle and num_updates >= UPDATES_THAT_EARN_A_COMPILATION
+        if obstacle:
+            reason = f"not compiled: {obstacle}"
+        elif not compile_:
+            reason = f"not compiled: {num_updates} updates are too few to earn it"
+    if precision == "auto":
+        precision = "bf16" if _native_bf16(device) else "fp32"
+    elif precision == "bf16" and not _native_bf16(device):
+        reason = "; ".join([*filter(None, [reason]), f"this {device} has no bf16 matrix units: fp32 would be faster"])
+    return Acceleration(compile_, precision, device, reason, required)
+
+
+def _native_bf16(device: str) -> bool:
+    """Whether bf16 matrix products are faster than fp32 ones.
+
+    AVX-512's bf16 dot product alone is not: it does as many multiplications a cycle as the two fp32 units, and
+    the conversions come on top. Tiles (AMX) are.
+    """
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16"))
+
+
+def _obstacle_to_compiling(device: str) -> str:
+    """What keeps torch.compile from working here, or nothing."""
+    if not hasattr(torch._dynamo.config, "trace_autograd_ops"):
+        return f"torch {torch.__version__} cannot compile gradients (2.11 or newer can)"
+    if device == "cuda":
+        return ""
+    compiler = os.environ.get("CXX")
+    if not any(shutil.which(name) for name in ([compiler] if compiler else ["g++", "clang++"])):
+        return f"no C++ compiler ({compiler or 'g++ or clang++'}) on PATH"
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
+        return "Python's C headers (python3-dev) are not installed"
+    return ""
+
+
+def _in_bf16(update: Update, device: str) -> Update:
+    """Weights, optimiser and losses stay in fp32; autocast converts what matrix products take."""
+
+    def in_bf16(*args: Any) -> Any:
+        with torch.autocast(device, torch.bfloat16):
+            return update(*args)
+
+    return in_bf16
+
+
+def _compiled(update: Update, device: str, required: bool) -> Update:
+    """`update` as one compiled function, kept on disk for the next run; on CUDA, replayed as a CUDA graph."""
+    os.environ.setdefault(CACHE_DIR, str(_cache_folder()))
+    # The kernels are few; worker processes would outlive their use by the whole run.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    mode = "reduce-overhead" if device == "cuda" else None
+    function: Update = torch.compile(update, fullgraph=True, dynamic=False, mode=mode)
+
+    def run(*args: Any) -> Any:
+        nonlocal function
+        try:
+            with torch._dynamo.config.patch(trace_autograd_ops=True):
+                outputs = function(*args)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            # It is thrown before anything is computed, so nothing is half done.
+            message = f"the update cannot be compiled ({str(error).strip().splitlines()[0]})"
+            if required:
+                raise UserError(f"compile=true: {message}; allowed: auto, false") from error
+            log.warning("rlcont: %s; it runs eagerly", message)
+            function = update
+            return update(*args)
+        # The next replay of a CUDA graph writes over the outputs of this one.
+        return {name: value.clone() for name, value in outputs.items()} if device == "cuda" else outputs
+
+    return run
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "rlcont" / "compiled"

@@ -1,0 +1,233 @@
+"""The fast path against eager PyTorch, and what `auto` comes to."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from test_cli import rlcont
+from tiny import TINY
+
+from rlcont.accelerate import UPDATES_THAT_EARN_A_COMPILATION, Acceleration, choose
+from rlcont.build import make_agent
+from rlcont.compose import compose_job
+from rlcont.config import validate
+from rlcont.core import Batch, UserError
+from rlcont.envs import Environments
+
+NUM_STATES = 100
+OPTIONS = {
+    "plain": [],
+    "all options": ["algo.normalize_obs=true", "algo.max_grad_norm=0.5", "algo.critic.layer_norm=true"],
+}
+
+
+def config(*overrides):
+    small = ["algo.actor.hidden=[32,32]", "algo.critic.hidden=[32,32]", "algo.batch_size=32", "algo.replay_size=2000"]
+    return validate(compose_job(["env=Pendulum-v1", "total_steps=2000", *small, *overrides]).container)
+
+
+def load(agent, source):
+    """Makes `agent` the same as `source`, replay rows included."""
+    agent.load_state_dict(copy.deepcopy(source.state_dict()))
+    agent.replay.rows.copy_(source.replay.rows)
+
+
+def networks(agent):
+    return [
+        network.weights.detach() for network in (agent.actor, agent.critic, agent.target_actor, agent.target_critic)
+    ]
+
+
+def gradients(agent, means_before):
+    """What the last update's optimisers were given: mean = 0.9 mean_before + 0.1 gradient."""
+    adams = (agent.actor_optimizer, agent.critic_optimizer)
+    return [(adam.mean - 0.9 * mean) / 0.1 for adam, mean in zip(adams, means_before, strict=True)]
+
+
+def relative_error(value, expected):
+    return ((value - expected).norm() / expected.norm()).item()
+
+
+@pytest.mark.parametrize("overrides", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 0.1)])
+def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_training(precision, tolerance, overrides):
+    """Losses, gradients and, in fp32, new weights, from the same state and batch.
+
+    bf16 carries 8 bits, and a compiled chain of operations rounds once where eager code rounds after each. Adam
+    turns a gradient that is rounded across zero into a whole step of its weight, and the actor's gradient is
+    taken through the stepped critic; so in bf16 the critic's step is made too small to matter.
+    """
+    run = config(*overrides)
+    envs = Environments(run.env, [0])
+    trained = make_agent(run, envs.spec)
+    compared = run if precision == "fp32" else config(*overrides, "algo.critic.lr=1e-12")
+    eager = make_agent(compared, envs.spec, Acceleration(False, precision, "cpu"))
+    fast = make_agent(compared, envs.spec, Acceleration(True, precision, "cpu", required=True))
+    obs, num_compared = envs.reset(), 0
+    while num_compared < NUM_STATES:
+        step = envs.step(trained.act(obs, explore=True))
+        obs = step.obs_to_act_on
+        trained.observe(step)
+        trained.learn()
+        if trained.num_updates == 0 or trained.num_steps % 10:
+            continue
+        for agent in (eager, fast):
+            load(agent, trained)
+        means = [adam.mean.clone() for adam in (trained.actor_optimizer, trained.critic_optimizer)]
+        batches = [agent.replay.sample(run.algo.batch_size) for agent in (eager, fast)]
+        expected, metrics = eager._update(batches[0]), fast._update(batches[1])
+        assert metrics.keys() == expected.keys()
+        for name in metrics:
+            torch.testing.assert_close(metrics[name], expected[name], rtol=tolerance, atol=tolerance)
+        for value, other in zip(gradients(fast, means), gradients(eager, means), strict=True):
+            assert relative_error(value, other) < tolerance
+        for value, other in zip(networks(fast), networks(eager), strict=True):
+            assert precision == "bf16" or relative_error(value, other) < 1e-5
+        num_compared += 1
+    envs.close()
+
+
+def random_batch(seed, size=32):
+    rng = torch.Generator().manual_seed(seed)
+    obs, next_obs = torch.randn(2, size, 3, generator=rng)
+    action, (reward, discount) = torch.rand(size, 1, generator=rng), torch.rand(2, size, generator=rng)
+    return Batch(obs, action, reward, discount, next_obs)
+
+
+def test_what_a_compiled_agent_saves_an_eager_one_goes_on_from_and_the_other_way_round():
+    run = config()
+    spec = Environments(run.env, [0]).spec
+    eager = make_agent(run, spec)
+    fast = make_agent(run, spec, Acceleration(True, "fp32", "cpu", required=True))
+    for first, second in ((eager, fast), (fast, eager)):
+        for seed in range(5):
+            first._update(random_batch(seed))
+        load(second, first)
+        assert second.state_dict()["actor"].keys() == first.state_dict()["actor"].keys()
+        for value, other in zip(networks(second), networks(first), strict=True):
+            assert torch.equal(value, other)
+        for agent in (first, second):
+            agent._update(random_batch(9))
+        for value, other in zip(networks(second), networks(first), strict=True):
+            assert relative_error(value, other) < 1e-5
+
+
+def test_an_update_that_cannot_be_compiled_runs_eagerly_and_says_so_once(caplog):
+    weights, rng = torch.zeros(3), torch.Generator()
+
+    def update(batch):
+        weights.add_(batch.sum() + 0 * torch.rand(3, generator=rng))
+        return {"sum": batch.sum()}
+
+    accelerated = Acceleration(True, "fp32", "cpu")(update)
+    for _ in range(2):
+        assert accelerated(torch.ones(2))["sum"] == 2
+    assert weights.tolist() == [4, 4, 4]
+    (record,) = caplog.records
+    assert "cannot be compiled" in record.message
+    assert "\n" not in record.message
+    with pytest.raises(UserError, match="compile=true: the update cannot be compiled"):
+        Acceleration(True, "fp32", "cpu", required=True)(update)(torch.ones(2))
+    assert weights.tolist() == [4, 4, 4]
+
+
+# What auto comes to
+
+MANY, FEW = UPDATES_THAT_EARN_A_COMPILATION, UPDATES_THAT_EARN_A_COMPILATION - 1
+
+
+@pytest.fixture(autouse=True)
+def no_debug_of_torch(caplog):
+    caplog.set_level("WARNING")
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """A PATH that holds nothing but what the test puts there."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    return tmp_path
+
+
+def install(tools: Path, name: str):
+    (tools / name).write_text("#!/bin/sh\n")
+    (tools / name).chmod(0o755)
+
+
+def capable(monkeypatch, **flags):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_auto_compiles_a_long_run_where_there_is_a_compiler(tools, compiler):
+    assert not choose("auto", "fp32", "cpu", MANY).compile
+    assert "no C++ compiler" in choose("auto", "fp32", "cpu", MANY).reason
+    install(tools, compiler)
+    assert choose("auto", "fp32", "cpu", MANY) == Acceleration(True, "fp32", "cpu")
+    short = choose("auto", "fp32", "cpu", FEW)
+    assert not short.compile
+    assert f"{FEW} updates" in short.reason
+
+
+def test_the_compiler_that_cxx_names_is_the_one_that_counts(tools, monkeypatch):
+    install(tools, "g++")
+    monkeypatch.setenv("CXX", "icpx")
+    assert "icpx" in choose("auto", "fp32", "cpu", MANY).reason
+    install(tools, "icpx")
+    assert choose("auto", "fp32", "cpu", MANY).compile
+
+
+def test_python_without_its_headers_cannot_compile(tools, monkeypatch):
+    install(tools, "g++")
+    monkeypatch.setattr("sysconfig.get_paths", lambda: {"include": str(tools)})
+    assert "Python.h" not in choose("auto", "fp32", "cpu", MANY).reason
+    assert "python3-dev" in choose("auto", "fp32", "cpu", MANY).reason
+
+
+def test_what_is_typed_is_obeyed_or_refused(tools):
+    with pytest.raises(UserError, match=r"compile=true: no C\+\+ compiler .* allowed: auto, false"):
+        choose(True, "fp32", "cpu", MANY)
+    install(tools, "g++")
+    assert choose(True, "fp32", "cpu", 1) == Acceleration(True, "fp32", "cpu", required=True)
+    assert choose(False, "fp32", "cpu", MANY) == Acceleration(False, "fp32", "cpu")
+
+
+def test_bf16_is_for_processors_with_units_for_its_products(tools, monkeypatch):
+    capable(monkeypatch, avx512_bf16=True, amx_bf16=False)
+    assert choose(False, "auto", "cpu", MANY).precision == "fp32"
+    typed = choose(False, "bf16", "cpu", MANY)
+    assert (typed.precision, typed.reason) == ("bf16", "this cpu has no bf16 matrix units: fp32 would be faster")
+    capable(monkeypatch, amx_bf16=True)
+    assert choose(False, "auto", "cpu", MANY) == Acceleration(False, "bf16", "cpu")
+    assert choose(False, "bf16", "cpu", MANY).reason == ""
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert choose(False, "auto", "cpu", MANY).precision == "fp32"
+
+
+@pytest.mark.parametrize("typed", ["auto", "false", "true"])
+def test_without_a_compiler_a_run_says_so_in_one_line(tmp_path, typed):
+    result = rlcont(tmp_path, *TINY, f"compile={typed}", env={"PATH": str(tmp_path)})
+    if typed == "true":
+        assert result.returncode == 2
+        assert result.stderr.startswith("rlcont: compile=true: no C++ compiler")
+        assert list(tmp_path.iterdir()) == []
+        return
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stdout.splitlines() if "updates in" in line]
+    reason = " (not compiled: no C++ compiler (g++ or clang++) on PATH)" if typed == "auto" else ""
+    assert lines == [f"eager updates in fp32{reason}, 1 thread on cpu"]
+
+
+def test_a_compiled_run_from_the_command_line(tmp_path):
+    result = rlcont(tmp_path, *TINY, "compile=true", "precision=bf16")
+    assert result.returncode == 0, result.stderr
+    assert "compiled updates in bf16" in result.stdout
+    (run,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
+    assert json.loads((run / "run.json").read_text())["acceleration"] == {
+        "compile": True,
+        "precision": "bf16",
+        "device": "cpu",
+        "threads": 1,
+    }
