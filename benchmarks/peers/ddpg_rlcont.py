@@ -45,7 +45,9 @@ settings = {
 with tempfile.TemporaryDirectory() as folder:
     overrides = [f"{key}={value}" for key, value in settings.items()]
     command = [str(Path(sys.executable).with_name("rlcont")), *overrides, f"output={folder}"]
-    subprocess.run(command, check=True, stdout=sys.stderr)
+    code = subprocess.run(command, stdout=sys.stderr).returncode
+    if code != 0:
+        sys.exit(code)
     (events,) = Path(folder).rglob("events.out.tfevents.*")
     accumulator = EventAccumulator(str(events), size_guidance={"scalars": 0})
     accumulator.Reload()
