@@ -14,6 +14,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ import torch
 from rlcont.build import make_agent
 from rlcont.compose import compose_job
 from rlcont.config import RunConfig, validate
-from rlcont.core import Array
+from rlcont.core import Array, Batch
 from rlcont.envs import Environments
 from rlcont.seeding import integers
 
@@ -149,11 +150,8 @@ class Profile:
         for part, start, end in zip(("act", "environment", "observe", "learn"), times, times[1:], strict=False):
             seconds.setdefault(part, []).append(end - start)
 
-    def sample(self):
+    def sample(self) -> Batch:
         return self.agent.replay.sample(self.config.algo.batch_size)
-
-    def update(self) -> None:
-        self.agent.update(self.sample())
 
     def products(self) -> list[Product]:
         algo, spec = self.config.algo, self.envs.spec
@@ -161,10 +159,10 @@ class Profile:
 
 
 def product_share(profile: Profile, updates: int, trace: str | None) -> float:
-    """Share of an update's operator time that torch.profiler sees in matrix products."""
+    """Share of the operator time of sampling and updating that torch.profiler sees in matrix products."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
         for _ in range(updates):
-            profile.update()
+            profile.agent.update(profile.sample())
     if trace is not None:
         profiler.export_chrome_trace(trace)
     events = profiler.key_averages()
@@ -192,8 +190,7 @@ def main() -> None:
         for _ in range(arguments.steps):
             profile.step(seconds)
         seconds.setdefault("sample", []).extend(timed(profile.sample, arguments.steps))
-        batch = profile.sample()
-        seconds.setdefault("update", []).extend(timed(lambda: profile.agent.update(batch), arguments.steps))
+        seconds.setdefault("update", []).extend(timed(partial(profile.agent.update, profile.sample()), arguments.steps))
         for name, run in limits.items():
             for count in counts:
                 torch.set_num_threads(count)
@@ -223,8 +220,9 @@ def table(
     lines += ["| part of learn, timed alone | ms | share |", "|---|---:|---:|"]
     lines.append(f"| sample | {median['sample']:.3f} | {median['sample'] / learn:.0%} |")
     lines.append(f"| update | {median['update']:.3f} | {median['update'] / learn:.0%} |")
-    lines.append(f"| … its matrix products, by torch.profiler | {share * median['update']:.3f} | {share:.0%} of update |")
-    lines.append(f"| … the rest | {(1 - share) * median['update']:.3f} | {1 - share:.0%} of update |")
+    in_products = share * median["update"]
+    lines.append(f"| … its matrix products, by torch.profiler | {in_products:.3f} | {share:.0%} of update |")
+    lines.append(f"| … the rest | {median['update'] - in_products:.3f} | {1 - share:.0%} of update |")
 
     flops = sum(product.flops for product in needed)
     lines += [

@@ -143,9 +143,8 @@ def time_table(rows: list[Row], docs: Path = DOCS) -> str:
         steps, speed = statistics.median(seeds), median_speed(rows, item)
         time = _hours(steps / speed) if speed and math.isfinite(steps) else "–"
         shown = ", ".join(_thousands(number) for number in seeds)
-        lines.append(
-            f"| {label} | {shown} | {_thousands(steps)} | {'–' if speed is None else f'{speed:.0f}'} ({item}) | {time} |"
-        )
+        rate = "–" if speed is None else f"{speed:.0f}"
+        lines.append(f"| {label} | {shown} | {_thousands(steps)} | {rate} ({item}) | {time} |")
     return "\n".join(lines)
 
 

@@ -50,4 +50,4 @@ assert model.policy_delay == 1
 assert model.policy.n_critics == 1
 measured = window.Window(arguments.warmup + arguments.settle, arguments.steps, updates)
 model.learn(measured.last + 1, callback=Ticker())
-measured.report("sbx", ["sbx-rl", "stable-baselines3", "jax", "flax", "numpy", "gymnasium", "mujoco"], arguments.threads)
+measured.report("sbx", ["sbx-rl", "jax", "flax", "numpy", "gymnasium", "mujoco"], arguments.threads)

@@ -18,7 +18,7 @@ from tianshou.trainer import OffPolicyTrainerParams  # noqa: E402
 from tianshou.utils.net.common import Net  # noqa: E402
 from tianshou.utils.net.continuous import ContinuousActorDeterministic, ContinuousCritic  # noqa: E402
 
-np.random.seed(arguments.seed)
+np.random.seed(arguments.seed)  # noqa: NPY002, Tianshou draws its noise and batches from it
 torch.manual_seed(arguments.seed)
 
 env = gymnasium.make(window.ENV_ID)
