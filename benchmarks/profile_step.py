@@ -22,14 +22,15 @@ import torch
 from rlcont.build import make_agent
 from rlcont.compose import compose_job
 from rlcont.config import RunConfig, validate
-from rlcont.core import Array, Batch
+from rlcont.core import Array, Batch, UserError
 from rlcont.envs import Environments
 from rlcont.seeding import integers
 
 WARMUP = 1000
 SETTLE = 50
 """Updates before anything is timed, so that compilation is over."""
-PRODUCT_OPERATIONS = ("mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "_linear", "linear_pointwise", "scaled_mm")
+PRODUCT_OPERATIONS = ("mm", "mv", "_linear", "_linear_pointwise")
+"""How the names of the operators end that multiply matrices, those that compiled code calls included."""
 
 
 class Product(NamedTuple):
@@ -127,8 +128,10 @@ class Profile:
     """An agent made by rlcont's own builders, past its warm-up."""
 
     def __init__(self, overrides: Sequence[str]):
-        fixed = ["algo=ddpg", "tuned=none", "device=cpu", f"algo.warmup_steps={WARMUP}"]
+        fixed = ["tuned=none", "device=cpu", f"algo.warmup_steps={WARMUP}"]
         self.config: RunConfig = validate(compose_job([*fixed, *overrides]).container)
+        if self.config.algo_name != "ddpg":
+            raise UserError(f"algo={self.config.algo_name}: only the matrix products of ddpg are known here")
         self.envs = Environments(self.config.env, integers(self.config.seed, "environments", self.config.num_envs))
         self.agent = make_agent(self.config, self.envs.spec)
         self.obs: Array = self.envs.reset()
@@ -178,7 +181,10 @@ def main() -> None:
     parser.add_argument("--trace", help="where torch.profiler's trace goes, for chrome://tracing or Perfetto")
     arguments = parser.parse_args()
 
-    profile = Profile(arguments.overrides)
+    try:
+        profile = Profile(arguments.overrides)
+    except UserError as error:
+        parser.error(str(error))
     needed = profile.products()
     threads = torch.get_num_threads()
     counts = range(1, (os.cpu_count() or 1) + 1)

@@ -1,7 +1,8 @@
 """How fast rlcont trains DDPG compared with its peers on this machine.
 
 Makes an environment for each peer, runs all systems in turn, and writes docs/results/speed.csv and the table of
-docs/benchmarks.md. Five rounds of everything take about an hour on two cores; the machine should be idle.
+docs/benchmarks.md. Five rounds of everything take about 45 minutes on two cores; the machine should be idle. A run is
+given up when it takes longer than two minutes and its steps at 15 steps per second.
 
     python benchmarks/speed.py                                  # everything, five rounds
     python benchmarks/speed.py --only rlcont-256 sb3-256 --rounds 3 --csv /tmp/speed.csv
@@ -36,6 +37,7 @@ TYPICAL_SPEED = 150
 """Steps per second, for the estimate."""
 SLOWEST_SPEED = 15
 """Steps per second below which a run is given up."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NPROC", "PJRT_NPROC")
 CPU_FLAGS = ["avx2", "avx512f", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8"]
 
 
@@ -49,6 +51,8 @@ def main() -> None:
         return write_page(arguments.page, read_rows(arguments.csv))
     items = [item for item in ITEMS if item.name in arguments.only and item.system in ("rlcont", *arguments.peers)]
     minutes = arguments.rounds * sum(estimated_seconds(item, arguments.steps) for item in items) / 60
+    if not items:
+        sys.exit("nothing to run: --only and --peers leave no item")
     machine = describe_machine()
     print(f"{machine}\nload average {os.getloadavg()[0]:.2f}; about {minutes:.0f} min, installations apart", flush=True)
     missing = {system: problem for system in arguments.peers if (problem := prepare(system, items)) is not None}
@@ -184,8 +188,8 @@ def run_command(command: list[Any], limit: float | None = None) -> str:
     Raises:
         RunError: it failed, or took longer than `limit` seconds.
     """
-    # PyTorch's and JAX's thread settings of the caller must not reach a run; each is to choose its own.
-    environment = {key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    # The caller's thread settings must not reach a run: each library is to choose by itself.
+    environment = {key: value for key, value in os.environ.items() if key not in THREAD_VARIABLES}
     process = subprocess.Popen(
         [str(part) for part in command],
         stdout=subprocess.PIPE,
