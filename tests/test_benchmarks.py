@@ -1,14 +1,18 @@
 """The parts of the benchmarks that need neither peers nor time."""
 
+import json
 import math
 import re
+import sys
 from pathlib import Path
 
 import profile_step
 import pytest
 import speed_report
 import torch
+import window
 from profile_step import Product, products
+from speed import RunError, run_command
 from speed_report import BEGIN, END, ITEMS, replace_between_markers, speed_table, steps_to_return, time_table
 from tiny import TINY
 from torch.utils.flop_counter import FlopCounterMode
@@ -129,6 +133,48 @@ def test_time_is_the_median_of_the_seeds_over_the_measured_speed(tmp_path):
     assert "| rlcont | 20 k, 90 k, 40 k | 40 k | 10 (rlcont-256) | 1 h 07 min |" in table
     assert "| Stable-Baselines3 | 10 k, not reached | not reached | – (sb3-400-300) | – |" in table
     assert "| SBX (JAX) | not measured yet: docs/results/peers/HalfCheetah-v4/sbx-s*.csv | – | – | – |" in table
+
+
+def run_window(updates_per_step):
+    updates = 0
+    measured = window.Window(10, 20, lambda: {"critic": updates, "actor": updates})
+    for step in range(40):
+        measured.tick(step)
+        updates += updates_per_step
+    measured.report("system", ["torch"], threads=1)
+
+
+def test_window_counts_the_updates_between_its_ends(capsys):
+    run_window(1)
+    result = json.loads(capsys.readouterr().out)
+    assert result["updates"] == {"critic": 20, "actor": 20}
+    assert result["steps"] == 20
+    assert result["steps_per_second"] == pytest.approx(20 / result["seconds"])
+
+
+def test_window_refuses_other_work_than_one_update_per_step():
+    with pytest.raises(SystemExit, match="20 environment steps in the window, but updates were"):
+        run_window(2)
+
+
+def test_the_driver_of_rlcont_measures_the_command():
+    sizes = ["--hidden", "8", "--warmup", "300", "--settle", "100", "--steps", "200", "--threads", "1"]
+    output = run_command([sys.executable, ROOT / "benchmarks/peers/ddpg_rlcont.py", *sizes])
+    result = json.loads(output.splitlines()[-1])
+    assert result["updates"] == {"critic and actor": 200}
+    assert result["steps_per_second"] > 0
+
+
+def test_a_failed_run_is_told_by_the_last_line_of_what_it_said():
+    with pytest.raises(RunError, match=r"^two$"):
+        run_command([sys.executable, "-c", "import sys; print('output'); sys.exit('one\\ntwo')"])
+
+
+def test_a_run_that_takes_too_long_is_ended_with_its_children():
+    # The child holds the pipes open: were it left alive, this would wait for it.
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(3600)'])"
+    with pytest.raises(RunError, match="given up after 1 s"):
+        run_command([sys.executable, "-c", script], limit=1)
 
 
 def test_peers_run_the_torch_that_rlcont_is_tested_with():
