@@ -63,7 +63,8 @@ def main() -> None:
             row = measure(item, arguments, missing.get(item.system)) | {"round": number, "machine": machine}
             rows.append(row)
             outcome = f"failed: {row['error']}" if row["error"] else f"{row['steps_per_second']} steps/s"
-            print(f"[{len(rows)}/{arguments.rounds * len(items)}] {item.name}: {outcome}", flush=True)
+            before = f"others used {row['busy_percent']} % before"
+            print(f"[{len(rows)}/{arguments.rounds * len(items)}] {item.name}: {outcome} ({before})", flush=True)
             write_rows(arguments.csv, rows)
     print(report(read_rows(arguments.csv)))
     return write_page(arguments.page, read_rows(arguments.csv))
@@ -188,6 +189,7 @@ def run_command(command: list[Any], limit: float | None = None) -> str:
     Raises:
         RunError: it failed, or took longer than `limit` seconds.
     """
+    ENVIRONMENTS.mkdir(exist_ok=True)
     # The caller's thread settings must not reach a run: each library is to choose by itself.
     environment = {key: value for key, value in os.environ.items() if key not in THREAD_VARIABLES}
     process = subprocess.Popen(
@@ -196,6 +198,8 @@ def run_command(command: list[Any], limit: float | None = None) -> str:
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        # MuJoCo appends its warnings to a file in the working directory.
+        cwd=ENVIRONMENTS,
         start_new_session=True,
     )
     try:

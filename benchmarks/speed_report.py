@@ -177,7 +177,9 @@ def report(rows: list[Row], docs: Path = DOCS) -> str:
 
 
 def _windows(rows: list[Row]) -> str:
-    return " and ".join(sorted({str(row["steps"]) for row in rows if row["steps"]}, key=int)) or "no"
+    processes = {item.name: item.processes for item in ITEMS}
+    windows = {int(row["steps"]) // processes[row["item"]] for row in rows if row["steps"]}
+    return " and ".join(map(str, sorted(windows))) or "no"
 
 
 def replace_between_markers(page: str, text: str) -> str:

@@ -74,7 +74,8 @@ def test_items_are_compared_with_the_default_run_of_the_same_network():
 
 
 def test_report_tells_machine_versions_and_load(tmp_path):
-    text = speed_report.report([row("rlcont-256", 200, load="0.50"), row("sb3-256", 50, busy_percent="7")], tmp_path)
+    rows = [row("rlcont-256", 200, load="0.50"), row("sb3-256", 50, busy_percent="7")]
+    text = speed_report.report([*rows, row("rlcont-256-x2", 300, steps="8000")], tmp_path)
     for fact in ("a CPU, 2 cores", "- torch 1", "2026-01-02;", "0.50 at the start", "1–7 %", "windows of 4000 steps"):
         assert fact in text
 
