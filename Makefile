@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format wheel tensorboard clean
+.PHONY: help setup run test check format bench profile wheel tensorboard clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,11 +33,17 @@ format: $(READY)  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(READY)  ## training speed against the peers, on an idle machine; ARGS="--only rlcont-256 sb3-256"
+	$(BIN)/python benchmarks/speed.py $(ARGS)
+
+profile: $(READY)  ## where one training step's time goes; ARGS="algo.batch_size=512"
+	$(BIN)/python benchmarks/profile_step.py $(ARGS)
+
 wheel: $(READY)  ## build dist/rlcont-*.whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 tensorboard: $(READY)  ## look at the runs
 	$(BIN)/tensorboard --logdir outputs
 
-clean:  ## remove the environment and the caches, never the runs
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean:  ## remove the environments and the caches, never the runs
+	rm -rf $(VENV) .bench build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

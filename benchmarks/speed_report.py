@@ -1,0 +1,199 @@
+"""The table of docs/benchmarks.md from the raw runs in docs/results/speed.csv."""
+
+from __future__ import annotations
+
+import csv
+import math
+import statistics
+from pathlib import Path
+from typing import Any, NamedTuple
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = DOCS / "benchmarks.md"
+RUNS = DOCS / "results" / "speed.csv"
+BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
+
+RETURN = 8000.0
+
+
+class Item(NamedTuple):
+    """One line of the table: a system at one piece of work."""
+
+    name: str
+    system: str
+    label: str
+    hidden: str
+    compared_with: str
+    """The item whose steps/s the comparison divides by this one's."""
+    options: tuple[str, ...] = ()
+    """Arguments of the driver."""
+    processes: int = 1
+    """Runs at the same time, each with one thread when there are several."""
+
+
+ITEMS = [
+    Item("rlcont-256", "rlcont", "rlcont", "256,256", ""),
+    Item("rlcont-400-300", "rlcont", "rlcont", "400,300", ""),
+    Item("rlcont-256-fp32", "rlcont", "rlcont, precision=fp32", "256,256", "rlcont-256", ("--precision", "fp32")),
+    Item("rlcont-256-x2", "rlcont", "rlcont, two seeds at once", "256,256", "rlcont-256", (), 2),
+    Item("sb3-256", "sb3", "Stable-Baselines3", "256,256", "rlcont-256"),
+    Item("sb3-400-300", "sb3", "Stable-Baselines3", "400,300", "rlcont-400-300"),
+    Item("sbx-256", "sbx", "SBX (JAX)", "256,256", "rlcont-256"),
+    Item("sbx-400-300", "sbx", "SBX (JAX)", "400,300", "rlcont-400-300"),
+    Item("tianshou-256", "tianshou", "Tianshou", "256,256", "rlcont-256"),
+    Item("tianshou-400-300", "tianshou", "Tianshou", "400,300", "rlcont-400-300"),
+]
+
+LEARNERS = [
+    # Label, evaluations of its seeds, the item whose speed it trains at: the network of its settings.
+    ("rlcont", "results/ddpg/HalfCheetah-v4/gaussian-0.1-s*.csv", "rlcont-256"),
+    ("Stable-Baselines3", "results/peers/HalfCheetah-v4/sb3-s*.csv", "sb3-400-300"),
+    ("SBX (JAX)", "results/peers/HalfCheetah-v4/sbx-s*.csv", "sbx-400-300"),
+]
+
+COLUMNS = (
+    "item",
+    "round",
+    "extra",
+    "steps",
+    "seconds",
+    "steps_per_second",
+    "load",
+    "busy_percent",
+    "date",
+    "machine",
+    "versions",
+    "error",
+)
+
+Row = dict[str, Any]
+
+
+def read_rows(path: Path) -> list[Row]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path, rows: list[Row]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def speeds(rows: list[Row], item: str) -> list[float]:
+    """Steps per second of the item's runs that ended well."""
+    return [float(row["steps_per_second"]) for row in rows if row["item"] == item and not row["error"]]
+
+
+def median_speed(rows: list[Row], item: str) -> float | None:
+    found = speeds(rows, item)
+    return statistics.median(found) if found else None
+
+
+def speed_table(rows: list[Row]) -> str:
+    """One line per item that was run; an item's failed runs are named with the last line of their error."""
+    lines = ["| DDPG | network | steps/s, median | min–max | runs | rlcont is |", "|---|---|---:|---:|---:|---|"]
+    for item in ITEMS:
+        own = [row for row in rows if row["item"] == item.name]
+        if own:
+            lines.append(_line(item, own, rows))
+    return "\n".join(lines)
+
+
+def _line(item: Item, own: list[Row], rows: list[Row]) -> str:
+    found = speeds(rows, item.name)
+    extra = "".join(f", {setting}" for setting in own[0]["extra"].split())
+    errors = [row["error"] for row in own if row["error"]]
+    number = f"{len(found)} of {len(own)}" if errors else f"{len(found)}"
+    remark = _comparison(item, rows) + (f" failed: {_cell(errors[-1])}" if errors else "")
+    middle = f"{statistics.median(found):.0f} | {min(found):.0f}–{max(found):.0f}" if found else "– | –"
+    return f"| {item.label}{extra} | {item.hidden.replace(',', '-')} | {middle} | {number} | {remark.strip()} |"
+
+
+def _comparison(item: Item, rows: list[Row]) -> str:
+    other, own = median_speed(rows, item.compared_with), median_speed(rows, item.name)
+    if other is None or own is None:
+        return ""
+    if item.system == "rlcont":
+        return f"{own / other:.2f} × the single default run"
+    return f"**{other / own:.2f} ×** as fast"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def steps_to_return(path: Path, threshold: float = RETURN) -> float:
+    """Steps of the first evaluation in a run's evaluations.csv at or above `threshold`; infinite if none was."""
+    with path.open(newline="") as file:
+        reached = (float(row["step"]) for row in csv.DictReader(file) if float(row["return_mean"]) >= threshold)
+        return next(reached, math.inf)
+
+
+def time_table(rows: list[Row], docs: Path = DOCS) -> str:
+    """Training time to RETURN: median steps over the seeds, divided by the measured steps per second."""
+    lines = [f"| DDPG | steps to {RETURN:.0f}, by seed | median | steps/s | time |", "|---|---|---:|---:|---:|"]
+    for label, pattern, item in LEARNERS:
+        seeds = [steps_to_return(path) for path in sorted(docs.glob(pattern))]
+        if not seeds:
+            lines.append(f"| {label} | not measured yet: docs/{pattern} | – | – | – |")
+            continue
+        steps, speed = statistics.median(seeds), median_speed(rows, item)
+        time = _hours(steps / speed) if speed and math.isfinite(steps) else "–"
+        shown = ", ".join(_thousands(number) for number in seeds)
+        rate = "–" if speed is None else f"{speed:.0f}"
+        lines.append(f"| {label} | {shown} | {_thousands(steps)} | {rate} ({item}) | {time} |")
+    return "\n".join(lines)
+
+
+def _thousands(steps: float) -> str:
+    return f"{steps / 1000:.0f} k" if math.isfinite(steps) else "not reached"
+
+
+def _hours(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def report(rows: list[Row], docs: Path = DOCS) -> str:
+    """Everything between the page's markers."""
+    loads = [float(row["load"]) for row in rows]
+    busy = [float(row["busy_percent"]) for row in rows]
+    versions = "\n".join(f"- {line}" for line in sorted({row["versions"] for row in rows if row["versions"]}))
+    dates = sorted({row["date"][:10] for row in rows})
+    return "\n\n".join(
+        [
+            speed_table(rows),
+            f"HalfCheetah-v4, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}; windows of {_windows(rows)} steps. "
+            f"Machine: {'; '.join(sorted({row['machine'] for row in rows}))}. "
+            f"Load average {loads[0]:.2f} at the start, {min(loads):.2f}–{max(loads):.2f} between the runs; "
+            f"in the second before each run other processes used {min(busy):.0f}–{max(busy):.0f} % of the machine.",
+            f"Versions:\n\n{versions}" if versions else "No run ended well.",
+            time_table(rows, docs),
+        ]
+    )
+
+
+def _windows(rows: list[Row]) -> str:
+    processes = {item.name: item.processes for item in ITEMS}
+    windows = {int(row["steps"]) // processes[row["item"]] for row in rows if row["steps"]}
+    return " and ".join(map(str, sorted(windows))) or "no"
+
+
+def replace_between_markers(page: str, text: str) -> str:
+    """The page with `text` between its markers, everything else as it was.
+
+    Raises:
+        ValueError: the page has not exactly one pair of markers.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in after or END in after or END in before:
+        raise ValueError(f"the page must have one {BEGIN} and one {END} after it")
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+
+
+def write_page(page: Path, rows: list[Row]) -> None:
+    page.write_text(replace_between_markers(page.read_text(), report(rows)))

@@ -1,0 +1,254 @@
+"""The parts of the benchmarks that need neither peers nor time."""
+
+import json
+import math
+import re
+import sys
+from pathlib import Path
+
+import profile_step
+import pytest
+import speed_report
+import torch
+import window
+from profile_step import Product, products
+from speed import RunError, run_command
+from speed_report import BEGIN, END, ITEMS, replace_between_markers, speed_table, steps_to_return, time_table
+from tiny import TINY
+from torch.utils.flop_counter import FlopCounterMode
+
+from rlcont.build import make_agent
+from rlcont.compose import compose_job
+from rlcont.config import validate
+from rlcont.core import Batch
+from rlcont.envs import Environments
+
+ROOT = Path(__file__).parent.parent
+
+
+def row(item, speed=None, error="", **more):
+    measured = {"steps": "4000", "steps_per_second": str(speed), "versions": "torch 1"} if speed else {"steps": ""}
+    common = {"item": item, "extra": "", "load": "0.10", "busy_percent": "1", "date": "2026-01-02T03:04:05"}
+    return {**common, "machine": "a CPU, 2 cores", "versions": "", "error": error, **measured, **more}
+
+
+def cells(table, label, network):
+    (line,) = [line for line in table.splitlines() if line.startswith(f"| {label} | {network} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")][2:]
+
+
+def test_table_gives_medians_spread_and_ratios():
+    rows = [row("rlcont-256", speed) for speed in (300, 100, 200)] + [row("sb3-256", speed) for speed in (40, 90, 50)]
+    rows += [row("rlcont-256-x2", 320), row("rlcont-400-300", 150), row("sbx-400-300", 200)]
+    table = speed_table(rows)
+    assert cells(table, "rlcont", "256-256") == ["200", "100–300", "3", ""]
+    assert cells(table, "Stable-Baselines3", "256-256") == ["50", "40–90", "3", "**4.00 ×** as fast"]
+    assert cells(table, "SBX (JAX)", "400-300") == ["200", "200–200", "1", "**0.75 ×** as fast"]
+    assert cells(table, "rlcont, two seeds at once", "256-256")[3] == "1.60 × the single default run"
+    assert "Tianshou" not in table
+
+
+def test_failed_runs_stay_in_the_table_with_their_error():
+    rows = [row("rlcont-256", 200), row("sbx-256", error="no | such module"), row("sb3-256", 50)]
+    table = speed_table([*rows, row("sb3-256", error="killed")])
+    assert cells(table, "Stable-Baselines3", "256-256") == [
+        "50",
+        "50–50",
+        "1 of 2",
+        "**4.00 ×** as fast failed: killed",
+    ]
+    assert r"| SBX (JAX) | 256-256 | – | – | 0 of 1 | failed: no \| such module |" in table
+
+
+def test_the_settings_of_a_run_stand_beside_its_name():
+    assert cells(speed_table([row("rlcont-256", 9, extra="compile=true")]), "rlcont, compile=true", "256-256")[0] == "9"
+
+
+def test_items_are_compared_with_the_default_run_of_the_same_network():
+    by_name = {item.name: item for item in ITEMS}
+    assert len(by_name) == len(ITEMS)
+    for item in ITEMS:
+        if item.compared_with:
+            other = by_name[item.compared_with]
+            assert (other.system, other.hidden, other.options, other.processes) == ("rlcont", item.hidden, (), 1)
+
+
+def test_report_tells_machine_versions_and_load(tmp_path):
+    rows = [row("rlcont-256", 200, load="0.50"), row("sb3-256", 50, busy_percent="7")]
+    text = speed_report.report([*rows, row("rlcont-256-x2", 300, steps="8000")], tmp_path)
+    for fact in ("a CPU, 2 cores", "- torch 1", "2026-01-02;", "0.50 at the start", "1–7 %", "windows of 4000 steps"):
+        assert fact in text
+
+
+def test_runs_survive_their_file(tmp_path):
+    rows = [row("rlcont-256", 200), row("sbx-256", error='a, "quoted" line')]
+    speed_report.write_rows(tmp_path / "new" / "speed.csv", rows)
+    read = speed_report.read_rows(tmp_path / "new" / "speed.csv")
+    assert [{key: value for key, value in new.items() if value or key in rows[i]} for i, new in enumerate(read)] == rows
+    assert speed_report.report(read, tmp_path) == speed_report.report(rows, tmp_path)
+
+
+def test_only_what_is_between_the_markers_changes(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nafter\n")
+    speed_report.write_page(page, [row("rlcont-256", 200)])
+    text = page.read_text()
+    assert text.startswith(f"# Title\n\n{BEGIN}\n| DDPG |")
+    assert text.endswith(f"\n{END}\n\nafter\n")
+    assert "old" not in text
+    speed_report.write_page(page, [row("rlcont-256", 200)])
+    assert page.read_text() == text
+
+
+@pytest.mark.parametrize("page", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}", f"{END}{BEGIN}{END}"])
+def test_a_page_without_one_pair_of_markers_is_refused(page):
+    with pytest.raises(ValueError, match="the page must have one"):
+        replace_between_markers(page, "text")
+
+
+def test_the_page_in_docs_has_its_markers():
+    assert "new" in replace_between_markers(speed_report.PAGE.read_text(), "new")
+
+
+def evaluations(path, returns):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"{10_000 * i},{value}" for i, value in enumerate(returns)]
+    path.write_text("\n".join(["step,return_mean", *lines]) + "\n")
+
+
+def test_steps_to_return_is_the_first_evaluation_that_reaches_it(tmp_path):
+    evaluations(tmp_path / "run.csv", [-1, 5000, 8000, 7000, 9000])
+    assert steps_to_return(tmp_path / "run.csv", 8000) == 20_000
+    assert steps_to_return(tmp_path / "run.csv", 8000.1) == 40_000
+    assert steps_to_return(tmp_path / "run.csv", 9001) == math.inf
+
+
+def test_time_is_the_median_of_the_seeds_over_the_measured_speed(tmp_path):
+    ours, sb3 = tmp_path / "results/ddpg/HalfCheetah-v4", tmp_path / "results/peers/HalfCheetah-v4"
+    for seed, reached in enumerate((2, 9, 4)):
+        evaluations(ours / f"gaussian-0.1-s{seed}.csv", [0] * reached + [8000])
+    evaluations(ours / "ou-0.1-s0.csv", [8000])
+    evaluations(sb3 / "sb3-s0.csv", [0, 8000])
+    evaluations(sb3 / "sb3-s1.csv", [0, 0])
+    table = time_table([row("rlcont-256", 10)], tmp_path)
+    assert "| rlcont | 20 k, 90 k, 40 k | 40 k | 10 (rlcont-256) | 1 h 07 min |" in table
+    assert "| Stable-Baselines3 | 10 k, not reached | not reached | – (sb3-400-300) | – |" in table
+    assert "| SBX (JAX) | not measured yet: docs/results/peers/HalfCheetah-v4/sbx-s*.csv | – | – | – |" in table
+
+
+def run_window(updates_per_step):
+    updates = 0
+    measured = window.Window(10, 20, lambda: {"critic": updates, "actor": updates})
+    for step in range(40):
+        measured.tick(step)
+        updates += updates_per_step
+    measured.report("system", ["torch"], threads=1)
+
+
+def test_window_counts_the_updates_between_its_ends(capsys):
+    run_window(1)
+    result = json.loads(capsys.readouterr().out)
+    assert result["updates"] == {"critic": 20, "actor": 20}
+    assert result["steps"] == 20
+    assert result["steps_per_second"] == pytest.approx(20 / result["seconds"])
+
+
+def test_window_refuses_other_work_than_one_update_per_step():
+    with pytest.raises(SystemExit, match="20 environment steps in the window, but updates were"):
+        run_window(2)
+
+
+def test_the_driver_of_rlcont_measures_the_command():
+    sizes = ["--hidden", "8", "--warmup", "300", "--settle", "100", "--steps", "200", "--threads", "1"]
+    output = run_command([sys.executable, ROOT / "benchmarks/peers/ddpg_rlcont.py", *sizes])
+    result = json.loads(output.splitlines()[-1])
+    assert result["updates"] == {"critic and actor": 200}
+    assert result["steps_per_second"] > 0
+
+
+def test_a_failed_run_is_told_by_the_last_line_of_what_it_said():
+    with pytest.raises(RunError, match=r"^two$"):
+        run_command([sys.executable, "-c", "import sys; print('output'); sys.exit('one\\ntwo')"])
+
+
+def test_a_run_that_takes_too_long_is_ended_with_its_children():
+    # The child holds the pipes open: were it left alive, this would wait for it.
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(3600)'])"
+    with pytest.raises(RunError, match="given up after 1 s"):
+        run_command([sys.executable, "-c", script], limit=1)
+
+
+def test_peers_run_the_torch_that_rlcont_is_tested_with():
+    (torch_pin,) = re.findall(r"(?m)^torch==.*$", (ROOT / "constraints.txt").read_text())
+    files = sorted((ROOT / "benchmarks/peers/requirements").glob("*.txt"))
+    assert {f"{path.stem}" for path in files} == {item.system for item in ITEMS} - {"rlcont"}
+    for path in files:
+        lines = path.read_text().splitlines()
+        assert torch_pin in lines
+        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+
+
+def test_products_of_a_tiny_update_counted_by_hand():
+    shapes = [product[1:] for product in products(3, 2, [5], [7], batch_size=4)]
+    assert shapes == [
+        (4, 3, 5, "forward"),  # target actor
+        (4, 5, 2, "forward"),
+        (4, 5, 7, "forward"),  # target critic
+        (4, 7, 1, "forward"),
+        (4, 5, 7, "forward"),  # critic
+        (4, 7, 1, "forward"),
+        (1, 4, 7, "weights"),
+        (7, 4, 5, "weights"),
+        (4, 1, 7, "inputs"),
+        (4, 3, 5, "forward"),  # actor
+        (4, 5, 2, "forward"),
+        (4, 5, 7, "forward"),  # critic of the actor's actions
+        (4, 7, 1, "forward"),
+        (4, 1, 7, "inputs"),
+        (4, 7, 2, "inputs"),  # the action's two columns, not the observation's three
+        (2, 4, 5, "weights"),  # actor
+        (5, 4, 3, "weights"),
+        (4, 2, 5, "inputs"),
+    ]
+    assert Product("any", 4, 3, 5, "forward").flops == 120
+
+
+def test_products_of_the_default_networks():
+    needed = products(17, 6, [256, 256], [256, 256], 256)
+    assert len(needed) == 28
+    assert round(sum(product.flops for product in needed) / 1e6) == 359
+
+
+def test_products_are_those_that_an_update_does():
+    config = validate(compose_job([*TINY, "algo.actor.hidden=[16,12]", "algo.critic.hidden=[11,9]"]).container)
+    spec = Environments(config.env, [0]).spec
+    agent = make_agent(config, spec)
+    size = config.algo.batch_size
+    obs, next_obs = torch.randn(2, size, spec.obs_dim)
+    batch = Batch(obs, torch.rand(size, spec.action_dim), torch.randn(size), torch.ones(size), next_obs)
+    with FlopCounterMode(display=False) as counter:
+        agent.update(batch)
+    needed = sum(product.flops for product in products(spec.obs_dim, spec.action_dim, [16, 12], [11, 9], size))
+    # Autograd gives the gradient of the critic's whole input; an update may leave out the observation's columns.
+    unneeded = 2 * size * spec.obs_dim * 11
+    assert counter.get_total_flops() - needed in (0, unneeded)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_limit_does_every_product(dtype):
+    needed = products(3, 2, [5], [7], batch_size=4)
+    run = profile_step.runner(needed, dtype)
+    with FlopCounterMode(display=False) as counter:
+        run()
+    assert counter.get_total_flops() == sum(product.flops for product in needed)
+
+
+def test_profile_table_divides_the_best_limit_by_the_update():
+    seconds = {"act": [0.001], "environment": [0.001], "observe": [0.001], "learn": [0.007]}
+    seconds |= {"sample": [0.001], "update": [0.004, 0.005, 0.1]}
+    limits = {("fp32", 1): [0.002, 0.001, 0.5], ("fp32", 2): [0.003], ("bf16", 1): [0.0005]}
+    text = profile_step.table(seconds, limits, [Product("any", 100, 100, 100, "forward")], 0.4, threads=2)
+    assert "| **step** | **10.000** | 100 steps/s |" in text
+    assert "| … its matrix products, by torch.profiler | 2.000 | 40% of update |" in text
+    assert "| fp32 | 2.000 | 1 | 1 | 40% |" in text
+    assert "| bf16 | 0.500 | 4 | 1 | 10% |" in text
