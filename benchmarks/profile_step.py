@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import torch
 
-from rlcont.build import make_agent
+from rlcont.build import choose_acceleration, make_agent
 from rlcont.compose import compose_job
 from rlcont.config import RunConfig, validate
 from rlcont.core import Array, Batch, UserError
@@ -133,7 +133,8 @@ class Profile:
         if self.config.algo_name != "ddpg":
             raise UserError(f"algo={self.config.algo_name}: only the matrix products of ddpg are known here")
         self.envs = Environments(self.config.env, integers(self.config.seed, "environments", self.config.num_envs))
-        self.agent = make_agent(self.config, self.envs.spec)
+        self.acceleration = choose_acceleration(self.config)
+        self.agent = make_agent(self.config, self.envs.spec, self.acceleration)
         self.obs: Array = self.envs.reset()
         for _ in range(WARMUP + self.config.algo.batch_size + SETTLE):
             self.step({})
@@ -165,7 +166,7 @@ def product_share(profile: Profile, updates: int, trace: str | None) -> float:
     """Share of the operator time of sampling and updating that torch.profiler sees in matrix products."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
         for _ in range(updates):
-            profile.agent.update(profile.sample())
+            profile.agent.accelerated_update(profile.sample())
     if trace is not None:
         profiler.export_chrome_trace(trace)
     events = profiler.key_averages()
@@ -196,7 +197,9 @@ def main() -> None:
         for _ in range(arguments.steps):
             profile.step(seconds)
         seconds.setdefault("sample", []).extend(timed(profile.sample, arguments.steps))
-        seconds.setdefault("update", []).extend(timed(partial(profile.agent.update, profile.sample()), arguments.steps))
+        seconds.setdefault("update", []).extend(
+            timed(partial(profile.agent.accelerated_update, profile.sample()), arguments.steps)
+        )
         for name, run in limits.items():
             for count in counts:
                 torch.set_num_threads(count)
@@ -204,6 +207,7 @@ def main() -> None:
                 limit_seconds.setdefault((name, count), []).extend(timed(run, arguments.steps))
         torch.set_num_threads(threads)
     share = product_share(profile, arguments.steps, arguments.trace)
+    print(f"{profile.acceleration}\n")
     print(table(seconds, limit_seconds, needed, share, threads))
 
 

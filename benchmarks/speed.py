@@ -78,7 +78,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="ITEM", help=", ".join(names))
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help="peers to run: sb3 sbx tianshou")
     parser.add_argument("--precision", help="precision=… for rlcont's runs that say nothing of it")
-    parser.add_argument("--compile", help="compile=… for rlcont's runs")
+    parser.add_argument("--compile", help="compile=… for rlcont's runs (true)")
     parser.add_argument("--csv", type=Path, default=RUNS, help="where the raw runs go")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page whose table is replaced")
     parser.add_argument("--rebuild", action="store_true", help="run nothing; write the table from the CSV")

@@ -77,7 +77,7 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
             load(agent, trained)
         means = [adam.mean.clone() for adam in (trained.actor_optimizer, trained.critic_optimizer)]
         batches = [agent.replay.sample(run.algo.batch_size) for agent in (eager, fast)]
-        expected, metrics = eager._update(batches[0]), fast._update(batches[1])
+        expected, metrics = eager.accelerated_update(batches[0]), fast.accelerated_update(batches[1])
         assert metrics.keys() == expected.keys()
         for name in metrics:
             torch.testing.assert_close(metrics[name], expected[name], rtol=tolerance, atol=tolerance)
@@ -103,13 +103,13 @@ def test_what_a_compiled_agent_saves_an_eager_one_goes_on_from_and_the_other_way
     fast = make_agent(run, spec, Acceleration(True, "fp32", "cpu", required=True))
     for first, second in ((eager, fast), (fast, eager)):
         for seed in range(5):
-            first._update(random_batch(seed))
+            first.accelerated_update(random_batch(seed))
         load(second, first)
         assert second.state_dict()["actor"].keys() == first.state_dict()["actor"].keys()
         for value, other in zip(networks(second), networks(first), strict=True):
             assert torch.equal(value, other)
         for agent in (first, second):
-            agent._update(random_batch(9))
+            agent.accelerated_update(random_batch(9))
         for value, other in zip(networks(second), networks(first), strict=True):
             assert relative_error(value, other) < 1e-5
 

@@ -112,7 +112,7 @@ class DDPG:
         self.target_critic = self.critic.frozen_copy()
         self.actor_optimizer = Adam(self.actor.weights, config.actor.lr)
         self.critic_optimizer = Adam(self.critic.weights, config.critic.lr)
-        self._update = accelerate(self.update)
+        self.accelerated_update = accelerate(self.update)
 
         self.warmup_rng = numpy_generator(seed, "warmup")
         noise_rng = numpy_generator(seed, "noise")
@@ -211,7 +211,7 @@ class DDPG:
     def learn(self) -> Metrics:
         metrics: Metrics = {}
         while self.num_updates < self.config.num_updates(self.num_steps):
-            metrics = self._update(self.replay.sample(self.config.batch_size))
+            metrics = self.accelerated_update(self.replay.sample(self.config.batch_size))
             self.num_updates += 1
         return metrics
 
