@@ -12,11 +12,11 @@ import shutil
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 
-from rlcont.core import UserError
+from rlcont.core import Metrics, UserError
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,12 @@ UPDATES_THAT_EARN_A_COMPILATION = 30_000
 """Compiling takes up to half a minute the first time and saves about a millisecond an update."""
 CACHE_DIR = "TORCHINDUCTOR_CACHE_DIR"
 
-Update = Callable[..., Any]
+CALLS_BEFORE_RECORDING = 3
+
+Update = Callable[[Any], Metrics]
+"""From a batch, a NamedTuple of tensors, to metrics; changes weights in place."""
+Recorder = Callable[[Update, Any], Callable[[], Metrics]]
+"""From an update and the batch it is to read to a function that replays it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +47,12 @@ class Acceleration:
     required: bool = False
 
     def __call__(self, update: Update) -> Update:
-        """`update`, a function of tensors that changes weights in place, with matrix products in `precision`."""
+        """`update` with matrix products in `precision`, compiled, and on CUDA replayed as a graph."""
         if self.precision == "bf16":
             update = _in_bf16(update, self.device)
-        return _compiled(update, self.device, self.required) if self.compile else update
+        if self.compile:
+            update = _compiled(update, self.required)
+        return _recorded(update, _record_cuda_graph) if self.compile and self.device == "cuda" else update
 
     def facts(self) -> dict[str, Any]:
         """What was chosen, for the run's description."""
@@ -111,26 +118,25 @@ def _obstacle_to_compiling(device: str) -> str:
 def _in_bf16(update: Update, device: str) -> Update:
     """Weights, optimiser and losses stay in fp32; autocast converts what matrix products take."""
 
-    def in_bf16(*args: Any) -> Any:
+    def in_bf16(batch: NamedTuple) -> Metrics:
         with torch.autocast(device, torch.bfloat16):
-            return update(*args)
+            return update(batch)
 
     return in_bf16
 
 
-def _compiled(update: Update, device: str, required: bool) -> Update:
-    """`update` as one compiled function, kept on disk for the next run; on CUDA, replayed as a CUDA graph."""
+def _compiled(update: Update, required: bool) -> Update:
+    """`update` as one compiled function, kept on disk for the next run."""
     os.environ.setdefault(CACHE_DIR, str(_cache_folder()))
     # The kernels are few; worker processes would outlive their use by the whole run.
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-    mode = "reduce-overhead" if device == "cuda" else None
-    function: Update = torch.compile(update, fullgraph=True, dynamic=False, mode=mode)
+    function: Update = torch.compile(update, fullgraph=True, dynamic=False)
 
-    def run(*args: Any) -> Any:
+    def run(batch: NamedTuple) -> Metrics:
         nonlocal function
         try:
             with torch._dynamo.config.patch(trace_autograd_ops=True):
-                outputs = function(*args)
+                return function(batch)
         except torch._dynamo.exc.TorchDynamoException as error:
             # It is thrown before anything is computed, so nothing is half done.
             message = f"the update cannot be compiled ({str(error).strip().splitlines()[0]})"
@@ -138,11 +144,47 @@ def _compiled(update: Update, device: str, required: bool) -> Update:
                 raise UserError(f"compile=true: {message}; allowed: auto, false") from error
             log.warning("rlcont: %s; it runs eagerly", message)
             function = update
-            return update(*args)
-        # The next replay of a CUDA graph writes over the outputs of this one.
-        return {name: value.clone() for name, value in outputs.items()} if device == "cuda" else outputs
+            return update(batch)
 
     return run
+
+
+def _recorded(update: Update, record: Recorder) -> Update:
+    """`update` recorded once and replayed from then on: one launch, where there was one for each kernel.
+
+    The first calls are made as they are, since what they set up (compiled code, workspaces) must not be recorded.
+    A recording reads and writes fixed addresses: batches are copied in, metrics are copied out.
+    """
+    num_calls = 0
+    inputs: Any = None
+    replay: Callable[[], Metrics] | None = None
+
+    def run(batch: NamedTuple) -> Metrics:
+        nonlocal num_calls, inputs, replay
+        num_calls += 1
+        if num_calls <= CALLS_BEFORE_RECORDING:
+            return update(batch)
+        if replay is None:
+            inputs = type(batch)(*(tensor.clone() for tensor in batch))
+            replay = record(update, inputs)
+        for fixed, tensor in zip(inputs, batch, strict=True):
+            fixed.copy_(tensor)
+        return {name: value.clone() for name, value in replay().items()}
+
+    return run
+
+
+def _record_cuda_graph(update: Update, batch: NamedTuple) -> Callable[[], Metrics]:
+    """Records `update` without running it."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        metrics = update(batch)
+
+    def replay() -> Metrics:
+        graph.replay()
+        return metrics
+
+    return replay
 
 
 def _cache_folder() -> Path:

@@ -23,7 +23,9 @@ class RunningNorm:
         self.count = 0
         self.mean = np.zeros(dim)
         self.var = np.ones(dim)
-        self.device = device
+        # Written in place: recorded updates read them where they are.
+        self._shift = torch.empty(dim, device=device)
+        self._scale = torch.empty(dim, device=device)
         self._refresh()
 
     def update(self, rows: Array) -> None:
@@ -46,9 +48,8 @@ class RunningNorm:
         return ((obs - self._shift) * self._scale).clamp(-self.clip, self.clip)
 
     def _refresh(self) -> None:
-        scale = 1.0 / np.sqrt(self.var + 1e-8)
-        self._shift = torch.as_tensor(self.mean, dtype=torch.float32, device=self.device)
-        self._scale = torch.as_tensor(scale, dtype=torch.float32, device=self.device)
+        self._shift.copy_(torch.from_numpy(self.mean))
+        self._scale.copy_(torch.from_numpy(1.0 / np.sqrt(self.var + 1e-8)))
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         return {

@@ -9,12 +9,18 @@ import torch
 from test_cli import rlcont
 from tiny import TINY
 
-from rlcont.accelerate import UPDATES_THAT_EARN_A_COMPILATION, Acceleration, choose
+from rlcont.accelerate import (
+    CALLS_BEFORE_RECORDING,
+    UPDATES_THAT_EARN_A_COMPILATION,
+    Acceleration,
+    _recorded,
+    choose,
+)
 from rlcont.build import make_agent
 from rlcont.compose import compose_job
 from rlcont.config import validate
 from rlcont.core import Batch, UserError
-from rlcont.envs import Environments
+from rlcont.envs import BoxEnv, Environments
 
 NUM_STATES = 100
 OPTIONS = {
@@ -98,7 +104,7 @@ def random_batch(seed, size=32):
 
 def test_what_a_compiled_agent_saves_an_eager_one_goes_on_from_and_the_other_way_round():
     run = config()
-    spec = Environments(run.env, [0]).spec
+    spec = BoxEnv(run.env).spec
     eager = make_agent(run, spec)
     fast = make_agent(run, spec, Acceleration(True, "fp32", "cpu", required=True))
     for first, second in ((eager, fast), (fast, eager)):
@@ -131,6 +137,38 @@ def test_an_update_that_cannot_be_compiled_runs_eagerly_and_says_so_once(caplog)
     with pytest.raises(UserError, match="compile=true: the update cannot be compiled"):
         Acceleration(True, "fp32", "cpu", required=True)(update)(torch.ones(2))
     assert weights.tolist() == [4, 4, 4]
+
+
+def test_a_recorded_update_copies_batches_in_and_metrics_out():
+    """What a CUDA graph does is played by a function that ever reads one batch and writes one output."""
+    run = config()
+    spec = BoxEnv(run.env).spec
+    plain, agent = make_agent(run, spec), make_agent(run, spec)
+    recordings = []
+
+    def record(update, batch):
+        output = {}
+
+        def replay():
+            for name, value in update(batch).items():
+                output.setdefault(name, torch.empty(())).copy_(value)
+            return output
+
+        recordings.append(batch)
+        return replay
+
+    recorded = _recorded(agent.update, record)
+    seen, expected = [], []
+    for seed in range(8):
+        batch = random_batch(seed)
+        seen.append(recorded(batch))
+        expected.append(plain.update(batch))
+        assert len(recordings) == (seed >= CALLS_BEFORE_RECORDING)
+        assert all(torch.equal(one, other) for one, other in zip(batch, random_batch(seed), strict=True))
+    for metrics, others in zip(seen, expected, strict=True):
+        assert metrics == others
+    for value, other in zip(networks(agent), networks(plain), strict=True):
+        assert torch.equal(value, other)
 
 
 # What auto comes to
