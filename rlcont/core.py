@@ -9,14 +9,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from rlcont.errors import UserError as UserError
 from rlcont.lazy import torch
 
 Array = np.ndarray
 Metrics = dict[str, "torch.Tensor"]
-
-
-class UserError(Exception):
-    """A mistake the user can mend; its message is the one line they will read."""
 
 
 class EnvSpec(NamedTuple):
