@@ -28,7 +28,8 @@ def check_runs(configs: Iterable[RunConfig]) -> None:
             spec = check_env(config.env)
             specs.append((config.env, spec))
         if config.device == "cpu" or not _may_have_gpu():
-            check_memory(*load_algorithm(config.algo_name).memory_demand(config.algo, spec), available_memory())
+            key, needed = load_algorithm(config.algo_name).memory_demand(config.algo, spec)
+            check_memory(key, needed, available_memory())
 
 
 def check_env(config: EnvConfig) -> EnvSpec:

@@ -280,10 +280,7 @@ def _check_form(override: Override) -> None:
     if override.is_delete():
         if key in ("tuned", "experiment") and override.value() is None:
             return
-        hint = "choose another with" if key in GROUPS else "change it with"
-        raise UserError(
-            f"{line}: a run needs one; {hint} {key}=VALUE (only ~tuned and ~experiment take something away)"
-        )
+        raise UserError(f"{line}: only tuned and experiment can be taken away; to change {key}, type {key}=VALUE")
     if override.value() == "":
         raise UserError(f"{line}: must be key=value, with a value")
 
@@ -338,7 +335,7 @@ def _check_key(override: Override, chosen: _Chosen) -> None:
             raise UserError(f"{line}: {_unknown_key(typed, line, chosen)}")
         if isinstance(node, DictConfig) and typed != "env.kwargs":
             raise UserError(
-                f"{line}: stands for several keys; set {' or '.join(f'{typed}.{name}=VALUE' for name in node)}"
+                f"{line}: stands for several keys; set {' or '.join(f'{typed}.{name!s}=VALUE' for name in node)}"
             )
     _refuse_plus(override)
 

@@ -70,6 +70,7 @@ def algorithm_fields(name: str) -> list[Field]:
     fields = _fields(*_config_of(module, agent), "algo.")
     auto_noise = names.file_values(f"algo/{name}").get("auto_noise", {})
     by_key = {field.key.removeprefix("noise."): field for field in noise_fields(auto_noise.get("kind", "none"))}
+    by_key["kind"] = by_key["kind"]._replace(meaning="What noise=auto stands for.")
     return fields + [by_key[key]._replace(key=f"algo.auto_noise.{key}") for key in names.flat_keys(auto_noise)]
 
 
@@ -122,7 +123,7 @@ def _type(module: str, node: ast.AST | None) -> _Type:
             choices = list(literals) if isinstance(literals, tuple) else [literals]
             return _Type(_one_of(choices), {}, choices)
         case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[item, *_])):
-            return _Type(f"list, each a {_type(module, item)}, as in [256,256]", {}, [])
+            return _Type(f"list, each item a {_type(module, item)}", {}, [])
         case ast.BinOp(left=left, right=ast.Constant(value=None)):
             kind = _type(module, left)
             return _Type(f"{kind}, or null", {}, [*kind.choices, "null"])
