@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from rlcont.algos import load_algorithm
 from rlcont.config import RunConfig
-from rlcont.core import EnvSpec
+from rlcont.core import EnvSpec, UserError
 from rlcont.envs import BoxEnv
 from rlcont.resources import available_memory, check_memory
 from rlcont.runs import check_output
@@ -33,13 +35,20 @@ def check_runs(configs: Iterable[RunConfig]) -> None:
 
 
 def check_env(config: EnvConfig) -> EnvSpec:
-    """Makes an environment and opens an episode.
+    """Makes an environment, opens an episode and takes a step: some arguments only matter then.
 
     Raises:
-        UserError: it cannot be made, or it does not fit.
+        UserError: the environment cannot be made or stepped, or it does not fit.
     """
     env = BoxEnv(config)
-    env.reset(seed=0)
+    try:
+        env.reset(seed=0)
+        env.step(np.zeros(env.spec.action_dim, np.float32))
+    except UserError:
+        raise
+    except Exception as error:
+        arguments = "".join(f" env.kwargs.{key}={value}" for key, value in config.kwargs.items())
+        raise UserError(f"env={config.id}{arguments}: cannot take a step: {error}") from error
     env.close()
     return env.spec
 

@@ -96,9 +96,9 @@ def _train_candidates(before: list[str], word: str) -> list[str]:
 def _fields(before: list[str]) -> list[Field]:
     """The fields that count with what was chosen so far."""
     chosen = {key: value for key, _, value in (word.partition("=") for word in before)}
-    defaults = {"algo": "ddpg", "noise": "auto"}
     algo, noise = (
-        chosen[group] if chosen.get(group) in names.options(group) else default for group, default in defaults.items()
+        chosen[group] if chosen.get(group) in names.options(group) else names.default_option(group)
+        for group in ("algo", "noise")
     )
     own = [field for field in noise_fields(noise) if field.key != "noise.kind"]
     return [*general_fields(), *algorithm_fields(algo), *own]

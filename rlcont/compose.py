@@ -34,7 +34,7 @@ from rlcont import names
 from rlcont.core import UserError
 from rlcont.fields import noise_fields
 from rlcont.names import CONFIG_DIR as CONFIG_DIR
-from rlcont.names import GROUPS, did_you_mean, flat_keys, nearest, nearest_key, options, shown
+from rlcont.names import GROUPS, broken_yaml, did_you_mean, flat_keys, nearest, nearest_key, options, short, shown
 
 
 class Composed(NamedTuple):
@@ -112,16 +112,19 @@ def expand_sweep(overrides: list[str]) -> list[list[str]]:
     with _hydra() as loader:
         parsed = _parse([free_kwargs(override) for override in overrides], loader)
         _refuse_doubles(parsed)
+        hydras = [_line(override) for override in parsed if override.is_hydra_override()]
         own = [override for override in parsed if not override.is_hydra_override()]
-        try:
-            compose("config", [_line(override) for override in parsed if override.is_hydra_override()])
-            jobs = BasicSweeper.split_arguments(own, None)[0]
-        except HydraException as error:
-            raise UserError(_first_line(error)) from None
         for override in own:
+            if override.is_sweep_override() and not override.is_discrete_sweep():
+                raise UserError(f"{_line(override)}: a sweep needs a list of values, as in seed=0,1 or seed=range(5)")
             if override.is_sweep_override() and not any(True for _ in override.sweep_string_iterator()):
                 raise UserError(f"{_line(override)}: stands for no value at all, so there is nothing to run")
-    return jobs
+    if hydras:
+        try:
+            _chosen(names.CONFIG_DIR, tuple(hydras))
+        except UserError as error:
+            raise UserError(f"{' '.join(hydras)}: {error}") from None
+    return BasicSweeper.split_arguments(own, None)[0]
 
 
 def compose_job(overrides: list[str]) -> Composed:
@@ -151,7 +154,10 @@ def compose_job(overrides: list[str]) -> Composed:
     try:
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
         composed = _composed(config, chosen.choices, origins)
-    except (HydraException, OmegaConfBaseException) as error:
+    except OmegaConfBaseException as error:
+        key = str(error.full_key)
+        raise UserError(f"{_from(key, origins)}{key}: {_first_line(error)}") from None
+    except HydraException as error:
         raise UserError(f"{' '.join(overrides)}: {_first_line(error)}") from None
     except RecursionError:
         raise UserError(f"{' '.join(overrides)}: a value refers to itself") from None
@@ -181,9 +187,8 @@ def _chosen(config_dir: Path, groups: tuple[str, ...]) -> _Chosen:
             config = compose("config", list(groups), return_hydra_config=True)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            place = f"{_short(Path(mark.name))}, line {mark.line + 1}" if mark else "configs"
-            raise UserError(f"{place}: broken YAML ({error.problem or error.context})") from None
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise broken_yaml(Path(mark.name if mark else config_dir), error) from None
+        except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
             raise UserError(f"configs: {_first_line(error)}") from None
     choices = {group: _existing(group, config.hydra.runtime.choices.get(group)) for group in GROUPS}
     return _Chosen(_without_hydra(config), choices, origins)
@@ -198,31 +203,35 @@ def _origins(config_dir: Path, files: list[tuple[str, str]]) -> dict[str, str]:
             continue
         values = yaml.load(path.read_text(), get_yaml_loader()) or {}
         if not isinstance(values, dict):
-            raise UserError(f"{_short(path)}: must hold keys and values, not a {type(values).__name__}")
+            raise UserError(f"{short(path)}: must hold keys and values, not a {type(values).__name__}")
         values.pop("defaults", None)
         for key, value in values.items():
             if not package and key in ("algo", "env", "noise") and not isinstance(value, dict):
-                raise UserError(f"{_short(path)}: {key}={shown(value)}: must hold keys and values")
-        origins |= dict.fromkeys(flat_keys(values, f"{package}." * bool(package)), _short(path))
+                raise UserError(f"{short(path)}: {key}={shown(value)}: must hold keys and values")
+        if name.startswith(("tuned/", "experiment/")) and package:
+            raise UserError(f"{short(path)}: must begin with # @package _global_")
+        for key in flat_keys(values, f"{package}." * bool(package)):
+            origins = {earlier: file for earlier, file in origins.items() if not earlier.startswith(f"{key}.")}
+            origins[key] = short(path)
     return origins
 
 
-def _short(path: Path) -> str:
-    """A configuration file as the documentation names it."""
-    return str(path.relative_to(names.CONFIG_DIR.parent)) if path.is_relative_to(names.CONFIG_DIR) else str(path)
-
-
 def _without_hydra(config: DictConfig) -> DictConfig:
-    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    return OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])  # type: ignore[misc]
 
 
 def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[str, str]) -> Composed:
     values: Any = OmegaConf.to_container(config, resolve=True)
-    if values["env"]["id"] != choices["env"]:
-        raise UserError(f"env.id={values['env']['id']}: choose the environment with env={values['env']['id']}")
+    env_id = values["env"]["id"]
+    if env_id != choices["env"]:
+        raise UserError(f"{_from('env.id', origins)}env.id={env_id}: choose the environment with env={env_id}")
     container = {"algo_name": choices["algo"], **values}
     _resolve_auto_noise(container, origins)
     return Composed(container, choices, origins)
+
+
+def _from(key: str, origins: dict[str, str]) -> str:
+    return f"{origins[key]}: " if key in origins else ""
 
 
 def _env_id(config_path: str) -> str | None:
@@ -242,11 +251,17 @@ def _parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Ove
         try:
             parsed += parser.parse_overrides([override])
         except HydraException:
-            raise UserError(
-                f"{override}: cannot be read; quotes and brackets must close, and a value with special characters "
-                f"takes quotes of its own, as in '{key}=\"VALUE\"'"
-            ) from None
+            raise UserError(f"{override}: {_unreadable(key, value)}") from None
     return parsed
+
+
+def _unreadable(key: str, value: str) -> str:
+    if re.search(r"\s[\w.]+=", value):
+        return "one word for several; drop the quotes around them"
+    return (
+        "cannot be read; quotes and brackets must close, no value of a list may be missing, and a value with special "
+        f"characters takes quotes of its own, as in '{key}=\"VALUE\"'"
+    )
 
 
 def _line(override: Override) -> str:
@@ -371,10 +386,13 @@ def _resolve_auto_noise(container: dict[str, Any], origins: dict[str, str]) -> N
     auto_noise = container["algo"].pop("auto_noise", {"kind": "none"})
     if container["noise"]["kind"] != "auto":
         return
+    for key in container["noise"]:
+        if key != "kind":
+            raise UserError(f"{_from(f'noise.{key}', origins)}noise.{key}: noise is auto; set algo.auto_noise.{key}")
     kind = auto_noise.get("kind") if isinstance(auto_noise, dict) else auto_noise
     allowed = [option for option in options("noise") if option != "auto"]
     if kind not in allowed:
-        file = next((f"{origins[key]}: " for key in ("algo.auto_noise.kind", "algo.auto_noise") if key in origins), "")
+        file = _from("algo.auto_noise.kind", origins) or _from("algo.auto_noise", origins)
         hint = nearest(str(kind), allowed)
         raise UserError(f"{file}algo.auto_noise.kind={shown(kind)}: allowed: {', '.join(allowed)}{hint}")
     defaults = OmegaConf.load(names.CONFIG_DIR / "noise" / f"{kind}.yaml")

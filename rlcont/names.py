@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rlcont.errors import UserError
+
 _PACKAGE = Path(__file__).parent
 CONFIG_DIR = next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
 GROUPS = ("algo", "env", "noise", "tuned", "experiment")
@@ -28,14 +30,38 @@ def summary(group: str, option: str) -> str:
 
 def file_values(path: str) -> dict[str, Any]:
     """The values of configs/`path`.yaml on top of those of the files of its folder that it begins from."""
-    import yaml
-
-    own = yaml.safe_load((CONFIG_DIR / f"{path}.yaml").read_text()) or {}
+    own = _read(path)
     values: dict[str, Any] = {}
     for default in own.pop("defaults", []):
         if isinstance(default, str) and default != "_self_":
             values |= file_values(f"{path.rpartition('/')[0]}/{default}")
     return values | own
+
+
+def _read(path: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        return yaml.safe_load((CONFIG_DIR / f"{path}.yaml").read_text()) or {}
+    except yaml.MarkedYAMLError as error:
+        raise broken_yaml(CONFIG_DIR / f"{path}.yaml", error) from None
+
+
+def broken_yaml(path: Path, error: Any) -> UserError:
+    """What yaml.MarkedYAMLError says about a file of configs/, as one line."""
+    line = (error.problem_mark or error.context_mark).line + 1
+    return UserError(f"{short(path)}, line {line}: broken YAML ({error.problem or error.context})")
+
+
+def short(path: Path) -> str:
+    """A file of configs/ as the documentation names it."""
+    return str(path.relative_to(CONFIG_DIR.parent))
+
+
+def default_option(group: str) -> str:
+    """What config.yaml chooses in a group when nothing is typed."""
+    defaults = _read("config")["defaults"]
+    return next(default[group] for default in defaults if isinstance(default, dict) and group in default)
 
 
 def flat_keys(container: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from rlcont.errors import UserError
-from rlcont.names import GROUPS, did_you_mean, nearest, options
+from rlcont.names import GROUPS, default_option, did_you_mean, nearest, nearest_key, options
 
 TRAIN_FLAGS = ("-m", "--multirun", "--cfg")
 FLAGS = (*TRAIN_FLAGS, "--help", "--version", "--completion")
@@ -31,6 +31,8 @@ def check_train_words(arguments: list[str], commands: tuple[str, ...]) -> tuple[
     overrides = [argument for argument in arguments if argument not in flags]
     for place, word in enumerate(overrides):
         after = [other for other in overrides[place + 1 :] if other != "="]
+        if word.endswith("=") and after and "=" not in after[0]:
+            raise UserError(f"{word} {after[0]}: write it without a space, {word}{after[0]}")
         if word.startswith("-"):
             raise UserError(f"{word}: no such option; allowed: {', '.join(FLAGS)}{_flag_hint(word, after)}")
         if "=" not in word and not word.startswith("~"):
@@ -84,8 +86,10 @@ def _flag_hint(word: str, after: list[str]) -> str:
     if flag or nearest(name, FLAGS, 0.75):
         return did_you_mean([flag]) if flag else nearest(name, FLAGS, 0.75)
     key = name.lstrip("-").replace("-", "_")
+    if key not in _keys():
+        return nearest_key(key, _keys()) if len(key) > 1 else ""
     given = value or next((other for other in after if "=" not in other and not other.startswith("-")), "VALUE")
-    return did_you_mean([f"{key}={given}"] if key else [])
+    return did_you_mean([f"{key}={given}"])
 
 
 def _not_key_value(word: str, after: list[str], commands: tuple[str, ...], is_first: bool) -> str:
@@ -96,14 +100,12 @@ def _not_key_value(word: str, after: list[str], commands: tuple[str, ...], is_fi
     if meant:
         return f"{word}: must be key=value{did_you_mean([meant])}"
     if is_first:
-        return f"{word}: no such command; allowed: {', '.join(commands)}{nearest(word, commands)}"
-    return f"{word or repr(word)}: must be key=value"
+        return f"{word.strip() or repr(word)}: no such command; allowed: {', '.join(commands)}{nearest(word, commands)}"
+    return f"{word.strip() or repr(word)}: must be key=value"
 
 
 def _meant(word: str, after: list[str]) -> str:
     """key=value for a key and a value apart, for an option without its group, and for a colon."""
-    from rlcont.fields import general_fields
-
     key, colon, value = word.partition(":")
     if colon and key in GROUPS:
         return f"{key}={value}"
@@ -111,6 +113,13 @@ def _meant(word: str, after: list[str]) -> str:
         by_lower = {option.lower(): option for option in options(group)}
         if word.lower() in by_lower and word != "none":
             return f"{group}={by_lower[word.lower()]}"
-    known = [*GROUPS, *(field.key for field in general_fields())]
-    is_key = word in known or word.startswith(("algo.", "noise.", "env.kwargs."))
+    is_key = word in _keys() or word.startswith(("noise.", "env.kwargs."))
     return f"{word}={after[0].removeprefix('=') if after else 'VALUE'}" if is_key else ""
+
+
+def _keys() -> list[str]:
+    """Groups and keys that can be typed without choosing another algorithm."""
+    from rlcont.fields import algorithm_fields, general_fields
+
+    fields = [*general_fields(), *algorithm_fields(default_option("algo"))]
+    return [*GROUPS, *(field.key for field in fields)]
