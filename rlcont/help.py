@@ -82,9 +82,7 @@ def help_text(words: list[str]) -> str:
         values = {"noise": names.file_values(f"noise/{chosen['noise']}")}
         fields = [field for field in noise_fields(chosen["noise"]) if field.key != "noise.kind"]
         parts.append(_section(f"Keys of noise={chosen['noise']}", fields, values))
-    parts.append(
-        "rlcont --help algo=ddpg noise=ou describes the keys of these two; rlcont --cfg ... prints every value.\n"
-    )
+    parts.append("rlcont --help algo=ddpg noise=ou adds the keys of these two; --cfg prints every value.\n")
     return "\n".join(parts)
 
 
