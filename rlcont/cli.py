@@ -83,6 +83,10 @@ def _sweep(overrides: list[str]) -> None:
     from rlcont.check import check_runs
 
     check_runs(configs)
+    if any(config.device == "cuda" for config in configs):
+        from rlcont.build import resolve_device
+
+        resolve_device("cuda")
     import hydra
 
     sys.argv[1:] = ["--multirun", *(free_kwargs(override) for override in overrides)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from script import SCRIPT, rlcont
-from tiny import TINY
+from tiny import TINY, tiny
 
 ROOT = Path(__file__).parent.parent
 
@@ -56,7 +56,7 @@ def test_eval_plays_the_kept_policy_on_the_runs_own_episodes(trained):
 
 
 def test_a_sweep_runs_every_combination(tmp_path):
-    result = rlcont(tmp_path, "-m", *TINY, "total_steps=200", "seed=0,1", "noise=ou,none")
+    result = rlcont(tmp_path, "-m", *tiny("total_steps=200", "seed=0,1", "noise=ou,none"))
     assert result.returncode == 0, result.stderr
     runs = list((tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir())
     assert len(runs) == 4
@@ -68,7 +68,7 @@ def test_a_sweep_runs_every_combination(tmp_path):
 
 
 def test_ctrl_c_ends_a_run_with_130_and_keeps_the_last_evaluation(tmp_path):
-    command = [SCRIPT, *TINY, "total_steps=1e6", "eval.every=1e6"]
+    command = [SCRIPT, *tiny("total_steps=1e6", "eval.every=1e6")]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         while "steps/s" not in process.stdout.readline():
