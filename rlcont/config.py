@@ -128,12 +128,12 @@ def _complaint(key: str, first: ErrorDetails, known: dict[str, fields.Field], co
         case "value_error":
             value = "" if isinstance(first["input"], dict) else f"={shown(first['input'])}"
             return f"{key}{value}: {first['ctx']['error']}"
-    while key not in known and not any(name.startswith(f"{key}.") for name in known):
+    while "." in key and key not in known and not any(name.startswith(f"{key}.") for name in known):
         key = key.rpartition(".")[0]
     value = _at(container, key)
     if key not in known:
-        below = [name for name in known if name.startswith(f"{key}.")]
-        return f"{key}={shown(value)}: stands for several keys; set {' or '.join(f'{name}=VALUE' for name in below)}"
+        below = [f"{name}=VALUE" for name in known if name.startswith(f"{key}.")]
+        return f"{key}={shown(value)}: stands for several keys; set {' or '.join(below) or 'them'}"
     field = known[key]
     hint = nearest(value, field.choices, 0.7) if isinstance(value, str) else ""
     return f"{key}={shown(value)}: must be {field.article}{field.allowed}{hint or _as_number(key, value)}"

@@ -53,8 +53,8 @@ class _Type(NamedTuple):
         if "ge" in bounds and "le" in bounds:
             return f"{self.word} from {bounds['ge']} to {bounds['le']}"
         phrases = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-        said = [f"{phrase} {bounds[name]}" for name, phrase in phrases.items() if name in bounds]
-        return " ".join([self.word, *(", ".join(said),) * bool(said)])
+        said = ", ".join(f"{phrase} {bounds[name]}" for name, phrase in phrases.items() if name in bounds)
+        return f"{self.word} {said}".rstrip()
 
 
 def general_fields() -> list[Field]:

@@ -84,7 +84,7 @@ def load_config(folder: Path) -> RunConfig:
         return validate(container)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+    except (OSError, ImportError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no configuration of a run ({error})") from None
 
 

@@ -1,13 +1,20 @@
 """What a mistake on the command line costs: one line that helps, and nothing else."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from script import rlcont
+
+from rlcont.compose import compose_job
+from rlcont.config import to_container, validate
+from rlcont.core import UserError
+from rlcont.runs import load_config
 
 ROOT = Path(__file__).parent.parent
 
@@ -146,8 +153,6 @@ def assert_one_line(result, expected):
 
 @pytest.mark.parametrize(("typed", "expected"), MISTAKES)
 def test_a_mistake_costs_one_line_without_torch_and_leaves_nothing(tmp_path, no_torch, typed, expected):
-    import shlex
-
     result = rlcont(tmp_path, *shlex.split(typed), env=no_torch)
     assert_one_line(result, expected)
     assert list(tmp_path.iterdir()) == []
@@ -210,6 +215,29 @@ def test_a_broken_run_cannot_be_played(tmp_path, no_torch, text, expected):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text(text)
     assert_one_line(rlcont(tmp_path, "eval", "run", env=no_torch), expected)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("algo_name", "nope", "no configuration of a run"),
+        ("algo_name", 5, "no configuration of a run"),
+        ("algo", 5, "no configuration of a run"),
+        ("noise", 5, "noise=5: stands for several keys"),
+        ("noise", {"kind": "gauss"}, "noise.kind=gauss: must be one of"),
+        ("env", {"id": 5, "kwargs": {}, "max_episode_steps": None}, "env="),
+        ("eval", None, "eval=null: stands for several keys; set eval.every=VALUE"),
+        ("seed", "x", "seed=x: must be a whole number at least 0"),
+        ("sead", 1, "sead: no such key; did you mean seed?"),
+    ],
+)
+def test_a_configuration_that_no_run_wrote_is_refused(tmp_path, key, value, expected):
+    container = to_container(validate(compose_job(["env=Pendulum-v1"]).container))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(container | {key: value}))
+    with pytest.raises(UserError) as caught:
+        load_config(tmp_path)
+    assert expected in str(caught.value)
+    assert str(tmp_path / "config.yaml") in str(caught.value)
 
 
 def test_a_folder_above_a_run_suggests_it(tmp_path, no_torch):
