@@ -244,6 +244,7 @@ def _parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Ove
     parsed = []
     for override in overrides:
         key, _, value = override.partition("=")
+        key = key.lstrip("+") if key.startswith("++env.kwargs.") else key
         if not re.fullmatch(r"[~+]{0,2}\w[\w-]*([./@][\w-]+)*", key):
             raise UserError(f"{override}: must be key=value, with a key such as seed or algo.actor.lr")
         if value.startswith("="):
@@ -251,7 +252,7 @@ def _parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Ove
         try:
             parsed += parser.parse_overrides([override])
         except HydraException:
-            raise UserError(f"{override}: {_unreadable(key, value)}") from None
+            raise UserError(f"{key}={value}: {_unreadable(key, value)}") from None
     return parsed
 
 
@@ -341,6 +342,8 @@ def _check_key(override: Override, chosen: _Chosen) -> None:
     if key in ("env.id", "noise.kind"):
         group = key.partition(".")[0]
         raise UserError(f"{line}: choose it with {group}={shown(override.value())}")
+    if key == "env.kwargs":
+        raise UserError(f"{line}: name the argument, as in env.kwargs.NAME=VALUE")
     noise = chosen.choices["noise"]
     if key.startswith("algo.auto_noise") and noise != "auto":
         raise UserError(f"{line}: counts only with noise=auto")
@@ -348,7 +351,7 @@ def _check_key(override: Override, chosen: _Chosen) -> None:
         node = OmegaConf.select(chosen.config, typed, default=chosen)
         if node is chosen or override.package is not None:
             raise UserError(f"{line}: {_unknown_key(typed, line, chosen)}")
-        if isinstance(node, DictConfig) and typed != "env.kwargs":
+        if isinstance(node, DictConfig):
             raise UserError(
                 f"{line}: stands for several keys; set {' or '.join(f'{typed}.{name!s}=VALUE' for name in node)}"
             )

@@ -63,6 +63,8 @@ TYPES = [
     ("total_steps=1M", "did you mean total_steps=1e6?"),
     ("algo.actor.activation=rleu", "must be relu, tanh, elu, gelu or silu; did you mean relu?"),
     ("eval=5", "set eval.every=VALUE"),
+    ("env.kwargs={g:1}", "as in env.kwargs.NAME=VALUE"),
+    ("'env.kwargs.g=[1'", "rlcont: env.kwargs.g=[1: cannot be read"),
     ("seed=0,1", "several values make a sweep; add -m"),
     ("seed=[1", "cannot be read; quotes and brackets must close"),
     ("'algo=ddpg env=Pendulum-v1'", "drop the quotes around them"),
