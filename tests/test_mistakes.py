@@ -56,6 +56,10 @@ GROUPS_AND_KEYS = [
     ("-m noise=ou,gausian seed=0,1", "did you mean gaussian?"),
     ("-m totalsteps=1e5,1e6", "did you mean total_steps?"),
     ("-m hydra/launcher=joblibb seed=0,1", "hydra/launcher=joblibb: "),
+    ("-m lr=1e-3,1e-4", "did you mean algo.actor.lr or algo.critic.lr?"),
+    ("-m tuned=none,foo", "tuned=foo: allowed: none or ALGO/ENV"),
+    ("-m experiment=article/ddpg,article/d4pg", "did you mean article/ddpg?"),
+    ("-m +seed=0,1", "no + is needed"),
 ]
 TYPES = [
     ("seed=", "seed=: must be key=value, with a value"),
@@ -71,6 +75,7 @@ TYPES = [
     ("-m algo.actor.hidden=256,[64,64]", "algo.actor.hidden=256: must be a list of widths, as in [256,256]"),
     ("-m total_steps=20k,30k", "did you mean total_steps=20e3?"),
     ("-m seed=0,,1", "no value of a list may be missing"),
+    ("-m seed=0.5,1", "seed=0.5: must be a whole number at least 0"),
     ("-m device=cpu,CUDA", "did you mean cuda?"),
 ]
 RANGES = [
@@ -79,6 +84,7 @@ RANGES = [
     ("seed=1e20", "must be below 2^63"),
     ("-m algo.gamma=0.9,1.9", "algo.gamma=1.9: must be a number from 0 to 1"),
     ("-m algo.tau=0.1,0", "must be a number above 0, at most 1"),
+    ("-m seed=interval(0,1)", "as in seed=0,1 or seed=range(5)"),
     ("-m seed=range(0)", "stands for no value at all"),
 ]
 COMBINATIONS = [
