@@ -12,12 +12,13 @@ import torch
 from rlcont import runs
 from rlcont.accelerate import Acceleration, choose
 from rlcont.algos import load_algorithm
-from rlcont.config import RunConfig, flat_keys, to_container
+from rlcont.config import RunConfig, to_container
 from rlcont.console import make_reporter
 from rlcont.core import Accelerate, Agent, EnvSpec, UserError, as_it_is
 from rlcont.envs import BoxEnv, Environments
 from rlcont.evaluate import Evaluation, Evaluator
 from rlcont.log import RunLog, evaluation_row
+from rlcont.names import flat_keys
 from rlcont.resources import available_memory, check_memory
 from rlcont.seeding import integers
 from rlcont.train import train

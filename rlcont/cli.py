@@ -6,41 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlcont.core import UserError
+from rlcont.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from rlcont.schema import EnvConfig
-
-HELP = """\
-rlcont: a laboratory for reinforcement learning with continuous actions
-
-  rlcont algo=ddpg env=HalfCheetah-v4            train one agent
-  rlcont env=Pendulum-v1 seed=1 noise=ou         another environment, seed and noise
-  rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   a sweep: every combination, one after the other
-  rlcont experiment=article/ddpg                 a named experiment
-  rlcont eval outputs/HalfCheetah-v4/ddpg/RUN    play the policy that a run kept
-
-Commands
-  train        the default: train as the key=value overrides say
-  eval         RUN_DIR [episodes=10] [policy=last|best|step-N] [seed=N]: mean ± sd return
-
-Options of train
-  -m, --multirun   some overrides list several values: run every combination
-  --cfg            print the resolved configuration and stop
-
-Groups
-  algo         {algo}
-  env          any registered Gymnasium id with Box actions, module:id included
-  noise        {noise}
-  tuned        settings for the algorithm and environment at hand, found by themselves; none turns them off
-  experiment   {experiment}
-
-Every key is printed by --cfg, as in: rlcont --cfg algo=ddpg env=Hopper-v4
-"""
-COMMANDS = ["train", "eval"]
-TRAIN_FLAGS = {"-m", "--multirun", "--cfg"}
+COMMANDS = ("train", "eval")
 
 
 def main() -> None:
@@ -57,36 +28,28 @@ def main() -> None:
 
 def _dispatch(arguments: list[str]) -> None:
     if "--help" in arguments or "-h" in arguments:
-        return _help()
+        from rlcont.help import help_text
+
+        return print(help_text([argument for argument in arguments if argument not in ("--help", "-h")]), end="")
     if "--version" in arguments:
         from rlcont import __version__
 
         return print(f"rlcont {__version__}")
-    command = "train"
-    if arguments and not arguments[0].startswith(("-", "~")) and "=" not in arguments[0]:
+    if arguments and arguments[0] in ("--completion", "--candidates"):
+        from rlcont.completion import candidates, script
+
+        lines = [script(arguments[1:])] if arguments[0] == "--completion" else candidates(arguments[1:])
+        return print("".join(f"{line}\n" for line in lines), end="")
+    if arguments and arguments[0] in COMMANDS:
         command, *arguments = arguments
-    if command not in COMMANDS:
-        from rlcont.config import nearest
-
-        raise UserError(f"{command}: no such command; allowed: train, eval{nearest(command, COMMANDS)}")
-    return _train(arguments) if command == "train" else _evaluate(arguments)
-
-
-def _help() -> None:
-    from rlcont.compose import options
-
-    groups = {group: ", ".join(options(group)) for group in ("algo", "noise", "experiment")}
-    print(HELP.format(**groups), end="")
+        return _train(arguments) if command == "train" else _evaluate(arguments)
+    return _train(arguments)
 
 
 def _train(arguments: list[str]) -> None:
-    flags = {argument for argument in arguments if argument.startswith("-")}
-    overrides = [argument for argument in arguments if argument not in flags]
-    for flag in sorted(flags - TRAIN_FLAGS):
-        raise UserError(f"{flag}: no such option; allowed: -m, --multirun, --cfg, --help, --version")
-    for override in overrides:
-        if "=" not in override and not override.startswith("~"):
-            raise UserError(f"{override}: must be key=value")
+    from rlcont.words import check_train_words
+
+    flags, overrides = check_train_words(arguments, COMMANDS)
     if flags & {"-m", "--multirun"}:
         if "--cfg" in flags:
             raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
@@ -95,8 +58,10 @@ def _train(arguments: list[str]) -> None:
     from rlcont.config import validate
 
     composed = compose_job(overrides)
-    config = validate(composed.container)
-    _check_env(config.env)
+    config = validate(composed.container, composed.origins)
+    from rlcont.check import check_runs
+
+    check_runs([config])
     if "--cfg" in flags:
         from rlcont.runs import config_text
 
@@ -108,26 +73,20 @@ def _train(arguments: list[str]) -> None:
     return None
 
 
-def _check_env(config: EnvConfig) -> None:
-    """Makes the environment and opens an episode, to refuse what does not fit before anything is created."""
-    from rlcont.envs import BoxEnv
-
-    env = BoxEnv(config)
-    env.reset(seed=0)
-    env.close()
-
-
 def _sweep(overrides: list[str]) -> None:
     """Checks every job, then hands the sweep to Hydra's sweeper and launcher."""
     from rlcont.compose import CONFIG_DIR, compose_job, expand_sweep, free_kwargs
     from rlcont.config import validate
 
-    checked: list[EnvConfig] = []
-    for job in expand_sweep(overrides):
-        config = validate(compose_job(job).container)
-        if config.env not in checked:
-            _check_env(config.env)
-            checked.append(config.env)
+    jobs = [compose_job(job) for job in expand_sweep(overrides)]
+    configs = [validate(job.container, job.origins) for job in jobs]
+    from rlcont.check import check_runs
+
+    check_runs(configs)
+    if any(config.device == "cuda" for config in configs):
+        from rlcont.build import resolve_device
+
+        resolve_device("cuda")
     import hydra
 
     sys.argv[1:] = ["--multirun", *(free_kwargs(override) for override in overrides)]
@@ -145,35 +104,17 @@ def _job(config: DictConfig) -> None:
 
 
 def _evaluate(arguments: list[str]) -> None:
-    values = {"episodes": "10", "policy": "last", "seed": ""}
-    for argument in arguments:
-        if argument.startswith("-"):
-            raise UserError(f"{argument}: no such option; write episodes=10, policy=last, seed=0")
-    folders = [argument for argument in arguments if "=" not in argument]
-    if len(folders) != 1:
-        raise UserError("eval: name one run folder, as in: rlcont eval outputs/HalfCheetah-v4/ddpg/RUN")
-    for argument in arguments:
-        key, is_option, value = argument.partition("=")
-        if is_option and key not in values:
-            from rlcont.config import nearest
+    from rlcont.words import check_eval_words
 
-            raise UserError(f"{argument}: no such key; allowed: episodes, policy, seed{nearest(key, [*values])}")
-        if is_option:
-            values[key] = value
-    episodes = _whole_number("episodes", values["episodes"], 1)
-    seed = _whole_number("seed", values["seed"], 0) if values["seed"] else None
-
+    typed = check_eval_words(arguments)
     from rlcont.runs import load_config, policy_path
 
-    folder = Path(folders[0])
-    load_config(folder)
-    policy_path(folder, values["policy"])
+    folder = Path(typed.folder)
+    config = load_config(folder)
+    policy_path(folder, typed.policy)
+    from rlcont.check import check_env
+
+    check_env(config.env)
     from rlcont.build import evaluate_run
 
-    print(evaluate_run(folder, values["policy"], episodes, seed))
-
-
-def _whole_number(key: str, value: str, minimum: int) -> int:
-    if not value.isdecimal() or int(value) < minimum:
-        raise UserError(f"{key}={value}: must be a whole number of at least {minimum}")
-    return int(value)
+    print(evaluate_run(folder, typed.policy, typed.episodes, typed.seed))

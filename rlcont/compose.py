@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
@@ -21,22 +25,32 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
-from rlcont.config import flat_keys, nearest
+from rlcont import names
 from rlcont.core import UserError
-
-_PACKAGE = Path(__file__).parent
-CONFIG_DIR = next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
-GROUPS = ("algo", "env", "noise", "tuned", "experiment")
+from rlcont.fields import noise_fields
+from rlcont.names import CONFIG_DIR as CONFIG_DIR
+from rlcont.names import GROUPS, broken_yaml, did_you_mean, flat_keys, nearest, nearest_key, options, short, shown
 
 
 class Composed(NamedTuple):
-    """One job: its values, and the option chosen in each group (None: no file)."""
+    """One job: its values, the option chosen in each group (None: no file), and the file that gave each key."""
 
     container: dict[str, Any]
     choices: dict[str, str | None]
+    origins: dict[str, str]
+
+
+class _Chosen(NamedTuple):
+    """What the chosen files say, before any value that was typed."""
+
+    config: DictConfig
+    choices: dict[str, str | None]
+    origins: dict[str, str]
 
 
 class GymnasiumSource(ConfigSource):
@@ -79,70 +93,145 @@ class GymnasiumSearchPath(SearchPathPlugin):
         search_path.append("rlcont", "gymnasium://")
 
 
-def options(group: str) -> list[str]:
-    """The names of a group's YAML files."""
-    folder = CONFIG_DIR / group
-    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
-
-
 @contextlib.contextmanager
 def _hydra() -> Iterator[ConfigLoader]:
     """Hydra over configs/, with every registered environment id known to it."""
     for plugin in (GymnasiumSource, GymnasiumSearchPath):
         Plugins.instance().register(plugin)
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONFIG_DIR), job_name="rlcont", version_base="1.3"):
+    with initialize_config_dir(str(names.CONFIG_DIR), job_name="rlcont", version_base="1.3"):
         yield GlobalHydra.instance().config_loader()
 
 
 def expand_sweep(overrides: list[str]) -> list[list[str]]:
-    """The jobs of a grid sweep, each as its own overrides, in Hydra's order."""
-    overrides = [free_kwargs(override) for override in overrides]
+    """The jobs of a grid sweep, each as its own overrides, in Hydra's order.
+
+    Raises:
+        UserError: an override that cannot be read, is typed twice, or stands for no value at all.
+    """
     with _hydra() as loader:
+        parsed = _parse([free_kwargs(override) for override in overrides], loader)
+        _refuse_doubles(parsed)
+        hydras = [_line(override) for override in parsed if override.is_hydra_override()]
+        own = [override for override in parsed if not override.is_hydra_override()]
+        for override in own:
+            if override.is_sweep_override() and not override.is_discrete_sweep():
+                raise UserError(f"{_line(override)}: a sweep needs a list of values, as in seed=0,1 or seed=range(5)")
+            if override.is_sweep_override() and not any(True for _ in override.sweep_string_iterator()):
+                raise UserError(f"{_line(override)}: stands for no value at all, so there is nothing to run")
+    if hydras:
         try:
-            return BasicSweeper.split_arguments(_parse(overrides, loader), None)[0]
-        except HydraException as error:
-            raise UserError(_first_line(error)) from None
+            _chosen(names.CONFIG_DIR, tuple(hydras))
+        except UserError as error:
+            raise UserError(f"{' '.join(hydras)}: {error}") from None
+    return BasicSweeper.split_arguments(own, None)[0]
 
 
 def compose_job(overrides: list[str]) -> Composed:
     """Composes one job.
 
     Raises:
-        UserError: one line for the first override that cannot be meant.
+        UserError: one line for the first override or file that cannot be meant.
     """
-    overrides = [free_kwargs(override) for override in overrides]
-    parsed = _parse(overrides)
+    parsed = _parse([free_kwargs(override) for override in overrides])
     for override in parsed:
+        _check_form(override)
+    _refuse_doubles(parsed)
+    groups = [override for override in parsed if override.key_or_group in GROUPS]
+    groups = [override for override in groups if _line(override) != "experiment=null"]
+    values = [override for override in parsed if override.key_or_group not in GROUPS]
+    for override in groups:
         _check_option(override)
-    with _hydra():
-        try:
-            config = compose("config", overrides, return_hydra_config=True)
-            return _composed(config, dict(config.hydra.runtime.choices), parsed)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise _explain(parsed, error) from None
+    # Twice the same option is harmless, but not to Hydra.
+    chosen = _chosen(names.CONFIG_DIR, tuple(dict.fromkeys(_line(override) for override in groups)))
+    for override in values:
+        _check_key(override, chosen)
+    typed = tuple(override.key_or_group for override in values)
+    origins = {
+        key: file for key, file in chosen.origins.items() if not f"{key}.".startswith(tuple(f"{t}." for t in typed))
+    }
+    config = copy.deepcopy(chosen.config)
+    try:
+        ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        composed = _composed(config, chosen.choices, origins)
+    except OmegaConfBaseException as error:
+        key = str(error.full_key)
+        raise UserError(f"{_from(key, origins)}{key}: {_first_line(error)}") from None
+    except HydraException as error:
+        raise UserError(f"{' '.join(overrides)}: {_first_line(error)}") from None
+    except RecursionError:
+        raise UserError(f"{' '.join(overrides)}: a value refers to itself") from None
+    _check_decay(values, composed.container["noise"])
+    return composed
 
 
 def composed_by_hydra(config: DictConfig) -> Composed:
     """The job that a Hydra launcher has composed and is running."""
     runtime = HydraConfig.get()
-    return _composed(config, dict(runtime.runtime.choices), _parse(list(runtime.overrides.task)))
-
-
-def _composed(config: DictConfig, chosen: dict[str, str | None], parsed: list[Override]) -> Composed:
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    values: Any = OmegaConf.to_container(own, resolve=True)
-    choices = {group: _existing(group, chosen.get(group)) for group in GROUPS}
-    if values["env"]["id"] != choices["env"]:
-        raise UserError(f"env.id={values['env']['id']}: choose the environment with env={values['env']['id']}")
-    container = {"algo_name": choices["algo"], **values}
-    _resolve_auto_noise(container, parsed)
-    return Composed(container, choices)
+    choices = {group: _existing(group, runtime.runtime.choices.get(group)) for group in GROUPS}
+    return _composed(_without_hydra(config), choices, {})
 
 
 def free_kwargs(override: str) -> str:
     """`env.kwargs.x=1` as Hydra wants it for a key that no YAML file declares."""
     return re.sub(r"^\+{0,2}(?=env\.kwargs\.)", "++", override)
+
+
+@functools.cache
+def _chosen(config_dir: Path, groups: tuple[str, ...]) -> _Chosen:
+    """Composes the chosen files; the jobs of a sweep that choose the same ones share the result."""
+    with _hydra() as loader:
+        try:
+            defaults = loader.compute_defaults_list("config", list(groups), RunMode.RUN).defaults
+            origins = _origins(config_dir, [(str(default.config_path), default.package or "") for default in defaults])
+            config = compose("config", list(groups), return_hydra_config=True)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise broken_yaml(Path(mark.name if mark else config_dir), error) from None
+        except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
+            raise UserError(f"configs: {_first_line(error)}") from None
+    choices = {group: _existing(group, config.hydra.runtime.choices.get(group)) for group in GROUPS}
+    return _Chosen(_without_hydra(config), choices, origins)
+
+
+def _origins(config_dir: Path, files: list[tuple[str, str]]) -> dict[str, str]:
+    """The file that has the last word on each key, of files (path, package) in the order they are merged."""
+    origins: dict[str, str] = {}
+    for name, package in files:
+        path = config_dir / f"{name}.yaml"
+        if not path.is_file():
+            continue
+        values = yaml.load(path.read_text(), get_yaml_loader()) or {}
+        if not isinstance(values, dict):
+            raise UserError(f"{short(path)}: must hold keys and values, not a {type(values).__name__}")
+        values.pop("defaults", None)
+        for key, value in values.items():
+            if not package and key in ("algo", "env", "noise") and not isinstance(value, dict):
+                raise UserError(f"{short(path)}: {key}={shown(value)}: must hold keys and values")
+        if name.startswith(("tuned/", "experiment/")) and package:
+            raise UserError(f"{short(path)}: must begin with # @package _global_")
+        for key in flat_keys(values, f"{package}." * bool(package)):
+            origins = {earlier: file for earlier, file in origins.items() if not earlier.startswith(f"{key}.")}
+            origins[key] = short(path)
+    return origins
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    return OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])  # type: ignore[misc]
+
+
+def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[str, str]) -> Composed:
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    env_id = values["env"]["id"]
+    if env_id != choices["env"]:
+        raise UserError(f"{_from('env.id', origins)}env.id={env_id}: choose the environment with env={env_id}")
+    container = {"algo_name": choices["algo"], **values}
+    _resolve_auto_noise(container, origins)
+    return Composed(container, choices, origins)
+
+
+def _from(key: str, origins: dict[str, str]) -> str:
+    return f"{origins[key]}: " if key in origins else ""
 
 
 def _env_id(config_path: str) -> str | None:
@@ -154,34 +243,90 @@ def _parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Ove
     parser = OverridesParser.create(loader)
     parsed = []
     for override in overrides:
+        key, _, value = override.partition("=")
+        key = key.lstrip("+") if key.startswith("++env.kwargs.") else key
+        if not re.fullmatch(r"[~+]{0,2}\w[\w-]*([./@][\w-]+)*", key):
+            raise UserError(f"{override}: must be key=value, with a key such as seed or algo.actor.lr")
+        if value.startswith("="):
+            raise UserError(f"{override}: one = too many; did you mean {key}={value.lstrip('=')}?")
         try:
             parsed += parser.parse_overrides([override])
-        except HydraException as error:
-            raise UserError(f"{override}: {_first_line(error)}") from None
+        except HydraException:
+            raise UserError(f"{key}={value}: {_unreadable(key, value)}") from None
     return parsed
 
 
+def _unreadable(key: str, value: str) -> str:
+    if re.search(r"\s[\w.]+=", value):
+        return "one word for several; drop the quotes around them"
+    return (
+        "cannot be read; quotes and brackets must close, no value of a list may be missing, and a value with special "
+        f"characters takes quotes of its own, as in '{key}=\"VALUE\"'"
+    )
+
+
+def _line(override: Override) -> str:
+    """An override as it was typed."""
+    line = override.input_line or ""
+    return line.lstrip("+") if override.key_or_group.startswith("env.kwargs.") else line
+
+
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _refuse_doubles(parsed: list[Override]) -> None:
+    """Refuses one key with two values: which of them is meant?"""
+    seen: dict[str, Override] = {}
+    for override in parsed:
+        before = seen.setdefault(override.key_or_group, override)
+        if _line(before) != _line(override):
+            raise UserError(
+                f"{_line(before)} {_line(override)}: {override.key_or_group} is typed twice; keep one of them"
+            )
+
+
+def _check_form(override: Override) -> None:
+    """Refuses what no single run can be told, whatever its key."""
+    line, key = _line(override), override.key_or_group
+    if override.is_hydra_override():
+        raise UserError(f"{line}: Hydra's own settings count in sweeps only; add -m")
+    if override.is_sweep_override():
+        raise UserError(f"{line}: several values make a sweep; add -m")
+    if override.is_delete():
+        if key in ("tuned", "experiment") and override.value() is None:
+            return
+        raise UserError(f"{line}: only tuned and experiment can be taken away; to change {key}, type {key}=VALUE")
+    if override.value() == "":
+        raise UserError(f"{line}: must be key=value, with a value")
 
 
 def _check_option(override: Override) -> None:
-    """Refuses a sweep outside -m, an unknown option of a group, and a group taken away."""
-    key, value = override.key_or_group, override.value()
-    if override.is_sweep_override():
-        raise UserError(f"{override.input_line}: several values make a sweep; add -m")
-    if override.is_delete() and key in ("algo", "env", "noise"):
-        raise UserError(f"{override.input_line}: a run needs one; choose another with {key}=...")
-    if key not in GROUPS or override.is_delete():
+    """Refuses an option that its group does not have."""
+    group, value = override.key_or_group, override.value()
+    if override.is_delete():
         return None
-    allowed = options(key)
-    if value in allowed or (key == "experiment" and value is None):
+    _refuse_plus(override)
+    allowed = options(group)
+    if override.package is not None:
+        raise UserError(f"{_line(override)}: no such key; did you mean {group}={shown(value)}?")
+    if value in allowed:
         return None
-    if key == "env" and isinstance(value, str):
+    if group == "env" and isinstance(value, str):
         from rlcont.envs import find_env
 
         return find_env(value)
-    raise UserError(f"{key}={value}: allowed: {', '.join(allowed)}{nearest(str(value), allowed)}")
+    listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)
+    if group == "tuned":
+        listed = "none or ALGO/ENV, a file in configs/tuned"
+    raise UserError(f"{group}={shown(value)}: allowed: {listed}{nearest(str(value), allowed)}")
+
+
+def _refuse_plus(override: Override) -> None:
+    """Refuses Hydra's + and ++: every key is declared."""
+    if override.is_add() or override.is_force_add():
+        line = _line(override)
+        raise UserError(f"{line}: no + is needed; write {line.lstrip('+')}")
 
 
 def _existing(group: str, choice: str | None) -> str | None:
@@ -189,35 +334,70 @@ def _existing(group: str, choice: str | None) -> str | None:
     return choice if group == "env" or choice in options(group) else None
 
 
-def _explain(parsed: list[Override], error: Exception) -> UserError:
-    """Finds the override that names a key no file declares; failing that, Hydra's own first line."""
-    groups = [o.input_line for o in parsed if o.key_or_group in GROUPS and o.input_line]
-    defaults: Any = OmegaConf.to_container(compose("config", groups))
-    keys = flat_keys(defaults)
-    known = [*keys, *(key.rpartition(".")[0] for key in keys), *GROUPS]
-    for override in parsed:
-        key = override.key_or_group
-        if key in known or override.is_add() or key.startswith("hydra"):
-            continue
-        if key.startswith("noise.") and not any(o.key_or_group == "noise" for o in parsed):
-            return UserError(
-                f"{override.input_line}: noise=auto takes its kind and values from the algorithm's settings; "
-                f"choose one, as in noise=gaussian {override.input_line}"
-            )
-        return UserError(f"{override.input_line}: no such key{nearest(key, known)}")
-    return UserError(_first_line(error))
-
-
-def _resolve_auto_noise(container: dict[str, Any], parsed: list[Override]) -> None:
-    """Replaces noise=auto by the algorithm's own choice; a typed noise makes that choice void."""
-    auto_noise = container["algo"].pop("auto_noise", {"kind": "none"})
-    if container["noise"]["kind"] == "auto":
-        kind = auto_noise["kind"]
-        if kind not in options("noise") or kind == "auto":
-            raise UserError(f"algo.auto_noise.kind={kind}: allowed: gaussian, none, ou")
-        defaults = OmegaConf.load(CONFIG_DIR / "noise" / f"{kind}.yaml")
-        container["noise"] = OmegaConf.to_container(OmegaConf.merge(defaults, auto_noise))
+def _check_key(override: Override, chosen: _Chosen) -> None:
+    """Refuses a key that the chosen files do not declare, or that does not count with them."""
+    line, key = _line(override), override.key_or_group
+    if key.startswith("env.kwargs."):
         return
-    for override in parsed:
-        if override.key_or_group.startswith("algo.auto_noise"):
-            raise UserError(f"{override.input_line}: counts only with noise=auto")
+    if key in ("env.id", "noise.kind"):
+        group = key.partition(".")[0]
+        raise UserError(f"{line}: choose it with {group}={shown(override.value())}")
+    if key == "env.kwargs":
+        raise UserError(f"{line}: name the argument, as in env.kwargs.NAME=VALUE")
+    noise = chosen.choices["noise"]
+    if key.startswith("algo.auto_noise") and noise != "auto":
+        raise UserError(f"{line}: counts only with noise=auto")
+    for typed in flat_keys({key: override.value()}):
+        node = OmegaConf.select(chosen.config, typed, default=chosen)
+        if node is chosen or override.package is not None:
+            raise UserError(f"{line}: {_unknown_key(typed, line, chosen)}")
+        if isinstance(node, DictConfig):
+            raise UserError(
+                f"{line}: stands for several keys; set {' or '.join(f'{typed}.{name!s}=VALUE' for name in node)}"
+            )
+    _refuse_plus(override)
+
+
+def _unknown_key(key: str, line: str, chosen: _Chosen) -> str:
+    """Why `key` is not declared: it belongs to another noise, or to nothing at all."""
+    noise = chosen.choices["noise"]
+    kinds = [kind for kind in options("noise") if key in (field.key for field in noise_fields(kind))]
+    if not kinds:
+        declared: Any = OmegaConf.to_container(chosen.config, resolve=False)
+        near = nearest_key(key, [*flat_keys(declared), *GROUPS])
+        return f"no such key{near or '; rlcont --help algo=' + str(chosen.choices['algo']) + ' lists them'}"
+    if noise == "auto":
+        return (
+            "noise=auto takes its kind and values from the algorithm's settings; "
+            f"choose one, as in noise={kinds[0]} {line}"
+        )
+    name = key.removeprefix("noise.")
+    return f"noise={noise} has no {name}{did_you_mean([f'noise={kind}' for kind in kinds])}"
+
+
+def _check_decay(values: list[Override], noise: dict[str, Any]) -> None:
+    """Refuses a decay that is described but off."""
+    for override in values:
+        for key in ("noise.decay.final", "noise.decay.steps"):
+            typed = flat_keys({override.key_or_group: override.value()})
+            if key in typed and noise["decay"]["kind"] == "none":
+                raise UserError(f"{_line(override)}: nothing decays; add noise.decay.kind=linear or exponential")
+
+
+def _resolve_auto_noise(container: dict[str, Any], origins: dict[str, str]) -> None:
+    """Replaces noise=auto by the algorithm's own choice."""
+    auto_noise = container["algo"].pop("auto_noise", {"kind": "none"})
+    if container["noise"]["kind"] != "auto":
+        return
+    for key in container["noise"]:
+        if key != "kind":
+            raise UserError(f"{_from(f'noise.{key}', origins)}noise.{key}: noise is auto; set algo.auto_noise.{key}")
+    kind = auto_noise.get("kind") if isinstance(auto_noise, dict) else auto_noise
+    allowed = [option for option in options("noise") if option != "auto"]
+    if kind not in allowed:
+        file = _from("algo.auto_noise.kind", origins) or _from("algo.auto_noise", origins)
+        hint = nearest(str(kind), allowed)
+        raise UserError(f"{file}algo.auto_noise.kind={shown(kind)}: allowed: {', '.join(allowed)}{hint}")
+    defaults = OmegaConf.load(names.CONFIG_DIR / "noise" / f"{kind}.yaml")
+    container["noise"] = OmegaConf.to_container(OmegaConf.merge(defaults, auto_noise))
+    origins |= {key.removeprefix("algo.auto_"): file for key, file in origins.items() if key.startswith("algo.auto_")}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import types
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+import re
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
+from rlcont import fields
 from rlcont.algos import load_algorithm
 from rlcont.core import UserError
+from rlcont.names import did_you_mean, nearest, nearest_key, shown
 from rlcont.noise import NoiseConfig
 from rlcont.schema import Count, EnvConfig, Flag, NonNegativeInt, Text, schema
 
@@ -21,7 +23,7 @@ class EvalConfig:
 
     every: Count
     """Environment steps between two evaluations."""
-    episodes: Count
+    episodes: Annotated[Count, Field(le=100_000)]
     """Episodes of one evaluation, the same seeds each time."""
     save_policies: Flag
     """Keep the policy of every evaluation, besides the last and the best."""
@@ -63,26 +65,29 @@ class RunConfig:
     """Evaluation."""
     log: LogConfig
     """Logging."""
-    output: Text
+    output: Annotated[Text, Field(min_length=1)]
     """Folder that runs are made in."""
 
 
-def validate(container: dict[str, Any]) -> RunConfig:
+def validate(container: dict[str, Any], origins: dict[str, str] | None = None) -> RunConfig:
     """Turns a composed container into a RunConfig.
+
+    Args:
+        container: the values.
+        origins: the file each key is from, to be named in a complaint about it.
 
     Raises:
         UserError: one line for the first value that is missing, unknown, of the wrong type or out of range.
     """
-    container = dict(container)
     algorithm = load_algorithm(container["algo_name"])
     try:
-        container["algo"] = algorithm.Config(**container["algo"])
+        algo = algorithm.Config(**{str(key): value for key, value in container["algo"].items()})
     except ValidationError as error:
-        raise _one_line(error, algorithm.Config, ("algo",)) from None
+        raise _one_line(error, "algo.", container, origins or {}) from None
     try:
-        config = RunConfig(**container)
+        config = RunConfig(**{str(key): value for key, value in container.items()} | {"algo": algo})
     except ValidationError as error:
-        raise _one_line(error, RunConfig, ()) from None
+        raise _one_line(error, "", container, origins or {}) from None
     config.algo.check_run(config.total_steps, config.num_envs)
     return config
 
@@ -92,59 +97,67 @@ def to_container(config: Any) -> dict[str, Any]:
     return {key: _plain(value) for key, value in dataclasses.asdict(config).items()}
 
 
-def flat_keys(container: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values under dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in container.items():
-        if isinstance(value, dict) and value:
-            flat |= flat_keys(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def nearest(name: str, allowed: list[str]) -> str:
-    """'; did you mean …?' for the closest allowed name, or nothing."""
-    near = difflib.get_close_matches(name, allowed, 1, 0.5)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _one_line(error: ValidationError, root: type, prefix: tuple[str, ...]) -> UserError:
-    """The first complaint of pydantic as one line: key, value, what is allowed."""
+def _one_line(error: ValidationError, prefix: str, container: dict[str, Any], origins: dict[str, str]) -> UserError:
+    """The first complaint of pydantic as one line: the file it is in, key, value, what is allowed."""
     first = error.errors(include_url=False)[0]
-    path = [part for part in first["loc"] if part not in ("ou", "gaussian", "none") or part == "kind"]
-    key = ".".join(str(part) for part in (*prefix, *path))
+    noise = container["noise"].get("kind") if isinstance(container["noise"], dict) else None
+    # pydantic puts the kind of noise between the key's parts.
+    path = [str(part) for part in first["loc"] if part != noise or first["loc"][0] != "noise"]
+    key = ".".join([*prefix.split(".")[:-1], *path])
+    known = [
+        *fields.general_fields(),
+        *fields.algorithm_fields(container["algo_name"]),
+        *fields.noise_fields(str(noise)),
+    ]
+    # A complaint about several values at once is not about one file.
+    file = "" if first["type"] == "value_error" and isinstance(first["input"], dict) else _origin(key, origins)
+    return UserError(file + _complaint(key, first, {field.key: field for field in known}, container))
+
+
+def _complaint(key: str, first: ErrorDetails, known: dict[str, fields.Field], container: dict[str, Any]) -> str:
+    """What is wrong with the value of `key`, without the file it is in."""
     match first["type"]:
         case "unexpected_keyword_argument":
-            siblings = _field_names(root, [str(part) for part in path[:-1]])
-            return UserError(f"{key}: no such key{nearest(str(path[-1]), siblings)}")
+            return f"{key}: no such key{nearest_key(key, known)}"
         case "missing" | "missing_argument":
-            return UserError(f"{key}: must be given")
+            return f"{key}: must be given"
         case "union_tag_invalid":
-            return UserError(f"{key}.kind={first['ctx']['tag']}: allowed: {first['ctx']['expected_tags']}")
+            return f"{key}.kind={first['ctx']['tag']}: must be one of {first['ctx']['expected_tags']}"
         case "value_error":
-            shown = "" if isinstance(first["input"], dict) else f"={first['input']}"
-            return UserError(f"{key}{shown}: {first['ctx']['error']}")
-        case _:
-            message = first["msg"][0].lower() + first["msg"][1:]
-            return UserError(f"{key}={first['input']}: {message.removeprefix('input ')}")
+            value = "" if isinstance(first["input"], dict) else f"={shown(first['input'])}"
+            return f"{key}{value}: {first['ctx']['error']}"
+    while "." in key and key not in known and not any(name.startswith(f"{key}.") for name in known):
+        key = key.rpartition(".")[0]
+    value = _at(container, key)
+    if key not in known:
+        below = [f"{name}=VALUE" for name in known if name.startswith(f"{key}.")]
+        return f"{key}={shown(value)}: stands for several keys; set {' or '.join(below) or 'them'}"
+    field = known[key]
+    hint = nearest(value, field.choices, 0.7) if isinstance(value, str) else ""
+    return f"{key}={shown(value)}: must be {field.article}{field.allowed}{hint or _as_number(key, value)}"
 
 
-def _field_names(cls: Any, path: list[str]) -> list[str]:
-    """Field names of the dataclass found by walking `path` from `cls`; all members of a union count."""
-    if get_origin(cls) is Annotated:
-        return _field_names(get_args(cls)[0], path)
-    if get_origin(cls) in (Union, types.UnionType):
-        return sorted({name for member in get_args(cls) for name in _field_names(member, path)})
-    if not dataclasses.is_dataclass(cls):
-        return []
-    hints = get_type_hints(cls, include_extras=True)
-    if not path:
-        return list(hints)
-    return _field_names(hints[path[0]], path[1:]) if path[0] in hints else []
+def _as_number(key: str, value: Any) -> str:
+    """What 1M and 20k are taken for."""
+    abbreviated = re.fullmatch(r"([0-9.]+)([kKmM])", str(value))
+    return did_you_mean([f"{key}={abbreviated[1]}e{3 if abbreviated[2] in 'kK' else 6}"] if abbreviated else [])
+
+
+def _at(container: Any, key: str) -> Any:
+    for part in key.split("."):
+        container = container[part]
+    return container
+
+
+def _origin(key: str, origins: dict[str, str]) -> str:
+    """'FILE: ' where a file gave `key`, what it is part of, or part of it; nothing where it was typed."""
+    for name, file in origins.items():
+        if f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}."):
+            return f"{file}: "
+    return ""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from rlcont.errors import UserError as UserError
 from rlcont.lazy import torch
 
 Array = np.ndarray
@@ -21,10 +22,6 @@ Accelerate = Callable[[Callable[[Any], Metrics]], Callable[[Any], Metrics]]
 def as_it_is(update: Callable[[Any], Metrics]) -> Callable[[Any], Metrics]:
     """The `Accelerate` that changes nothing."""
     return update
-
-
-class UserError(Exception):
-    """A mistake the user can mend; its message is the one line they will read."""
 
 
 class EnvSpec(NamedTuple):

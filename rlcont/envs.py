@@ -7,7 +7,6 @@ simulator broke down.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import logging
 import math
@@ -21,6 +20,7 @@ from gymnasium.envs.registration import registry
 from gymnasium.spaces import Box, flatdim, flatten
 
 from rlcont.core import Array, EnvSpec, EnvStep, UserError
+from rlcont.names import close, did_you_mean
 from rlcont.schema import EnvConfig
 
 log = logging.getLogger(__name__)
@@ -186,9 +186,7 @@ def find_env(env_id: str) -> None:
     retired = "gymnasium.envs"
     known = [key for key in registry if getattr(registry[key].entry_point, "__module__", "") != retired]
     if name not in known:
-        near = difflib.get_close_matches(name, known, 3, 0.5)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
-        raise UserError(f"env={env_id}: Gymnasium has no such environment{hint}")
+        raise UserError(f"env={env_id}: Gymnasium has no such environment{did_you_mean(close(name, known, 0.5, 2))}")
 
 
 def _continuous_actions(env_id: str, space: gymnasium.Space) -> Box:

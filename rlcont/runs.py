@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,26 @@ import yaml
 
 from rlcont.config import RunConfig, to_container, validate
 from rlcont.core import UserError
+from rlcont.names import nearest
 
 if TYPE_CHECKING:
     import torch
 
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy", "hydra-core", "omegaconf", "pydantic", "tensorboard")
+
+
+def check_output(output: str) -> None:
+    """Asks whether runs can be made in `output`, and makes nothing: not even the file it opens has a name.
+
+    Raises:
+        UserError: they cannot.
+    """
+    existing = next(path for path in (Path(output), *Path(output).absolute().parents) if os.path.lexists(path))
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        at = "" if existing == Path(output) else f" at {existing}"
+        raise UserError(f"output={output}: cannot be written ({error.strerror}{at})") from None
 
 
 def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path:
@@ -65,12 +81,26 @@ def load_config(folder: Path) -> RunConfig:
     """The configuration a run was made with.
 
     Raises:
-        UserError: `folder` holds no run.
+        UserError: `folder` holds no run, or a broken one.
     """
     path = folder / "config.yaml"
     if not path.is_file():
-        raise UserError(f"{folder}: no run (it has no config.yaml)")
-    return validate(yaml.safe_load(path.read_text()))
+        raise UserError(f"{folder}: no run (it has no config.yaml){_nearest_run(folder)}")
+    try:
+        container = yaml.safe_load(path.read_text())
+        return validate(container)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (OSError, ImportError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: no configuration of a run ({error})") from None
+
+
+def _nearest_run(folder: Path) -> str:
+    """Suggests the newest run below `folder`, or the run whose name is closest to it."""
+    below = sorted(folder.glob("**/config.yaml"), key=lambda path: path.stat().st_mtime)
+    if below:
+        return f"; did you mean {below[-1].parent}?"
+    return nearest(str(folder), [str(path.parent) for path in folder.parent.glob("*/config.yaml")])
 
 
 def config_text(config: RunConfig) -> str:
@@ -98,7 +128,7 @@ def policy_path(folder: Path, name: str) -> Path:
     path = folder / "policies" / f"{name}.safetensors"
     kept = sorted(file.stem for file in path.parent.glob("*.safetensors"))
     if name not in kept:
-        raise UserError(f"policy={name}: {folder} keeps {', '.join(kept) or 'none'}")
+        raise UserError(f"policy={name}: {folder} keeps {', '.join(kept) or 'none'}{nearest(name, kept)}")
     return path
 
 

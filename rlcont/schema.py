@@ -23,7 +23,9 @@ def schema(cls: type) -> Any:
 
 
 def _integral(value: Any) -> Any:
-    """Lets 1e6 stand for 1000000, as people type it."""
+    """Lets 1e6 stand for 1000000, as people type it; nothing counted here needs more than 63 bits."""
+    if isinstance(value, int | float) and abs(value) >= 2**63:
+        raise ValueError("must be below 2^63")
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -68,6 +70,6 @@ class EnvConfig:
     id: Text
     """Registered Gymnasium id, optionally as module:id."""
     kwargs: dict[str, Any]
-    """Keyword arguments of the environment's constructor."""
+    """Keyword arguments of the environment's constructor, as in env.kwargs.frame_skip=2."""
     max_episode_steps: Count | None
     """Time limit in steps; null: the registered one."""

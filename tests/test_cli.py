@@ -10,15 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny import TINY
+from script import SCRIPT, rlcont
+from tiny import TINY, tiny
 
-SCRIPT = str(Path(sys.executable).parent / "rlcont")
 ROOT = Path(__file__).parent.parent
-
-
-def rlcont(cwd, *arguments, env=None):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
-    return subprocess.run([SCRIPT, *arguments], cwd=cwd, capture_output=True, text=True, env=environment, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -60,39 +55,8 @@ def test_eval_plays_the_kept_policy_on_the_runs_own_episodes(trained):
     assert f"return {figure[1]}" not in other.stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["tain"], "did you mean train?"),
-        (["--fast"], "--fast: no such option"),
-        (["algo.lrr=1"], "no such key"),
-        (["env=CartPole-v1"], "Discrete"),
-        (["env=Pusher-v4"], "mujoco<3"),
-        (["env=Ant-v5", "env.kwargs.legs=7"], "legs"),
-        (["env=Pendulum-v1", "algo.replay_size=1e12"], "GiB"),
-        (["env=Pendulum-v1", "output=/proc/nowhere"], "output=/proc/nowhere"),
-        (["-m", "env=Pendulum-v1,Pendulum-v2", "seed=0,1"], "Pendulum-v2"),
-        (["-m", "algo.gamma=0.9,1.9"], "algo.gamma=1.9"),
-        (["-m", "--cfg", "seed=0,1"], "drop -m"),
-        (["--cfg", "job"], "job: must be key=value"),
-        (["eval", "nowhere", "--policy", "best"], "--policy: no such option"),
-        (["eval"], "name one run folder"),
-        (["eval", "nowhere"], "nowhere: no run"),
-        (["eval", "nowhere", "episode=3"], "did you mean episodes?"),
-        (["eval", "nowhere", "episodes=none"], "episodes=none"),
-    ],
-)
-def test_a_mistake_costs_one_line_and_leaves_nothing(tmp_path, arguments, expected):
-    result = rlcont(tmp_path, *arguments)
-    assert result.returncode == 2
-    assert expected in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-    assert result.stdout == ""
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_sweep_runs_every_combination(tmp_path):
-    result = rlcont(tmp_path, "-m", *TINY, "total_steps=200", "seed=0,1", "noise=ou,none")
+    result = rlcont(tmp_path, "-m", *tiny("total_steps=200", "seed=0,1", "noise=ou,none"))
     assert result.returncode == 0, result.stderr
     runs = list((tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir())
     assert len(runs) == 4
@@ -104,7 +68,7 @@ def test_a_sweep_runs_every_combination(tmp_path):
 
 
 def test_ctrl_c_ends_a_run_with_130_and_keeps_the_last_evaluation(tmp_path):
-    command = [SCRIPT, *TINY, "total_steps=1e6", "eval.every=1e6"]
+    command = [SCRIPT, *tiny("total_steps=1e6", "eval.every=1e6")]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         while "steps/s" not in process.stdout.readline():
@@ -116,13 +80,6 @@ def test_ctrl_c_ends_a_run_with_130_and_keeps_the_last_evaluation(tmp_path):
     (run,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
     assert (run / "policies" / "last.safetensors").exists()
     assert len((run / "evaluations.csv").read_text().splitlines()) == 2
-
-
-def test_help_names_commands_groups_and_examples(tmp_path):
-    result = rlcont(tmp_path, "--help")
-    assert result.returncode == 0
-    for word in ("eval", "--multirun", "algo", "env", "noise", "tuned", "experiment", "article/ddpg", "HalfCheetah-v4"):
-        assert word in result.stdout
 
 
 def test_cfg_prints_the_resolved_configuration_and_trains_nothing(tmp_path):

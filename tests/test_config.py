@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from rlcont.compose import CONFIG_DIR, compose_job, expand_sweep, options
+from rlcont import names
+from rlcont.compose import compose_job, expand_sweep
 from rlcont.config import RunConfig, to_container, validate
 from rlcont.core import UserError
+from rlcont.names import CONFIG_DIR, options
 
 TUNED = [name for name in options("tuned") if name != "none"]
 
 
 def config_of(*overrides: str) -> RunConfig:
-    return validate(compose_job(list(overrides)).container)
+    composed = compose_job(list(overrides))
+    return validate(composed.container, composed.origins)
 
 
 def error_of(*overrides: str) -> str:
@@ -78,15 +81,13 @@ def test_the_article_fixes_its_own_settings_and_the_command_line_may_change_them
 def test_command_line_beats_experiment_beats_tuned_beats_algorithm(tmp_path, monkeypatch):
     import shutil
 
-    from rlcont import compose
-
     configs = tmp_path / "configs"
     shutil.copytree(CONFIG_DIR, configs)
     (configs / "tuned" / "ddpg" / "HalfCheetah-v4.yaml").write_text(
         "# @package _global_\nalgo: {tau: 0.2, gamma: 0.2, batch_size: 2}\n"
     )
     (configs / "experiment" / "mine.yaml").write_text("# @package _global_\nalgo: {tau: 0.3, gamma: 0.3}\n")
-    monkeypatch.setattr(compose, "CONFIG_DIR", configs)
+    monkeypatch.setattr(names, "CONFIG_DIR", configs)
     algo = config_of("experiment=mine", "algo.tau=0.4").algo
     assert (algo.tau, algo.gamma, algo.batch_size) == (0.4, 0.3, 2)
     assert algo.replay_size == config_of("tuned=none").algo.replay_size
@@ -147,27 +148,27 @@ def test_a_saved_configuration_is_read_back_equal():
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("algo.lrr=1", "did you mean"),
-        ("algo.actor.lerning_rate=1", "no such key"),
+        ("algo.lrr=1", "did you mean algo.actor.lr or algo.critic.lr?"),
+        ("algo.buffer=1", "no such key; rlcont --help algo=ddpg lists them"),
         ("algo.batchsize=1", "algo.batch_size"),
         ("totalsteps=5", "total_steps"),
         ("algo.actor.lr=abc", "algo.actor.lr=abc"),
-        ("algo.actor.lr=true", "algo.actor.lr=True"),
-        ("algo.actor.lr=-1", "greater than 0"),
-        ("algo.actor.lr=nan", "finite"),
-        ("algo.actor.layer_norm=1", "boolean"),
+        ("algo.actor.lr=true", "algo.actor.lr=true"),
+        ("algo.actor.lr=-1", "must be a number above 0"),
+        ("algo.actor.lr=nan", "must be a number above 0"),
+        ("algo.actor.layer_norm=1", "must be true or false"),
         ("algo.actor.hidden=[]", "as in [256,256]"),
         ("algo.actor.hidden=16", "algo.actor.hidden=16: must be a list of widths"),
-        ("~noise", "a run needs one"),
-        ("~algo.gamma", "algo.gamma: must be given"),
+        ("~noise", "only tuned and experiment can be taken away"),
+        ("~algo.gamma", "algo.gamma=VALUE"),
         ("env.id=Hopper-v4", "env=Hopper-v4"),
-        ("algo.actor.hidden=[16,0]", "greater than or equal to 1"),
+        ("algo.actor.hidden=[16,0]", "each item a whole number at least 1"),
         ("algo.actor.activation=rleu", "relu"),
-        ("algo.gamma=1.5", "less than or equal to 1"),
-        ("algo.tau=0", "greater than 0"),
-        ("seed=1.5", "integer"),
-        ("seed=-1", "greater than or equal to 0"),
-        ("num_envs=0", "greater than or equal to 1"),
+        ("algo.gamma=1.5", "must be a number from 0 to 1"),
+        ("algo.tau=0", "must be a number above 0, at most 1"),
+        ("seed=1.5", "must be a whole number at least 0"),
+        ("seed=-1", "must be a whole number at least 0"),
+        ("num_envs=0", "must be a whole number from 1 to 4096"),
         ("device=gpu", "cuda"),
         ("total_steps=500", "algo.warmup_steps"),
         ("algo.replay_size=10", "algo.batch_size"),
@@ -195,7 +196,7 @@ def test_a_mistake_costs_one_line_that_names_it(override, expected):
 
 def test_noise_that_never_settles_is_refused():
     assert error_of("noise=ou", "noise.theta=2", "noise.dt=1").startswith("noise: theta=2")
-    assert "greater than 0" in error_of("noise=ou", "noise.theta=0")
+    assert "must be a number above 0" in error_of("noise=ou", "noise.theta=0")
 
 
 def test_a_batch_larger_than_the_run_is_refused():
@@ -205,13 +206,11 @@ def test_a_batch_larger_than_the_run_is_refused():
 def test_an_unknown_key_in_a_tuned_file_is_refused(tmp_path, monkeypatch):
     import shutil
 
-    from rlcont import compose
-
     configs = tmp_path / "configs"
     shutil.copytree(CONFIG_DIR, configs)
     (configs / "tuned" / "ddpg" / "HalfCheetah-v4.yaml").write_text("# @package _global_\nalgo: {taau: 0.2}\n")
-    monkeypatch.setattr(compose, "CONFIG_DIR", configs)
-    assert error_of() == "algo.taau: no such key; did you mean tau?"
+    monkeypatch.setattr(names, "CONFIG_DIR", configs)
+    assert error_of() == "configs/tuned/ddpg/HalfCheetah-v4.yaml: algo.taau: no such key; did you mean algo.tau?"
 
 
 def test_nothing_heavy_is_imported_to_find_a_mistake():

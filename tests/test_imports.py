@@ -8,6 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "rlcont"
 MODULES = {str(path.relative_to(PACKAGE).with_suffix("")).replace("/", "."): path for path in PACKAGE.rglob("*.py")}
 FOUNDATION = {"core", "lazy", "schema"}
+LIGHT = {"errors", "names", "fields", "words", "help", "completion"}
 PARTS = FOUNDATION | {"nets", "noise", "normalize", "optim", "schedule", "seeding"}
 
 
@@ -67,6 +68,13 @@ def test_only_accelerate_compiles_and_lowers_precision():
 
 def test_only_envs_imports_gymnasium():
     assert [name for name in MODULES if "gymnasium" in imports(name) or "mujoco" in imports(name)] == ["envs"]
+
+
+@pytest.mark.parametrize("name", sorted(LIGHT))
+def test_help_and_completion_need_nothing_heavy(name):
+    assert own(name) <= LIGHT
+    standard = {"__future__", "ast", "collections", "difflib", "functools", "pathlib", "re", "textwrap", "typing"}
+    assert imports(name) - own(name) <= standard | {"yaml"}
 
 
 def test_hydra_stops_at_compose():

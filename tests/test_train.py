@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import TINY
+from tiny import tiny
 
 from rlcont.build import run
 from rlcont.compose import compose_job
@@ -17,7 +17,7 @@ from rlcont.train import Interval
 
 
 def tiny_run(tmp_path, *overrides):
-    composed = compose_job([*TINY, f"output={tmp_path}", *overrides])
+    composed = compose_job(tiny(f"output={tmp_path}", *overrides))
     return run(validate(composed.container), composed.choices)
 
 

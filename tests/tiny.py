@@ -12,3 +12,9 @@ TINY = [
     "eval.episodes=2",
     "log.every=100",
 ]
+
+
+def tiny(*changes: str) -> list[str]:
+    """TINY with some settings changed or added; a key that is typed twice is a mistake."""
+    changed = {change.partition("=")[0] for change in changes}
+    return [setting for setting in TINY if setting.partition("=")[0] not in changed] + list(changes)

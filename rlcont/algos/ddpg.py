@@ -56,11 +56,17 @@ class DDPGConfig:
         """Refuses what cannot work in a run of these sizes.
 
         Raises:
-            UserError: the warm-up or the first batch takes the whole run, or the replay cannot hold a batch or a step.
+            UserError: nothing would be learned in the whole run, or the replay cannot hold a batch or a step.
         """
         for key, value in (("warmup_steps", self.warmup_steps), ("batch_size", self.batch_size)):
             if value >= total_steps:
                 raise UserError(f"algo.{key}={value}: must be below total_steps={total_steps}, or nothing is learned")
+        learning_steps = total_steps - max(self.warmup_steps, self.batch_size)
+        if learning_steps * self.updates_per_step < 1:
+            raise UserError(
+                f"algo.updates_per_step={self.updates_per_step}: no update falls due in the {learning_steps} steps of "
+                f"total_steps={total_steps} that are left for learning"
+            )
         if self.replay_size < max(self.batch_size, num_envs):
             raise UserError(
                 f"algo.replay_size={self.replay_size}: must hold at least a batch "

@@ -1,0 +1,58 @@
+"""What is asked of the machine before a run is made, without torch: the environment, memory, a place to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from rlcont.algos import load_algorithm
+from rlcont.config import RunConfig
+from rlcont.core import EnvSpec, UserError
+from rlcont.envs import BoxEnv
+from rlcont.resources import available_memory, check_memory
+from rlcont.runs import check_output
+from rlcont.schema import EnvConfig
+
+
+def check_runs(configs: Iterable[RunConfig]) -> None:
+    """Makes each distinct environment once and asks whether every run has memory and a folder to go to.
+
+    Raises:
+        UserError: the first run that cannot be made.
+    """
+    specs: list[tuple[EnvConfig, EnvSpec]] = []
+    for config in configs:
+        check_output(config.output)
+        spec = next((spec for env, spec in specs if env == config.env), None)
+        if spec is None:
+            spec = check_env(config.env)
+            specs.append((config.env, spec))
+        if config.device == "cpu" or not _may_have_gpu():
+            key, needed = load_algorithm(config.algo_name).memory_demand(config.algo, spec)
+            check_memory(key, needed, available_memory())
+
+
+def check_env(config: EnvConfig) -> EnvSpec:
+    """Makes an environment, opens an episode and takes a step: some arguments only matter then.
+
+    Raises:
+        UserError: the environment cannot be made or stepped, or it does not fit.
+    """
+    env = BoxEnv(config)
+    try:
+        env.reset(seed=0)
+        env.step(np.zeros(env.spec.action_dim, np.float32))
+    except UserError:
+        raise
+    except Exception as error:
+        arguments = "".join(f" env.kwargs.{key}={value}" for key, value in config.kwargs.items())
+        raise UserError(f"env={config.id}{arguments}: cannot take a step: {error}") from error
+    env.close()
+    return env.spec
+
+
+def _may_have_gpu() -> bool:
+    """Whether the replay may go to a GPU, whose memory only torch can tell."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()

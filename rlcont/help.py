@@ -1,0 +1,121 @@
+"""What `rlcont --help` says: put together from the files in configs/ and the sources of the dataclasses."""
+
+from __future__ import annotations
+
+import textwrap
+
+from rlcont import names
+from rlcont.errors import UserError
+from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields
+
+WIDTH = 100
+
+INTRODUCTION = """\
+rlcont: a laboratory for reinforcement learning with continuous actions
+
+Examples
+  rlcont algo=ddpg env=HalfCheetah-v4            train one agent
+  rlcont env=Pendulum-v1 seed=1 noise=ou         another environment, seed and noise
+  rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   a sweep: every combination, side by side
+  rlcont experiment=article/ddpg                 a named experiment
+  rlcont eval outputs/HalfCheetah-v4/ddpg/RUN    play the policy that a run kept
+
+Commands
+  train   train as the key=value words say; the command that is meant when none is typed
+  eval    play a policy that a run kept; rlcont eval --help says more
+  runs    rlcont runs [DIR]: list the runs below DIR
+
+Options
+  -m, --multirun        a sweep: some keys list several values, as in seed=0,1; its jobs run side
+                        by side, as many as the cores carry
+  --cfg                 print the resolved configuration and stop
+  --completion SHELL    print the completion script for bash, zsh or fish
+  --version             print the version
+  --help                print this; with algo=NAME or noise=NAME also the keys of that choice
+"""
+EVAL = """\
+rlcont eval RUN_DIR [episodes=10] [policy=last] [seed=N]
+
+Plays deterministic episodes with a policy that a run kept, and prints mean and standard deviation
+of the return.
+
+  RUN_DIR     folder of the run, such as outputs/HalfCheetah-v4/ddpg/20260101-120000-s0
+  episodes    how many to play; a whole number at least 1; default 10
+  policy      which policy: last, best, or step-N where the run kept that; default last
+  seed        whole number at least 0; without it, the episodes of the run's own evaluations
+"""
+RUNS = """\
+rlcont runs [DIR]
+
+Lists the runs below DIR; without it, below outputs.
+"""
+GROUP_MEANINGS = {
+    "algo": "the algorithm and its hyper-parameters",
+    "env": "any registered Gymnasium id with Box actions, module:id included",
+    "noise": "exploration noise",
+    "tuned": "settings for the algorithm and environment at hand, found by themselves",
+    "experiment": "a named set of choices",
+}
+
+
+def help_text(words: list[str]) -> str:
+    """The help for a command line of which `words` are left without --help.
+
+    Raises:
+        UserError: algo= or noise= names no option.
+    """
+    match words:
+        case ["eval", *_]:
+            return EVAL
+        case ["runs", *_]:
+            return RUNS
+    chosen = dict(word.split("=", 1) for word in words if word.startswith(("algo=", "noise=")))
+    for group, option in chosen.items():
+        if option not in names.options(group):
+            allowed = names.options(group)
+            raise UserError(f"{group}={option}: allowed: {', '.join(allowed)}{names.nearest(option, allowed)}")
+    parts = [INTRODUCTION, _groups(), _section("Keys of every run", general_fields(), names.file_values("config"))]
+    if "algo" in chosen:
+        values = {"algo": names.file_values(f"algo/{chosen['algo']}")}
+        parts.append(_section(f"Keys of algo={chosen['algo']}", algorithm_fields(chosen["algo"]), values))
+    if "noise" in chosen:
+        values = {"noise": names.file_values(f"noise/{chosen['noise']}")}
+        fields = [field for field in noise_fields(chosen["noise"]) if field.key != "noise.kind"]
+        parts.append(_section(f"Keys of noise={chosen['noise']}", fields, values))
+    parts.append("rlcont --help algo=ddpg noise=ou adds the keys of these two; --cfg prints every value.\n")
+    return "\n".join(parts)
+
+
+def _groups() -> str:
+    """Each group with its options, one a line where their files say what they are."""
+    lines = ["Groups: each chooses a file from configs/"]
+    for group, meaning in GROUP_MEANINGS.items():
+        options = names.options(group)
+        described = [(option, names.summary(group, option)) for option in options]
+        lines += ["", f"  {group + '=':<16}{meaning}"]
+        if group in ("algo", "noise", "experiment"):
+            lines += [_aligned(f"    {option:<14}", summary, 18) for option, summary in described]
+        elif group == "env":
+            lines.append(textwrap.fill(", ".join(options), WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4))
+        else:
+            lines.append(_aligned("    none", names.summary(group, "none"), 18))
+            pairs = [option for option in options if option != "none"]
+            lines.append(_aligned("    ALGO/ENV", f"{len(pairs)} files, such as {pairs[0]}", 18))
+    return "\n".join(lines) + "\n"
+
+
+def _section(title: str, fields: list[Field], values: dict) -> str:
+    """Fields with what they may be, their value in the YAML file, and what they mean."""
+    defaults = names.flat_keys(values)
+    lines = [title]
+    for field in fields:
+        default = f"; default {names.shown(defaults[field.key])}" if field.key in defaults else ""
+        lines.append(f"  {field.key:<28}{field.allowed}{default}")
+        lines.append(_aligned(" " * 6, field.meaning, 6))
+    return "\n".join(lines) + "\n"
+
+
+def _aligned(start: str, text: str, indent: int) -> str:
+    return (
+        textwrap.fill(text, WIDTH, initial_indent=start.ljust(indent), subsequent_indent=" " * indent) or start.rstrip()
+    )

@@ -1,0 +1,75 @@
+"""What is read from the sources of the dataclasses is what pydantic makes of them."""
+
+import dataclasses
+from typing import Annotated, Any
+
+import pytest
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
+
+from rlcont.algos import load_algorithm
+from rlcont.config import RunConfig
+from rlcont.fields import algorithm_fields, general_fields, noise_fields
+from rlcont.names import options
+from rlcont.noise import GaussianConfig, NoNoise, OUConfig
+
+
+def pydantic_fields(cls: Any, prefix: str) -> dict[str, FieldInfo]:
+    """Every leaf of a dataclass by its dotted key, as pydantic sees it."""
+    found = {}
+    for name, field in cls.__pydantic_fields__.items():
+        if dataclasses.is_dataclass(field.annotation):
+            found |= pydantic_fields(field.annotation, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = field
+    return found
+
+
+def expectations() -> dict[str, tuple[Any, FieldInfo]]:
+    cases = {}
+    for algo in options("algo"):
+        theirs = pydantic_fields(load_algorithm(algo).Config, "algo.")
+        ours = {field.key: field for field in algorithm_fields(algo) if "auto_noise" not in field.key}
+        assert list(ours) == list(theirs)
+        cases |= {f"{algo}: {key}": (ours[key], theirs[key]) for key in ours}
+    for kind, cls in (("none", NoNoise), ("gaussian", GaussianConfig), ("ou", OUConfig)):
+        theirs = pydantic_fields(cls, "noise.")
+        ours = {field.key: field for field in noise_fields(kind)}
+        assert list(ours) == list(theirs)
+        cases |= {f"{kind}: {key}": (ours[key], theirs[key]) for key in ours if key != "noise.kind"}
+    theirs = pydantic_fields(RunConfig, "")
+    ours = {field.key: field for field in general_fields()}
+    assert set(theirs) - set(ours) == {"algo_name", "algo", "noise", "env.id"}
+    return cases | {key: (ours[key], theirs[key]) for key in ours}
+
+
+CASES = expectations()
+
+
+@pytest.mark.parametrize("key", CASES)
+def test_meaning_bounds_and_choices_are_pydantics(key):
+    ours, theirs = CASES[key]
+    assert ours.meaning == " ".join((theirs.description or "").split())
+    assert ours.meaning
+    adapter = TypeAdapter(Annotated[theirs.annotation, *theirs.metadata, "Annotated needs one"])
+    described = adapter.json_schema()
+    options_ = described.get("anyOf", [described])
+    assert (", or null" in ours.allowed) == any(option.get("type") == "null" for option in options_)
+    assert {option["const"] for option in options_ if "const" in option} <= set(ours.choices)
+    of_value = options_[0]
+    for name, phrases in {
+        "minimum": ("at least {}", "from {} to"),
+        "maximum": ("at most {}", "to {}"),
+        "exclusiveMinimum": ("above {}",),
+    }.items():
+        if name in of_value:
+            assert any(phrase.format(of_value[name]).removesuffix(".0") in ours.allowed for phrase in phrases)
+    words = {"integer": "whole number", "number": "number", "boolean": "true or false", "array": "list, each item a"}
+    if "enum" in of_value:
+        assert [choice for choice in ours.choices if choice != "null"] == of_value["enum"]
+    elif of_value["type"] in words:
+        assert ours.allowed.startswith(words[of_value["type"]])
+
+
+def test_annotations_are_of_a_kind_that_can_be_described():
+    assert all(ours.allowed != "any value" for ours, _ in CASES.values())

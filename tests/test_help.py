@@ -1,0 +1,158 @@
+"""Help and completion, through the installed console script and a real bash."""
+
+import subprocess
+
+import pytest
+import yaml
+from script import SCRIPT, rlcont
+
+from rlcont.algos import load_algorithm
+from rlcont.fields import algorithm_fields, general_fields, noise_fields
+from rlcont.names import CONFIG_DIR, options
+
+HEAVY = ["hydra", "omegaconf", "gymnasium", "mujoco", "torch", "numpy", "pydantic"]
+
+
+@pytest.fixture(scope="module")
+def nothing_heavy(tmp_path_factory):
+    """Where importing anything heavy fails."""
+    folder = tmp_path_factory.mktemp("nothing_heavy")
+    for name in HEAVY:
+        (folder / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')\n")
+    return {"PYTHONPATH": str(folder)}
+
+
+def said(cwd, env, *arguments):
+    result = rlcont(cwd, *arguments, env=env)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert "\x1b" not in result.stdout
+    return result.stdout
+
+
+def test_help_names_commands_options_groups_and_general_keys(tmp_path, nothing_heavy):
+    text = said(tmp_path, nothing_heavy, "--help")
+    assert text.count("\n  rlcont ") == 5
+    for word in ("train ", "eval ", "runs ", "--multirun", "--cfg", "--completion", "--version"):
+        assert word in text
+    for group in ("algo", "env", "noise", "experiment"):
+        assert all(option in text for option in options(group))
+    for field in general_fields():
+        assert f"  {field.key} " in text
+        assert field.meaning.split()[0] in text
+    assert all(len(line) <= 100 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("group", ["algo", "noise"])
+def test_every_option_says_what_it_is_in_its_first_comment(tmp_path, nothing_heavy, group):
+    text = " ".join(said(tmp_path, nothing_heavy, "--help").split())
+    for option in options(group):
+        lines = (CONFIG_DIR / group / f"{option}.yaml").read_text().splitlines()
+        assert f"{option} {lines[0].removeprefix('# ').removesuffix('.')}" in text
+
+
+@pytest.mark.parametrize("algo", options("algo"))
+def test_help_for_an_algorithm_has_every_field_with_range_default_and_meaning(tmp_path, nothing_heavy, algo):
+    text = said(tmp_path, nothing_heavy, "--help", f"algo={algo}")
+    assert all(len(line) <= 100 for line in text.splitlines())
+    flat = " ".join(text.split())
+    for field in algorithm_fields(algo):
+        assert f"{field.key} {field.allowed}" in flat
+        assert field.meaning in flat
+    for name in load_algorithm(algo).Config.__pydantic_fields__:
+        assert f"algo.{name}" in text
+    values = yaml.safe_load((CONFIG_DIR / "algo" / f"{algo}.yaml").read_text())
+    if "gamma" in values:
+        assert f"algo.gamma number from 0 to 1; default {values['gamma']}" in flat
+
+
+@pytest.mark.parametrize("noise", ["ou", "gaussian"])
+def test_help_for_a_noise_has_its_fields(tmp_path, nothing_heavy, noise):
+    flat = " ".join(said(tmp_path, nothing_heavy, "--help", f"noise={noise}").split())
+    for field in noise_fields(noise)[1:]:
+        assert f"{field.key} {field.allowed}; default" in flat
+        assert field.meaning in flat
+
+
+def test_eval_has_a_help_of_its_own(tmp_path, nothing_heavy):
+    text = said(tmp_path, nothing_heavy, "eval", "--help")
+    assert text.startswith("rlcont eval RUN_DIR")
+    assert text == said(tmp_path, nothing_heavy, "--help", "eval")
+
+
+COMPLETIONS = [
+    ("", {"train", "eval", "runs", "algo=", "algo.", "env=", "noise=", "seed=", "total_steps="}),
+    ("--c", {"--cfg", "--completion"}),
+    ("--completion ", {"bash", "zsh", "fish"}),
+    ("algo=", {f"algo={name}" for name in options("algo")}),
+    ("env=HalfC", {"env=HalfCheetah-v4", "env=HalfCheetah-v5"}),
+    ("env=Hopper-v4 noise=", {"noise=auto", "noise=gaussian", "noise=none", "noise=ou"}),
+    ("-m noise=ou,g", {"noise=ou,gaussian"}),
+    ("algo=ddpg algo.actor.", {f"algo.actor.{name}=" for name in ("hidden", "activation", "layer_norm", "lr")}),
+    ("algo.critic.activation=s", {"algo.critic.activation=silu"}),
+    ("algo.normalize_obs=", {"algo.normalize_obs=true", "algo.normalize_obs=false"}),
+    ("device=c", {"device=cpu", "device=cuda"}),
+    ("noise=ou noise.th", {"noise.theta="}),
+    ("noise=gaussian noise.th", set()),
+    ("noise=ou noise.decay.kind=", {f"noise.decay.kind={name}" for name in ("none", "linear", "exponential")}),
+    ("experiment=art", {"experiment=article/ddpg"}),
+    ("eval o", {"outputs/Pendulum-v1/ddpg/one", "outputs/Pendulum-v1/ddpg/two"}),
+    ("eval outputs/Pendulum-v1/ddpg/t", {"outputs/Pendulum-v1/ddpg/two"}),
+    ("eval outputs/Pendulum-v1/ddpg/one policy=", {"policy=last", "policy=step-10"}),
+    ("eval outputs/Pendulum-v1/ddpg/one ep", {"episodes="}),
+]
+
+
+@pytest.fixture(scope="module")
+def with_runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("with_runs")
+    for name in ("one", "two"):
+        run = folder / "outputs" / "Pendulum-v1" / "ddpg" / name
+        (run / "policies").mkdir(parents=True)
+        (run / "config.yaml").touch()
+        for policy in ("last", "step-10"):
+            (run / "policies" / f"{policy}.safetensors").touch()
+    return folder
+
+
+@pytest.mark.parametrize(("line", "expected"), COMPLETIONS)
+def test_the_completer_answers(with_runs, nothing_heavy, line, expected):
+    words = line.split(" ")
+    answer = said(with_runs, nothing_heavy, "--candidates", *words).splitlines()
+    assert expected <= set(answer)
+    if line:
+        assert set(answer) == expected
+
+
+@pytest.mark.parametrize(("line", "expected"), COMPLETIONS)
+def test_bash_completes_what_follows_the_last_equals_sign(with_runs, line, expected):
+    typed = f"{SCRIPT} {line}"
+    program = (
+        'eval "$("$1" --completion bash)"\n'
+        "COMP_LINE=$2 COMP_POINT=${#2} COMP_WORDS=($2) COMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n"
+        'name=$(complete -p rlcont | sed "s/.*-F \\([^ ]*\\).*/\\1/")\n'
+        '"$name"\n'
+        'printf "%s\\n" "${COMPREPLY[@]}"\n'
+    )
+    command = ["bash", "--norc", "-c", program, "bash", SCRIPT, typed]
+    result = subprocess.run(command, cwd=with_runs, capture_output=True, text=True, timeout=60)
+    assert result.stderr == ""
+    word = line.rpartition(" ")[2]
+    kept = word[: max(word.rfind("="), word.rfind(":")) + 1]
+    answer = {reply for reply in result.stdout.splitlines() if reply}
+    assert {candidate.removeprefix(kept) for candidate in expected} <= answer
+    if line:
+        assert len(answer) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("shell", "parts"),
+    [
+        ("bash", ["complete -o default -F _rlcont rlcont", "--candidates"]),
+        ("zsh", ["compdef _rlcont rlcont", "--candidates", "compadd"]),
+        ("fish", ["complete --command rlcont", "--candidates", "commandline -ct"]),
+    ],
+)
+def test_each_shell_has_a_script_that_asks_the_completer(tmp_path, nothing_heavy, shell, parts):
+    script = said(tmp_path, nothing_heavy, "--completion", shell)
+    assert all(part in script for part in parts)

@@ -1,0 +1,259 @@
+"""What a mistake on the command line costs: one line that helps, and nothing else."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from script import rlcont
+
+from rlcont.compose import compose_job
+from rlcont.config import to_container, validate
+from rlcont.core import UserError
+from rlcont.runs import load_config
+
+ROOT = Path(__file__).parent.parent
+
+COMMANDS_AND_OPTIONS = [
+    ("tain", "did you mean train?"),
+    ("evla outputs/run", "did you mean eval?"),
+    ("ddpg HalfCheetah-v4", "did you mean algo=ddpg?"),
+    ("algo=ddpg halfcheetah-v4", "did you mean env=HalfCheetah-v4?"),
+    ("seed=1 train", "the command comes first, as in: rlcont train"),
+    ("seed 3", "did you mean seed=3?"),
+    ("seed = 3", "did you mean seed=3?"),
+    ("seed= 3", "write it without a space, seed=3"),
+    ("algo:ddpg", "did you mean algo=ddpg?"),
+    ("--seed 3", "did you mean seed=3?"),
+    ("--num-envs=4", "did you mean num_envs=4?"),
+    ("--lr=1e-3", "did you mean algo.actor.lr or algo.critic.lr?"),
+    ("--fast", "--fast: no such option; allowed: -m"),
+    ("-M seed=0,1", "did you mean -m?"),
+    ("--multirun=true seed=0,1", "--multirun takes no value"),
+    ("-m --cfg seed=0,1", "drop -m"),
+    ("-m train seed=0,1", "the command comes first"),
+    ("-m --sed seed=0,1", "did you mean seed?"),
+    ("--help algo=ddgp", "did you mean ddpg?"),
+    ("--completion bsh", "did you mean bash?"),
+]
+GROUPS_AND_KEYS = [
+    ("algo=DDPG", "did you mean ddpg?"),
+    ("noise=gausian", "did you mean gaussian?"),
+    ("experiment=article/dpg", "did you mean article/ddpg?"),
+    ("tuned=HalfCheetah-v4", "did you mean ddpg/HalfCheetah-v4?"),
+    ("gamma=.9", "did you mean algo.gamma?"),
+    ("lr=1e-3", "did you mean algo.actor.lr or algo.critic.lr?"),
+    ("+seed=1", "write seed=1"),
+    ("++algo.gama=1", "did you mean algo.gamma?"),
+    ("hydra.run.dir=elsewhere", "sweeps only; add -m"),
+    ("seed==1", "did you mean seed=1?"),
+    ("~seed", "only tuned and experiment can be taken away"),
+    ("-m algo=ddpg,ddgp", "did you mean ddpg?"),
+    ("-m noise=ou,gausian seed=0,1", "did you mean gaussian?"),
+    ("-m totalsteps=1e5,1e6", "did you mean total_steps?"),
+    ("-m hydra/launcher=joblibb seed=0,1", "hydra/launcher=joblibb: "),
+    ("-m lr=1e-3,1e-4", "did you mean algo.actor.lr or algo.critic.lr?"),
+    ("-m tuned=none,foo", "tuned=foo: allowed: none or ALGO/ENV"),
+    ("-m experiment=article/ddpg,article/d4pg", "did you mean article/ddpg?"),
+    ("-m +seed=0,1", "no + is needed"),
+]
+TYPES = [
+    ("seed=", "seed=: must be key=value, with a value"),
+    ("seed=1.5", "seed=1.5: must be a whole number at least 0"),
+    ("total_steps=1M", "did you mean total_steps=1e6?"),
+    ("algo.actor.activation=rleu", "must be relu, tanh, elu, gelu or silu; did you mean relu?"),
+    ("eval=5", "set eval.every=VALUE"),
+    ("env.kwargs={g:1}", "as in env.kwargs.NAME=VALUE"),
+    ("'env.kwargs.g=[1'", "rlcont: env.kwargs.g=[1: cannot be read"),
+    ("seed=0,1", "several values make a sweep; add -m"),
+    ("seed=[1", "cannot be read; quotes and brackets must close"),
+    ("'algo=ddpg env=Pendulum-v1'", "drop the quotes around them"),
+    ("-m algo.actor.hidden=256,[64,64]", "algo.actor.hidden=256: must be a list of widths, as in [256,256]"),
+    ("-m total_steps=20k,30k", "did you mean total_steps=20e3?"),
+    ("-m seed=0,,1", "no value of a list may be missing"),
+    ("-m seed=0.5,1", "seed=0.5: must be a whole number at least 0"),
+    ("-m device=cpu,CUDA", "did you mean cuda?"),
+]
+RANGES = [
+    ("algo.gamma=1.5", "algo.gamma=1.5: must be a number from 0 to 1"),
+    ("num_envs=5000", "must be a whole number from 1 to 4096"),
+    ("seed=1e20", "must be below 2^63"),
+    ("-m algo.gamma=0.9,1.9", "algo.gamma=1.9: must be a number from 0 to 1"),
+    ("-m algo.tau=0.1,0", "must be a number above 0, at most 1"),
+    ("-m seed=interval(0,1)", "as in seed=0,1 or seed=range(5)"),
+    ("-m seed=range(0)", "stands for no value at all"),
+]
+COMBINATIONS = [
+    ("env=Pendulum-v1 total_steps=500", "algo.warmup_steps=1000: must be below total_steps=500"),
+    ("algo.replay_size=10", "must hold at least a batch (algo.batch_size=256)"),
+    ("algo.updates_per_step=1e-9", "no update falls due"),
+    ("noise.sigma=0.3", "as in noise=gaussian noise.sigma=0.3"),
+    ("noise=gaussian noise.theta=0.1", "noise=gaussian has no theta; did you mean noise=ou?"),
+    ("noise=none noise.sigma=0.1", "noise=none has no sigma; did you mean noise=gaussian or noise=ou?"),
+    ("noise=ou noise.decay.steps=100", "add noise.decay.kind=linear or exponential"),
+    ("noise=ou noise=gaussian", "noise is typed twice"),
+    ("env=Pendulum-v1 algo.replay_size=1e12", "GiB"),
+    ("-m seed=0,1 seed=2", "seed is typed twice"),
+    ("-m noise=ou,none noise.sigma=0.1,0.2", "noise=none has no sigma"),
+    ("-m noise=ou noise.decay.final=0.1,0.2", "add noise.decay.kind=linear or exponential"),
+    ("-m env=Pendulum-v1 algo.replay_size=1e5,1e12", "algo.replay_size=1000000000000: needs"),
+    ("-m algo.batch_size=64,1e7", "algo.batch_size=10000000: must be below total_steps=1000000"),
+]
+ENVIRONMENTS = [
+    ("env=halfcheetah", "did you mean HalfCheetah-v5 or HalfCheetah-v4?"),
+    ("env=CartPole-v1", "its actions are Discrete, not continuous (Box)"),
+    ("env=Pusher-v4", "mujoco<3"),
+    ("env=no_such_module:Env-v0", "is its folder in PYTHONPATH?"),
+    ("env=Pendulum-v1 env.kwargs.g=strong", "env=Pendulum-v1 env.kwargs.g=strong: cannot take a step"),
+    (
+        "-m env=Pendulum-v1,Pendulum-v2 seed=0,1",
+        "Pendulum-v2: Gymnasium has no such environment; did you mean Pendulum-v1",
+    ),
+    ("-m env=Pendulum-v1,CartPole-v1", "env=CartPole-v1: its actions are Discrete"),
+    ("-m env=glob(*Cheeta-*)", "stands for no value at all"),
+    ("-m env=Ant-v5 env.kwargs.legs=3,4", "env.kwargs.legs=3: cannot be made"),
+]
+OUTPUTS = [
+    ("env=Pendulum-v1 output=/proc/nowhere", "output=/proc/nowhere: cannot be written"),
+    ("env=Pendulum-v1 output=/dev/null/runs", "cannot be written (Not a directory at /dev/null)"),
+    ("-m env=Pendulum-v1 output=runs,/dev/null", "output=/dev/null: cannot be written"),
+]
+EVAL = [
+    ("eval", "name one run folder"),
+    ("eval nowhere", "nowhere: no run (it has no config.yaml)"),
+    ("eval nowhere elsewhere", "name one run folder"),
+    ("eval nowhere episode=3", "did you mean episodes?"),
+    ("eval nowhere episodes=none", "episodes=none: must be a whole number at least 1"),
+    ("eval nowhere seed=", "seed=: must be a whole number at least 0"),
+    ("eval nowhere --policy best", "did you mean policy=VALUE?"),
+]
+MISTAKES = [
+    *COMMANDS_AND_OPTIONS,
+    *GROUPS_AND_KEYS,
+    *TYPES,
+    *RANGES,
+    *COMBINATIONS,
+    *ENVIRONMENTS,
+    *OUTPUTS,
+    *EVAL,
+]
+
+
+@pytest.fixture(scope="module")
+def no_torch(tmp_path_factory):
+    """Where `import torch` ends the process with more than one line."""
+    folder = tmp_path_factory.mktemp("no_torch")
+    (folder / "torch.py").write_text("raise SystemExit('torch was\\nimported')\n")
+    return {"PYTHONPATH": str(folder)}
+
+
+def assert_one_line(result, expected):
+    assert expected in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("rlcont: ")
+    assert result.returncode == 2
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(("typed", "expected"), MISTAKES)
+def test_a_mistake_costs_one_line_without_torch_and_leaves_nothing(tmp_path, no_torch, typed, expected):
+    result = rlcont(tmp_path, *shlex.split(typed), env=no_torch)
+    assert_one_line(result, expected)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_would_have_met_the_missing_torch(tmp_path, no_torch):
+    assert "torch was" in rlcont(tmp_path, "env=Pendulum-v1", env=no_torch).stderr
+
+
+HEADER = "# @package _global_\n"
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"]])
+@pytest.mark.parametrize(
+    ("file", "text", "typed", "expected"),
+    [
+        ("tuned/ddpg/Pendulum-v1", HEADER + "algo: {taau: 1}\n", [], "algo.taau: no such key; did you mean algo.tau?"),
+        ("tuned/ddpg/Pendulum-v1", HEADER + "algo: {tau: 7}\n", [], "algo.tau=7: must be a number above 0, at most 1"),
+        ("tuned/ddpg/Pendulum-v1", HEADER + "noise: {sigma: 1}\n", [], "set algo.auto_noise.sigma"),
+        ("tuned/ddpg/Pendulum-v1", "algo: {tau: 0.1}\n", [], "must begin with # @package _global_"),
+        ("tuned/ddpg/Pendulum-v1", HEADER + "- tau\n", [], "must hold keys and values"),
+        ("experiment/mine", HEADER + "algo:\n  tau: [\n", ["experiment=mine"], "line 4: broken YAML"),
+        ("experiment/mine", HEADER + "seeed: 3\n", ["experiment=mine"], "seeed: no such key; did you mean seed?"),
+        ("algo/mine", "defaults: [ddpg, _self_]\ngamm: 1\n", ["algo=mine"], "algo.gamm: no such key; did you mean"),
+        ("config", "seed: 1: 2\n", [], "line 1: broken YAML"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, no_torch, file, text, typed, expected, sweep):
+    source, empty = tmp_path / "source", tmp_path / "empty"
+    empty.mkdir()
+    for part in ("rlcont", "configs"):
+        shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "configs" / f"{file}.yaml").write_text(text)
+    if file == "algo/mine":
+        (source / "rlcont" / "algos" / "mine.py").write_text(
+            "from rlcont.algos.ddpg import DDPG, DDPGConfig\n\n\nclass Mine(DDPG):\n    Config = DDPGConfig\n"
+        )
+    result = subprocess.run(
+        [sys.executable, "-m", "rlcont", "env=Pendulum-v1", *typed, *sweep],
+        cwd=empty,
+        env={**os.environ, "PYTHONPATH": f"{source}:{no_torch['PYTHONPATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert_one_line(result, expected)
+    assert f"configs/{file}.yaml" in result.stderr
+    assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seed: [\n", "run/config.yaml: no configuration of a run"),
+        ("- 1\n", "run/config.yaml: no configuration of a run"),
+        ("seed: 0\n", "run/config.yaml: no configuration of a run"),
+    ],
+)
+def test_a_broken_run_cannot_be_played(tmp_path, no_torch, text, expected):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(text)
+    assert_one_line(rlcont(tmp_path, "eval", "run", env=no_torch), expected)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("algo_name", "nope", "no configuration of a run"),
+        ("algo_name", 5, "no configuration of a run"),
+        ("algo", 5, "no configuration of a run"),
+        ("noise", 5, "noise=5: stands for several keys"),
+        ("noise", {"kind": "gauss"}, "noise.kind=gauss: must be one of"),
+        ("env", {"id": 5, "kwargs": {}, "max_episode_steps": None}, "env="),
+        ("eval", None, "eval=null: stands for several keys; set eval.every=VALUE"),
+        ("seed", "x", "seed=x: must be a whole number at least 0"),
+        ("sead", 1, "sead: no such key; did you mean seed?"),
+    ],
+)
+def test_a_configuration_that_no_run_wrote_is_refused(tmp_path, key, value, expected):
+    container = to_container(validate(compose_job(["env=Pendulum-v1"]).container))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(container | {key: value}))
+    with pytest.raises(UserError) as caught:
+        load_config(tmp_path)
+    assert expected in str(caught.value)
+    assert str(tmp_path / "config.yaml") in str(caught.value)
+
+
+def test_a_folder_above_a_run_suggests_it(tmp_path, no_torch):
+    run = tmp_path / "outputs" / "Pendulum-v1" / "ddpg" / "one"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text(rlcont(tmp_path, "--cfg", "env=Pendulum-v1").stdout)
+    assert_one_line(rlcont(tmp_path, "eval", "outputs", env=no_torch), "did you mean outputs/Pendulum-v1/ddpg/one?")
+    assert_one_line(rlcont(tmp_path, "eval", str(run), "policy=bets", env=no_torch), "keeps none")
+    (run / "policies").mkdir()
+    (run / "policies" / "best.safetensors").touch()
+    assert_one_line(rlcont(tmp_path, "eval", str(run), "policy=bets", env=no_torch), "did you mean best?")
