@@ -18,7 +18,7 @@ rlcont: a laboratory for reinforcement learning with continuous actions
 
   rlcont algo=ddpg env=HalfCheetah-v4            train one agent
   rlcont env=Pendulum-v1 seed=1 noise=ou         another environment, seed and noise
-  rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   a sweep: every combination, one after the other
+  rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   a sweep: every combination, as many at once as there are cores
   rlcont experiment=article/ddpg                 a named experiment
   rlcont eval outputs/HalfCheetah-v4/ddpg/RUN    play the policy that a run kept
 
@@ -91,6 +91,9 @@ def _train(arguments: list[str]) -> None:
         if "--cfg" in flags:
             raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
         return _sweep(overrides)
+    for override in overrides:
+        if override.startswith("sweep."):
+            raise UserError(f"{override}: counts only in a sweep; add -m")
     from rlcont.compose import compose_job
     from rlcont.config import validate
 
@@ -118,17 +121,36 @@ def _check_env(config: EnvConfig) -> None:
 
 
 def _sweep(overrides: list[str]) -> None:
-    """Checks every job, then hands the sweep to Hydra's sweeper and launcher."""
-    from rlcont.compose import CONFIG_DIR, compose_job, expand_sweep, free_kwargs
+    """Checks every job, then runs them, or hands them to the launcher or sweeper of Hydra's that was asked for."""
+    from rlcont.compose import compose_job, expand_sweep
     from rlcont.config import validate
+    from rlcont.sweep.plan import Plan, common_jobs
 
+    plans, sweeps = [], []
     checked: list[EnvConfig] = []
     for job in expand_sweep(overrides):
-        config = validate(compose_job(job).container)
+        composed = compose_job(job)
+        config = validate(composed.container)
         if config.env not in checked:
             _check_env(config.env)
             checked.append(config.env)
+        plans.append(Plan(job, config, composed.choices))
+        sweeps.append(composed.sweep)
+    if any(override.startswith(("hydra/launcher=", "hydra/sweeper=")) for override in overrides):
+        return _sweep_by_hydra(overrides)
+    for override in overrides:
+        if override.lstrip("+~").startswith("hydra"):
+            raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
+    jobs = common_jobs(plans, sweeps)
+    from rlcont.sweep.runner import run_sweep
+
+    sys.exit(run_sweep(plans, jobs))
+
+
+def _sweep_by_hydra(overrides: list[str]) -> None:
     import hydra
+
+    from rlcont.compose import CONFIG_DIR, free_kwargs
 
     sys.argv[1:] = ["--multirun", *(free_kwargs(override) for override in overrides)]
     hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(_job)()

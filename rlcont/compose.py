@@ -33,10 +33,11 @@ GROUPS = ("algo", "env", "noise", "tuned", "experiment")
 
 
 class Composed(NamedTuple):
-    """One job: its values, and the option chosen in each group (None: no file)."""
+    """One job: its values, the option chosen in each group (None: no file), and what it says of its sweep."""
 
     container: dict[str, Any]
     choices: dict[str, str | None]
+    sweep: dict[str, Any]
 
 
 class GymnasiumSource(ConfigSource):
@@ -132,12 +133,13 @@ def composed_by_hydra(config: DictConfig) -> Composed:
 def _composed(config: DictConfig, chosen: dict[str, str | None], parsed: list[Override]) -> Composed:
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     values: Any = OmegaConf.to_container(own, resolve=True)
+    sweep = values.pop("sweep")
     choices = {group: _existing(group, chosen.get(group)) for group in GROUPS}
     if values["env"]["id"] != choices["env"]:
         raise UserError(f"env.id={values['env']['id']}: choose the environment with env={values['env']['id']}")
     container = {"algo_name": choices["algo"], **values}
     _resolve_auto_noise(container, parsed)
-    return Composed(container, choices)
+    return Composed(container, choices, sweep)
 
 
 def free_kwargs(override: str) -> str:

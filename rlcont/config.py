@@ -7,7 +7,7 @@ import difflib
 import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from rlcont.algos import load_algorithm
 from rlcont.core import UserError
@@ -61,6 +61,32 @@ class RunConfig:
     """Logging."""
     output: Text
     """Folder that runs are made in."""
+
+
+def _jobs(value: Any) -> Any:
+    if value == "auto" or (type(value) is int and value >= 1):
+        return value
+    raise ValueError("must be auto or a whole number of at least 1")
+
+
+@schema
+class SweepConfig:
+    """What concerns a sweep as a whole and none of its jobs."""
+
+    jobs: Annotated[Any, BeforeValidator(_jobs)]
+    """Jobs that run at once; auto: one per core."""
+
+
+def validate_sweep(container: dict[str, Any]) -> SweepConfig:
+    """Turns the composed values under `sweep` into a SweepConfig.
+
+    Raises:
+        UserError: one line for the first value that is missing, unknown or not allowed.
+    """
+    try:
+        return SweepConfig(**container)
+    except ValidationError as error:
+        raise _one_line(error, SweepConfig, ("sweep",)) from None
 
 
 def validate(container: dict[str, Any]) -> RunConfig:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import os
+import sys
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+from rich.text import Text
 
 
 class Reporter(Protocol):
@@ -24,8 +28,25 @@ class Reporter(Protocol):
 
 def make_reporter(total_steps: int) -> Reporter:
     """A bar where standard output is a terminal, lines where it is not."""
-    console = Console()
-    return BarReporter(console, total_steps) if console.is_terminal else LineReporter(total_steps)
+    return BarReporter(Console(), total_steps) if on_terminal() else LineReporter(total_steps)
+
+
+def on_terminal() -> bool:
+    """Whether standard output is a terminal that can redraw itself."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def print_table(columns: list[str], rows: list[list[str]]) -> None:
+    """A table as wide as the terminal; where there is none, columns that are aligned and never cut."""
+    if on_terminal():
+        table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        return Console().print(table)
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip(), flush=True)
+    return None
 
 
 class LineReporter:
@@ -35,9 +56,8 @@ class LineReporter:
         self.total_steps = total_steps
 
     def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
-        shown = "-" if train_return is None else f"{train_return:.1f}"
         print(
-            f"step {step}/{self.total_steps}  return {shown}  {steps_per_second:.0f} steps/s  "
+            f"step {step}/{self.total_steps}  return {shown(train_return)}  {steps_per_second:.0f} steps/s  "
             f"ETA {eta(self.total_steps - step, steps_per_second)}",
             flush=True,
         )
@@ -85,6 +105,11 @@ class BarReporter:
 
     def close(self) -> None:
         self.bar.stop()
+
+
+def shown(value: float | None) -> str:
+    """A return as it is shown everywhere."""
+    return "-" if value is None else f"{value:.1f}"
 
 
 def eta(steps_left: int, steps_per_second: float) -> str:

@@ -1,8 +1,9 @@
-"""How much memory a run may take: the machine's, or less where a container or a sweep shares it."""
+"""What a run may take of memory and cores: the machine's, or less where a container or a sweep shares them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -37,26 +38,52 @@ def available_memory() -> int:
     return min(bounds) // int(os.environ.get(CONCURRENT_JOBS, "1"))
 
 
+def available_cores() -> int:
+    """Cores this process may keep busy: those it may run on, or fewer where a control group grants less time."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min([allowed, *_cgroup_quotas()])))
+
+
 def _cgroup_headrooms(proc: Path = Path("/proc"), sys_fs: Path = Path("/sys/fs/cgroup")) -> list[int]:
     """Limit minus use, page cache not counted, of this process's control groups and their parents."""
+    headrooms = []
+    for group, is_unified in _control_groups("memory", proc, sys_fs):
+        if is_unified:
+            headrooms += _headroom(group, "memory.max", "memory.current", "inactive_file")
+        else:
+            headrooms += _headroom(group, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    return headrooms
+
+
+def _cgroup_quotas(proc: Path = Path("/proc"), sys_fs: Path = Path("/sys/fs/cgroup")) -> list[float]:
+    """Cores' worth of time that this process's control groups and their parents grant."""
+    quotas = []
+    for group, is_unified in _control_groups("cpu", proc, sys_fs):
+        names = ("cpu.max",) if is_unified else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        try:
+            quota, period = " ".join((group / name).read_text() for name in names).split()
+        except OSError:
+            continue
+        if quota not in ("max", "-1"):
+            quotas.append(int(quota) / int(period))
+    return quotas
+
+
+def _control_groups(controller: str, proc: Path, sys_fs: Path) -> Iterator[tuple[Path, bool]]:
+    """Folders of this process's groups and their parents, each with whether it is of the unified hierarchy."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
     except OSError:
-        return []
-    headrooms = []
+        return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            root, names = sys_fs, ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            root = sys_fs / "memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
+        is_unified = controllers == ""
+        if not is_unified and controller not in controllers.split(","):
             continue
+        root = sys_fs if is_unified else sys_fs / controller
         group = Path(path.lstrip("/"))
         for part in (group, *group.parents):
-            headrooms += _headroom(root / part, *names)
-    return headrooms
+            yield root / part, is_unified
 
 
 def _headroom(folder: Path, limit_name: str, usage_name: str, cache_name: str) -> list[int]:
