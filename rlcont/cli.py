@@ -21,10 +21,12 @@ rlcont: a laboratory for reinforcement learning with continuous actions
   rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   a sweep: every combination, as many at once as there are cores
   rlcont experiment=article/ddpg                 a named experiment
   rlcont eval outputs/HalfCheetah-v4/ddpg/RUN    play the policy that a run kept
+  rlcont runs                                    which runs there are, and how they are doing
 
 Commands
   train        the default: train as the key=value overrides say
   eval         RUN_DIR [episodes=10] [policy=last|best|step-N] [seed=N]: mean ± sd return
+  runs         [DIR]: every run below DIR (outputs): what differs, step, state, last return and (evaluation)
 
 Options of train
   -m, --multirun   some overrides list several values: run every combination
@@ -39,7 +41,7 @@ Groups
 
 Every key is printed by --cfg, as in: rlcont --cfg algo=ddpg env=Hopper-v4
 """
-COMMANDS = ["train", "eval"]
+COMMANDS = ["train", "eval", "runs"]
 TRAIN_FLAGS = {"-m", "--multirun", "--cfg"}
 
 
@@ -68,8 +70,8 @@ def _dispatch(arguments: list[str]) -> None:
     if command not in COMMANDS:
         from rlcont.config import nearest
 
-        raise UserError(f"{command}: no such command; allowed: train, eval{nearest(command, COMMANDS)}")
-    return _train(arguments) if command == "train" else _evaluate(arguments)
+        raise UserError(f"{command}: no such command; allowed: {', '.join(COMMANDS)}{nearest(command, COMMANDS)}")
+    return {"train": _train, "eval": _evaluate, "runs": _list_runs}[command](arguments)
 
 
 def _help() -> None:
@@ -193,6 +195,17 @@ def _evaluate(arguments: list[str]) -> None:
     from rlcont.build import evaluate_run
 
     print(evaluate_run(folder, values["policy"], episodes, seed))
+
+
+def _list_runs(arguments: list[str]) -> None:
+    for argument in arguments:
+        if argument.startswith("-") or "=" in argument:
+            raise UserError(f"{argument}: no such option; runs takes one folder, as in: rlcont runs outputs")
+    if len(arguments) > 1:
+        raise UserError(f"{arguments[1]}: runs takes one folder, as in: rlcont runs outputs")
+    from rlcont.listing import list_runs
+
+    list_runs(Path(*arguments or ["outputs"]))
 
 
 def _whole_number(key: str, value: str, minimum: int) -> int:

@@ -9,8 +9,6 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
-from rich.text import Text
 
 
 class Reporter(Protocol):
@@ -37,16 +35,13 @@ def on_terminal() -> bool:
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
-    """A table as wide as the terminal; where there is none, columns that are aligned and never cut."""
-    if on_terminal():
-        table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        return Console().print(table)
+    """Aligned columns, never cut or folded: what stands in them is there to be copied."""
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip(), flush=True)
-    return None
+    header, *lines = (
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (columns, *rows)
+    )
+    print(f"\x1b[1m{header}\x1b[0m" if on_terminal() else header, *lines, sep="\n", flush=True)
 
 
 class LineReporter:

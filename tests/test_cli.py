@@ -35,7 +35,7 @@ def test_training_leaves_a_complete_run_and_nothing_else(trained):
     assert [path.name for path in folder.iterdir()] == ["outputs"]
     (run,) = (folder / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
     names = {path.name for path in run.iterdir() if not path.name.startswith("events.out.")}
-    assert names == {"config.yaml", "run.json", "evaluations.csv", "policies"}
+    assert names == {"config.yaml", "run.json", "status.json", "evaluations.csv", "policies"}
     description = json.loads((run / "run.json").read_text())
     assert description["command"].startswith("rlcont algo=ddpg env=Pendulum-v1")
 
@@ -91,8 +91,8 @@ def test_a_mistake_costs_one_line_and_leaves_nothing(tmp_path, arguments, expect
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sweep_runs_every_combination(tmp_path):
-    result = rlcont(tmp_path, "-m", *TINY, "total_steps=200", "seed=0,1", "noise=ou,none")
+def test_a_sweep_by_a_launcher_of_hydra_runs_every_combination(tmp_path):
+    result = rlcont(tmp_path, "-m", "hydra/launcher=basic", *TINY, "total_steps=200", "seed=0,1", "noise=ou,none")
     assert result.returncode == 0, result.stderr
     runs = list((tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir())
     assert len(runs) == 4
@@ -146,17 +146,22 @@ def test_the_wheel_carries_the_configs_and_works_away_from_the_repository(tmp_pa
     (wheel,) = wheels.glob("*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True, timeout=300)
     code = "import rlcont, sys; from rlcont.cli import main; print(rlcont.__file__, file=sys.stderr); main()"
-    result = subprocess.run(
-        [sys.executable, "-P", "-c", code, "--cfg", "env=Hopper-v5"],
-        cwd=empty,
-        env={**os.environ, "PYTHONPATH": str(target)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
-    assert str(target) in result.stderr
-    assert "id: Hopper-v5" in result.stdout
+
+    def installed_rlcont(*arguments):
+        result = subprocess.run(
+            [sys.executable, "-P", "-c", code, *arguments],
+            cwd=empty,
+            env={**os.environ, "PYTHONPATH": str(target)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert result.returncode == 0, result.stderr
+        assert str(target) in result.stderr
+        return result.stdout
+
+    assert "id: Hopper-v5" in installed_rlcont("--cfg", "env=Hopper-v5")
+    assert installed_rlcont("-m", *TINY, "total_steps=100", "seed=0,1").count("finished") == 4
     configs = {str(path.relative_to(ROOT / "configs")) for path in (ROOT / "configs").rglob("*.yaml")}
     installed = target / "rlcont" / "configs"
     assert {str(path.relative_to(installed)) for path in installed.rglob("*.yaml")} == configs

@@ -81,6 +81,7 @@ def _run(jobs: Sequence[Job], at_once: int, cores: int, stop: _Stop, show: Show)
             show.started(job)
         if stop.requests and not told_to_end:
             told_to_end = True
+            show.stopping(len(running))
             for job in waiting:
                 _conclude(job, "interrupted", None)
             waiting.clear()

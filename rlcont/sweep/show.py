@@ -19,7 +19,7 @@ from rlcont.sweep.plan import Job
 
 LINE_INTERVAL = 60.0
 """Seconds between two plain lines about the evaluations of one job."""
-FIGURES_WIDTH = 56
+FIGURES_WIDTH = 59
 """Columns of the live table that are not the job's name."""
 STYLES = {"finished": "green", "failed": "red", "killed": "red", "interrupted": "yellow"}
 
@@ -35,6 +35,9 @@ class Show(Protocol):
 
     def ended(self, job: Job) -> None:
         """Called when a job's process is gone."""
+
+    def stopping(self, num_running: int) -> None:
+        """Called when the user has asked for the end."""
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
@@ -67,6 +70,9 @@ class LineShow:
     def ended(self, job: Job) -> None:
         self._print(job, ending(job))
 
+    def stopping(self, num_running: int) -> None:
+        print(_stopping(num_running), flush=True)
+
     def close(self) -> None:
         pass
 
@@ -96,12 +102,15 @@ class TableShow:
         line.stylize(STYLES[job.status.state])
         self.console.print(line, no_wrap=True, overflow="ellipsis")
 
+    def stopping(self, num_running: int) -> None:
+        self.console.print(_stopping(num_running))
+
     def close(self) -> None:
         self.live.stop()
 
     def table(self, running: Sequence[Job], num_waiting: int) -> Group:
         """As many running jobs as the terminal is high, and how many others there are."""
-        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column("job", no_wrap=True)
         for title in ("step", "return", "evaluation", "steps/s", "ETA"):
             table.add_column(title, justify="right", no_wrap=True)
@@ -144,6 +153,10 @@ def evaluation(status: Status) -> str:
     if status.return_mean is None:
         return "-"
     return f"{shown(status.return_mean)} ± {shown(status.return_std)}"
+
+
+def _stopping(num_running: int) -> str:
+    return f"ending {num_running} running jobs; once more kills them"
 
 
 def _progress(status: Status) -> str:
