@@ -124,29 +124,29 @@ def _check_env(config: EnvConfig) -> None:
 
 def _sweep(overrides: list[str]) -> None:
     """Checks every job, then runs them, or hands them to the launcher or sweeper of Hydra's that was asked for."""
+    by_hydra = any(override.startswith(("hydra/launcher=", "hydra/sweeper=")) for override in overrides)
+    for override in overrides:
+        if override.lstrip("+~").startswith("hydra") and not by_hydra:
+            raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
     from rlcont.compose import compose_job, expand_sweep
-    from rlcont.config import validate
-    from rlcont.sweep.plan import Plan, common_jobs
+    from rlcont.config import validate, validate_sweep
+    from rlcont.sweep.plan import Plan, check_agreement
 
-    plans, sweeps = [], []
-    checked: list[EnvConfig] = []
+    plans = []
     for job in expand_sweep(overrides):
         composed = compose_job(job)
-        config = validate(composed.container)
-        if config.env not in checked:
-            _check_env(config.env)
-            checked.append(config.env)
-        plans.append(Plan(job, config, composed.choices))
-        sweeps.append(composed.sweep)
-    if any(override.startswith(("hydra/launcher=", "hydra/sweeper=")) for override in overrides):
+        plans.append(Plan(job, validate(composed.container), composed.choices, validate_sweep(composed.sweep)))
+    check_agreement(plans)
+    checked: list[EnvConfig] = []
+    for plan in plans:
+        if plan.config.env not in checked:
+            _check_env(plan.config.env)
+            checked.append(plan.config.env)
+    if by_hydra:
         return _sweep_by_hydra(overrides)
-    for override in overrides:
-        if override.lstrip("+~").startswith("hydra"):
-            raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
-    jobs = common_jobs(plans, sweeps)
     from rlcont.sweep.runner import run_sweep
 
-    sys.exit(run_sweep(plans, jobs))
+    sys.exit(run_sweep(plans))
 
 
 def _sweep_by_hydra(overrides: list[str]) -> None:

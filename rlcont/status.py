@@ -108,8 +108,10 @@ def read_status(folder: Path) -> Status | None:
 
 def one_line(error: BaseException) -> str:
     """The kind of an error, unless it is a user's mistake, and the first line of what it says."""
-    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    return (kind + str(error).strip()).splitlines()[0]
+    text = str(error).strip().partition("\n")[0]
+    if isinstance(error, UserError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _lives(status: Status) -> bool:

@@ -49,3 +49,23 @@ def test_what_does_not_fit_is_refused_with_both_figures():
     resources.check_memory("algo.replay_size=1", 10, 10)
     with pytest.raises(UserError, match=r"algo.replay_size=9: needs 2\.00 GiB of memory, 1\.00 GiB are available"):
         resources.check_memory("algo.replay_size=9", 2 * 2**30, 2**30)
+
+
+def test_the_smallest_quota_of_cores_counts(tmp_path):
+    write(tmp_path / "proc/self/cgroup", "0::/user/job\n")
+    write(tmp_path / "cgroup/user/cpu.max", "250000 100000\n")
+    write(tmp_path / "cgroup/user/job/cpu.max", "max 100000\n")
+    assert resources._cgroup_quotas(tmp_path / "proc", tmp_path / "cgroup") == [2.5]
+    write(tmp_path / "proc/self/cgroup", "4:cpu,cpuacct:/docker\n5:memory:/docker\n")
+    write(tmp_path / "cgroup/cpu/docker/cpu.cfs_quota_us", "50000\n")
+    write(tmp_path / "cgroup/cpu/docker/cpu.cfs_period_us", "100000\n")
+    write(tmp_path / "cgroup/cpu/cpu.cfs_quota_us", "-1\n")
+    write(tmp_path / "cgroup/cpu/cpu.cfs_period_us", "100000\n")
+    assert resources._cgroup_quotas(tmp_path / "proc", tmp_path / "cgroup") == [0.5]
+
+
+@pytest.mark.parametrize(("quotas", "cores"), [([], 3), ([8.0], 3), ([2.5, 8.0], 2), ([0.5], 1)])
+def test_cores_are_those_a_process_may_run_on_or_fewer(monkeypatch, quotas, cores):
+    monkeypatch.setattr(resources.os, "sched_getaffinity", lambda _: {1, 5, 7}, raising=False)
+    monkeypatch.setattr(resources, "_cgroup_quotas", lambda: quotas)
+    assert resources.available_cores() == cores

@@ -6,9 +6,9 @@ import dataclasses
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from rlcont.config import RunConfig, validate_sweep
+from rlcont.config import RunConfig, SweepConfig
 from rlcont.core import UserError
 from rlcont.runs import describe_run, folder_time, make_exclusively, provenance, write_json, writing_to
 from rlcont.status import Status, StatusFile
@@ -21,6 +21,7 @@ class Plan(NamedTuple):
     overrides: list[str]
     config: RunConfig
     choices: dict[str, str | None]
+    sweep: SweepConfig
 
 
 @dataclasses.dataclass
@@ -34,18 +35,17 @@ class Job:
     process: subprocess.Popen[bytes] | None = None
 
 
-def common_jobs(plans: Sequence[Plan], sweeps: Sequence[dict[str, Any]]) -> str | int:
-    """How many jobs run at once, as all of them say.
+def check_agreement(plans: Sequence[Plan]) -> None:
+    """Refuses jobs that differ in what a sweep has once.
 
     Raises:
-        UserError: that, or where they leave their output, differs between the jobs.
+        UserError: how many jobs run at once, or the output folder, is not the same for all.
     """
-    wanted = list(dict.fromkeys(validate_sweep(sweep).jobs for sweep in sweeps))
-    outputs = list(dict.fromkeys(plan.config.output for plan in plans))
-    for key, values in (("sweep.jobs", wanted), ("output", outputs)):
-        if len(values) > 1:
-            raise UserError(f"{key}={','.join(map(str, values))}: must be one value for the whole sweep")
-    return wanted[0]
+    once = {"sweep.jobs": [plan.sweep.jobs for plan in plans], "output": [plan.config.output for plan in plans]}
+    for key, values in once.items():
+        different = list(dict.fromkeys(map(str, values)))
+        if len(different) > 1:
+            raise UserError(f"{key}={','.join(different)}: must be one value for the whole sweep")
 
 
 def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rlcont.resources import available_cores
-from rlcont.status import LIVE, read_status, write_status
+from rlcont.status import LIVE, one_line, read_status, write_status
 from rlcont.sweep.job import GRACE
 from rlcont.sweep.plan import Job, Plan, make_folders
 from rlcont.sweep.shares import job_environment, jobs_at_once, visible_gpus
@@ -41,64 +41,90 @@ class _Stop:
         return self.requests > 1 or time.monotonic() - self.since > GRACE
 
 
-def run_sweep(plans: Sequence[Plan], jobs: str | int) -> int:
+def run_sweep(plans: Sequence[Plan]) -> int:
     """Runs a sweep and returns the exit code: 0, 1 where a job did not finish, 130 where the user ended it.
-
-    Args:
-        plans: its jobs.
-        jobs: how many run at once, or auto.
 
     Raises:
         UserError: the folders cannot be made.
     """
     cores = available_cores()
-    at_once = jobs_at_once(jobs, len(plans), cores)
+    at_once = jobs_at_once(plans[0].sweep.jobs, len(plans), cores)
     with _signals_stop() as stop:
-        folder, made = make_folders(plans)
-        show = make_show(folder, made, at_once)
+        folder, jobs = make_folders(plans)
+        show = make_show(folder, jobs, at_once)
+        runner = _Runner(jobs, at_once, cores, show)
         try:
-            _run(made, at_once, cores, stop, show)
+            runner.run(stop)
         finally:
-            _kill(job for job in made if job.process and job.process.poll() is None)
+            _kill(runner.running)
             show.close()
-    print_summary(made)
+    print_summary(jobs)
     if stop.requests:
         return 130
-    return 0 if all(job.status.state == "finished" for job in made) else 1
+    return 0 if all(job.status.state == "finished" for job in jobs) else 1
 
 
-def _run(jobs: Sequence[Job], at_once: int, cores: int, stop: _Stop, show: Show) -> None:
-    gpus = visible_gpus(os.environ)
-    waiting, running, free = list(jobs), list[Job](), list(range(at_once))
-    told_to_end = False
-    refreshed = 0.0
-    while running or waiting:
-        while waiting and free and not stop.requests:
-            job = waiting.pop(0)
-            job.slot = free.pop(0)
-            _start(job, job_environment(job.slot, at_once, cores, gpus, os.environ))
-            running.append(job)
-            show.started(job)
-        if stop.requests and not told_to_end:
-            told_to_end = True
-            show.stopping(len(running))
-            for job in waiting:
-                _conclude(job, "interrupted", None)
-            waiting.clear()
-            _signal(running, signal.SIGINT)
-        if stop.has_waited:
-            _kill(running)
-        for job in [job for job in running if _process(job).poll() is not None]:
-            _settle(job, bool(stop.requests))
-            running.remove(job)
-            free.append(job.slot)
-            show.ended(job)
-        if time.monotonic() - refreshed > REFRESH:
-            refreshed = time.monotonic()
-            for job in running:
-                job.status = read_status(job.folder) or job.status
-            show.refresh(running, len(waiting))
-        time.sleep(POLL)
+class _Runner:
+    """Keeps every place filled while jobs wait."""
+
+    def __init__(self, jobs: Sequence[Job], at_once: int, cores: int, show: Show):
+        self.waiting = list(jobs)
+        self.running: list[Job] = []
+        self.free = list(range(at_once))
+        self.at_once = at_once
+        self.cores = cores
+        self.gpus = visible_gpus(os.environ)
+        self.show = show
+        self.told_to_end = False
+        self.refreshed = 0.0
+
+    def run(self, stop: _Stop) -> None:
+        while self.running or self.waiting:
+            if not stop.requests:
+                self.start_waiting()
+            elif not self.told_to_end:
+                self.end_all()
+            if stop.has_waited:
+                _kill(self.running)
+            self.collect()
+            if time.monotonic() - self.refreshed > REFRESH:
+                self.refresh()
+            time.sleep(POLL)
+
+    def start_waiting(self) -> None:
+        while self.waiting and self.free:
+            job = self.waiting.pop(0)
+            try:
+                _start(job, job_environment(self.free[0], self.at_once, self.cores, self.gpus, os.environ))
+            except OSError as error:
+                _conclude(job, "failed", one_line(error))
+                self.show.ended(job)
+            else:
+                job.slot = self.free.pop(0)
+                self.running.append(job)
+                self.show.started(job)
+
+    def end_all(self) -> None:
+        self.told_to_end = True
+        self.show.stopping(len(self.running))
+        for job in self.waiting:
+            _conclude(job, "interrupted", None)
+        self.waiting.clear()
+        for job in self.running:
+            _process(job).send_signal(signal.SIGINT)
+
+    def collect(self) -> None:
+        for job in [job for job in self.running if _process(job).poll() is not None]:
+            _settle(job, self.told_to_end)
+            self.running.remove(job)
+            self.free.append(job.slot)
+            self.show.ended(job)
+
+    def refresh(self) -> None:
+        self.refreshed = time.monotonic()
+        for job in self.running:
+            job.status = read_status(job.folder) or job.status
+        self.show.refresh(self.running, len(self.waiting))
 
 
 def _start(job: Job, environment: dict[str, str]) -> None:
@@ -130,18 +156,27 @@ def _settle(job: Job, stopped: bool) -> None:
     if stopped or code == 130:
         _conclude(job, "interrupted", None)
     elif code < 0:
-        _conclude(job, "killed", signal.Signals(-code).name)
+        _conclude(job, "killed", _signal_name(-code))
     else:
         _conclude(job, "failed", _last_line(job.folder / "output.log"))
 
 
 def _conclude(job: Job, state: str, error: str | None) -> None:
     job.status = dataclasses.replace(job.status, state=state, error=error)
-    write_status(job.folder, job.status)
+    # Whoever deletes the folder of one job must not end the others; the table tells how it went all the same.
+    with suppress(OSError):
+        write_status(job.folder, job.status)
+
+
+def _signal_name(number: int) -> str:
+    return signal.Signals(number).name if number in iter(signal.Signals) else f"signal {number}"
 
 
 def _last_line(path: Path) -> str:
-    lines = path.read_text(errors="replace").split("\n")
+    try:
+        lines = path.read_text(errors="replace").split("\n")
+    except OSError as error:
+        return one_line(error)
     return next((line for line in reversed(lines) if line.strip()), "it said nothing")
 
 
@@ -150,12 +185,7 @@ def _process(job: Job) -> subprocess.Popen[bytes]:
     return job.process
 
 
-def _signal(jobs: Sequence[Job], number: signal.Signals) -> None:
-    for job in jobs:
-        _process(job).send_signal(number)
-
-
-def _kill(jobs: Iterator[Job] | Sequence[Job]) -> None:
+def _kill(jobs: Sequence[Job]) -> None:
     """Ends processes at once, with whatever they started."""
     for job in jobs:
         process = _process(job)
