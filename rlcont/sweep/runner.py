@@ -131,15 +131,17 @@ def _start(job: Job, environment: dict[str, str]) -> None:
     """Starts a job's process.
 
     Its session is its own, so that a terminal's Ctrl-C reaches it once, through the sweep. Its standard input is a
-    pipe that nobody writes into: it closes when the sweep's process is gone. It imports what this process imports.
+    pipe that nobody writes into: it closes when the sweep's process is gone. Modules in the working directory count
+    only if they do for this process.
     """
+    safe_path = [] if os.getcwd() in sys.path else ["-P"]
     with (job.folder / "output.log").open("wb") as output:
         job.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "rlcont.sweep.job", str(job.folder)],
+            [sys.executable, *safe_path, "-m", "rlcont.sweep.job", str(job.folder)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=environment,
             start_new_session=True,
         )
 
@@ -169,7 +171,7 @@ def _conclude(job: Job, state: str, error: str | None) -> None:
 
 
 def _signal_name(number: int) -> str:
-    return signal.Signals(number).name if number in iter(signal.Signals) else f"signal {number}"
+    return {known.value: known.name for known in signal.Signals}.get(number, f"signal {number}")
 
 
 def _last_line(path: Path) -> str:
