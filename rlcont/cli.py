@@ -18,7 +18,7 @@ rlcont: a laboratory for reinforcement learning with continuous actions
 
   rlcont algo=ddpg env=HalfCheetah-v4            train one agent
   rlcont env=Pendulum-v1 seed=1 noise=ou         another environment, seed and noise
-  rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   a sweep: every combination, as many at once as there are cores
+  rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   a sweep: every combination, one job per core at once
   rlcont experiment=article/ddpg                 a named experiment
   rlcont eval outputs/HalfCheetah-v4/ddpg/RUN    play the policy that a run kept
   rlcont runs                                    which runs there are, and how they are doing
@@ -29,7 +29,7 @@ Commands
   runs         [DIR]: every run below DIR (outputs): what differs, step, state, last return and (evaluation)
 
 Options of train
-  -m, --multirun   some overrides list several values: run every combination
+  -m, --multirun   some overrides list several values: run every combination, sweep.jobs=auto|N at once
   --cfg            print the resolved configuration and stop
 
 Groups
@@ -128,6 +128,8 @@ def _sweep(overrides: list[str]) -> None:
     for override in overrides:
         if override.lstrip("+~").startswith("hydra") and not by_hydra:
             raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
+        if override.startswith("sweep.") and by_hydra:
+            raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
     from rlcont.compose import compose_job, expand_sweep
     from rlcont.config import validate, validate_sweep
     from rlcont.sweep.plan import Plan, check_agreement
@@ -136,7 +138,8 @@ def _sweep(overrides: list[str]) -> None:
     for job in expand_sweep(overrides):
         composed = compose_job(job)
         plans.append(Plan(job, validate(composed.container), composed.choices, validate_sweep(composed.sweep)))
-    check_agreement(plans)
+    if not by_hydra:
+        check_agreement(plans)
     checked: list[EnvConfig] = []
     for plan in plans:
         if plan.config.env not in checked:

@@ -26,6 +26,7 @@ class Fate(gymnasium.Env):
     def step(self, action):
         self.num_steps += 1
         if self.num_steps == LAST_STEP:
+            print("fate has struck", flush=True)
             if self.fate == "raise":
                 raise RuntimeError("this is fate\nand more of it")
             if self.fate.startswith("hang"):

@@ -116,6 +116,7 @@ def test_ctrl_c_ends_a_run_with_130_and_keeps_the_last_evaluation(tmp_path):
     (run,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
     assert (run / "policies" / "last.safetensors").exists()
     assert len((run / "evaluations.csv").read_text().splitlines()) == 2
+    assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
 
 
 def test_help_names_commands_groups_and_examples(tmp_path):

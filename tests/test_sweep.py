@@ -1,7 +1,9 @@
 """Sweeps: names and shares of the jobs, and whole sweeps through the installed console script."""
 
 import csv
+import dataclasses
 import fcntl
+import io
 import json
 import os
 import pty
@@ -20,12 +22,15 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from tiny import TINY
 
 from rlcont.resources import CONCURRENT_JOBS
-from rlcont.status import read_status
+from rlcont.status import StatusFile, read_status
 from rlcont.sweep.names import MAX_LENGTH, differences, job_names
+from rlcont.sweep.plan import Job
 from rlcont.sweep.shares import job_environment, jobs_at_once, parse_gpus, visible_gpus
+from rlcont.sweep.show import TableShow
 
 SCRIPT = str(Path(sys.executable).parent / "rlcont")
 TESTS = Path(__file__).parent
@@ -115,6 +120,22 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bbbb)
 """
     assert parse_gpus(listing) == ["GPU-aaaa", "MIG-cccc", "MIG-dddd"]
     assert parse_gpus("No devices found.\n") == []
+
+
+def test_the_live_table_of_a_long_sweep_stays_within_a_small_terminal(tmp_path):
+    started = StatusFile(tmp_path, "running", 1_000_000).status
+    status = dataclasses.replace(
+        started, step=999_999, train_return=-123456.7, return_mean=-123456.7, return_std=9.0, steps_per_second=1e-4
+    )
+    jobs = [Job(i, Path(f"noise-gaussian_actor.lr-0.0003_s{i}"), status) for i in range(40)]
+    screen = io.StringIO()
+    console = Console(file=screen, width=80, height=24)
+    console.print(TableShow(console, 60).table(jobs, 20))
+    lines = screen.getvalue().splitlines()
+    assert len(lines) == 22
+    assert max(map(len, lines)) <= 80
+    assert [re.search(r"_s\d+", line)[0] for line in lines[1:-1]] == [f"_s{i}" for i in range(20)]
+    assert lines[-1] == "40 running (20 of them not shown), 20 waiting"
 
 
 def start(cwd, *arguments, **options):
@@ -213,28 +234,29 @@ def test_piped_output_is_plain_and_ends_with_a_table(sweep_of_twelve):
 
 
 def test_on_a_terminal_a_table_lives_within_its_width_and_ctrl_c_ends_every_job(tmp_path):
+    """The first press ends the job that listens, the second the deaf one."""
     screen, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
-    arguments = fates("hang-" + 60 * "x", "hang1", "hang2", "hang3", "hang4")
     process = start(
         tmp_path,
-        *[*arguments, "sweep.jobs=2"],
-        **streams,
+        *fates("hang-" + 60 * "x", "deaf", "hang0", "hang1", "hang2"),
+        "sweep.jobs=2",
+        **dict.fromkeys(("stdin", "stdout", "stderr"), terminal),
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(terminal)
     seen = b""
-    pressed = False
+    presses = 0
     while True:
         try:
             seen += os.read(screen, 65536)
         except OSError:  # how Linux says that nobody has the terminal open any more
             break
-        if not pressed and seen.rpartition(b"steps/s")[2].count(b"/200 ") == 2:
+        logs = [path.read_text() for path in tmp_path.rglob("output.log")]
+        if (presses == 0 and sum("fate has struck" in log for log in logs) == 2) or (presses == 1 and b"[1/5]" in seen):
             os.write(screen, b"\x03")
-            pressed = True
+            presses += 1
     os.close(screen)
     assert process.wait(timeout=60) == 130
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
@@ -247,17 +269,15 @@ def test_on_a_terminal_a_table_lives_within_its_width_and_ctrl_c_ends_every_job(
     assert {read_status(path.parent).state for path in tmp_path.rglob("status.json")} == {"interrupted"}
 
 
-def test_a_job_that_does_not_end_at_the_first_sigterm_is_killed_at_the_second(tmp_path):
-    with start(tmp_path, *fates("deaf", "hang1"), "sweep.jobs=1") as process:
-        wait_until_running(tmp_path, "fate-deaf")
+def test_sigterm_ends_jobs_that_have_only_just_begun(tmp_path):
+    with start(tmp_path, *fates("hang0", "hang1"), "sweep.jobs=1") as process:
+        while ": started" not in process.stdout.readline():
+            assert process.poll() is None
         (deleted,) = tmp_path.glob("outputs/sweeps/*/fate-hang1")
         shutil.rmtree(deleted)
         process.terminate()
-        while "ending 1 running jobs" not in process.stdout.readline():
-            assert process.poll() is None
-        process.terminate()
-        output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "")
     assert len(re.findall(r"^\d +interrupted ", output, re.MULTILINE)) == 2
     assert processes_in(tmp_path) == []
 
@@ -282,6 +302,7 @@ def test_a_sweep_that_is_killed_leaves_no_job_behind(tmp_path):
         (["-m", "sweep.job=2", "seed=0,1"], "did you mean sweep.jobs?"),
         (["-m", "hydra.sweep.dir=x", "seed=0,1"], "hydra.sweep.dir=x: counts only with a launcher of Hydra's"),
         (["-m", "output=/proc/nowhere", "seed=0,1"], "output=/proc/nowhere: cannot be written"),
+        (["-m", "hydra/launcher=basic", "sweep.jobs=2"], "sweep.jobs=2: does not count with a launcher"),
         (["sweep.jobs=2"], "sweep.jobs=2: counts only in a sweep; add -m"),
     ],
 )

@@ -117,10 +117,10 @@ class TableShow:
         rows = running[: max(self.console.height - 4, 1)]
         for job in rows:
             table.add_row(Text(_shortened(job.folder.name, self.console.width - FIGURES_WIDTH)), *_figures(job.status))
-        counts = {"running": len(running), "waiting": num_waiting, **self.ends}
-        more = f", {len(running) - len(rows)} of them not shown" if len(rows) < len(running) else ""
+        hidden = f" ({len(running) - len(rows)} of them not shown)" if len(rows) < len(running) else ""
+        counts = {f"running{hidden}": len(running), "waiting": num_waiting, **self.ends}
         words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        return Group(table, Text(words + more, style="bold", no_wrap=True, overflow="ellipsis"))
+        return Group(table, Text(words, style="bold", no_wrap=True, overflow="ellipsis"))
 
 
 def print_summary(jobs: Sequence[Job]) -> None:
