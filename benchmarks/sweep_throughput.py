@@ -35,7 +35,7 @@ SETTINGS = [
     "eval.every=4000",
     "eval.episodes=1",
 ]
-WAYS = {"one after the other": "1", "side by side": "auto"}
+WAYS = {"one after the other, in one process": "hydra/launcher=basic", "side by side": "sweep.jobs=auto"}
 SCRIPT = Path(sys.executable).parent / "rlcont"
 
 
@@ -66,8 +66,8 @@ def main() -> None:
     times: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as output:
         for _ in range(arguments.rounds):
-            for way, jobs in WAYS.items():
-                times[way].append(seconds([*sweep, f"sweep.jobs={jobs}"], output))
+            for way, choice in WAYS.items():
+                times[way].append(seconds([*sweep, choice], output))
                 print(f"{way}: {times[way][-1]:.1f} s", file=sys.stderr)
 
     medians = {way: statistics.median(values) for way, values in times.items()}
@@ -75,7 +75,7 @@ def main() -> None:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "gymnasium", "mujoco"))
     print(f"    {shlex.join(['python', 'benchmarks/sweep_throughput.py', *sys.argv[1:]])}\n")
     print(f"A sweep of {arguments.jobs} jobs: `rlcont {shlex.join(sweep)}`.\n")
-    print("| jobs | wall clock, median | each |")
+    print("| jobs | wall clock, median | each sweep |")
     print("|---|---|---|")
     for way, median in medians.items():
         print(f"| {way} | {median:.1f} s | {', '.join(f'{value:.1f}' for value in times[way])} s |")
