@@ -30,7 +30,7 @@ from rlcont.status import StatusFile, read_status
 from rlcont.sweep.names import MAX_LENGTH, differences, job_names
 from rlcont.sweep.plan import Job
 from rlcont.sweep.shares import job_environment, jobs_at_once, parse_gpus, visible_gpus
-from rlcont.sweep.show import TableShow
+from rlcont.sweep.show import LineShow, TableShow
 
 SCRIPT = str(Path(sys.executable).parent / "rlcont")
 TESTS = Path(__file__).parent
@@ -120,6 +120,26 @@ GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bbbb)
 """
     assert parse_gpus(listing) == ["GPU-aaaa", "MIG-cccc", "MIG-dddd"]
     assert parse_gpus("No devices found.\n") == []
+
+
+def test_lines_about_evaluations_come_once_a_minute_at_most(tmp_path, capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("rlcont.sweep.show.time.monotonic", lambda: now[0])
+    status = StatusFile(tmp_path, "running", 900).status
+    job = Job(2, Path("outputs/s1"), status)
+    show = LineShow(3)
+    show.started(job)
+    for seconds in (0, 30, 61, 62, 90, 200):
+        now[0] = seconds
+        job.status = dataclasses.replace(
+            status, step=seconds, evaluation_step=seconds // 60 * 60, return_mean=1.0, return_std=0.5
+        )
+        show.refresh([job], 0)
+    assert capsys.readouterr().out.splitlines() == [
+        "[2/3] s1: started",
+        "[2/3] s1: step 61/900, evaluation 1.0 ± 0.5",
+        "[2/3] s1: step 200/900, evaluation 1.0 ± 0.5",
+    ]
 
 
 def test_the_live_table_of_a_long_sweep_stays_within_a_small_terminal(tmp_path):
