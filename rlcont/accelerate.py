@@ -71,22 +71,20 @@ def choose(
     Raises:
         UserError: compiling was asked for where it is not possible.
     """
-    obstacle = _obstacle_to_compiling(device)
     required = compile_ is True
+    is_long = num_updates >= UPDATES_THAT_EARN_A_COMPILATION
+    wanted = required or (compile_ == "auto" and is_long)
+    obstacle = _obstacle_to_compiling(device) if wanted else ""
     if required and obstacle:
         raise UserError(f"compile=true: {obstacle}; allowed: auto, false")
-    reason = ""
-    if compile_ == "auto":
-        compile_ = not obstacle and num_updates >= UPDATES_THAT_EARN_A_COMPILATION
-        if obstacle:
-            reason = f"not compiled: {obstacle}"
-        elif not compile_:
-            reason = f"not compiled: {num_updates} updates are too few to earn it"
+    reason = f"not compiled: {obstacle}" if obstacle else ""
+    if compile_ == "auto" and not is_long:
+        reason = f"not compiled: {num_updates} updates are too few to earn it"
     if precision == "auto":
         precision = "bf16" if _native_bf16(device) else "fp32"
     elif precision == "bf16" and not _native_bf16(device):
         reason = "; ".join([*filter(None, [reason]), f"this {device} has no bf16 matrix units: fp32 would be faster"])
-    return Acceleration(compile_, precision, device, reason, required)
+    return Acceleration(wanted and not obstacle, precision, device, reason, required)
 
 
 def _native_bf16(device: str) -> bool:

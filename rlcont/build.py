@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import time
@@ -21,6 +22,7 @@ from rlcont.log import RunLog, evaluation_row
 from rlcont.names import flat_keys
 from rlcont.resources import available_memory, check_memory
 from rlcont.seeding import integers
+from rlcont.status import StatusFile
 from rlcont.train import train
 
 
@@ -65,12 +67,13 @@ def _check_memory(config: RunConfig, spec: EnvSpec) -> None:
 
 
 class _RunObserver:
-    """Passes what training reports to TensorBoard, the policies' folder and the terminal."""
+    """Passes what training reports to TensorBoard, the policies' folder, status.json and the terminal."""
 
     def __init__(self, config: RunConfig, folder: Path, agent: Agent):
         container = to_container(config)
         container.pop("output")
         self.log = RunLog(folder, flat_keys(container), runs.config_text(config))
+        self.status = StatusFile(folder, "running", config.total_steps)
         self.reporter = make_reporter(config.total_steps)
         self.config = config
         self.folder = folder
@@ -78,9 +81,20 @@ class _RunObserver:
         self.best = float("-inf")
         self.start = time.perf_counter()
 
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self.reporter.close()
+        self.log.close()
+        self.status.end(error)
+
     def trained(self, values: dict[str, float], step: int) -> None:
         self.log.scalars(values, step)
-        self.reporter.progress(step, values.get("train/return"), values["train/steps_per_second"])
+        train_return, speed = values.get("train/return"), values["train/steps_per_second"]
+        self.reporter.progress(step, train_return, speed)
+        returned = {} if train_return is None else {"train_return": train_return}
+        self.status.update(step=step, steps_per_second=speed, **returned)
 
     def evaluated(self, evaluation: Evaluation, step: int) -> None:
         self.log.evaluation(evaluation, step, time.perf_counter() - self.start)
@@ -95,17 +109,19 @@ class _RunObserver:
         state = self.agent.policy_state()
         for name in names:
             runs.save_policy(self.folder, name, state, {"step": step, **row})
+        figures = {key: row[key] for key in ("return_mean", "return_std")}
+        self.status.update(step=step, evaluation_step=step, **figures)
 
 
-def run(config: RunConfig, choices: dict[str, str | None]) -> Path:
-    """Trains as `config` says, in a new folder, and returns that folder."""
+def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None = None) -> Path:
+    """Trains as `config` says, in `folder` or else in a new one, and returns it."""
     envs = Environments(config.env, integers(config.seed, "environments", config.num_envs))
     evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
     _check_memory(config, envs.spec)
     acceleration = choose_acceleration(config)
     agent = make_agent(config, envs.spec, acceleration)
     threads = torch.get_num_threads()
-    folder = runs.create_run_folder(config, choices)
+    folder = folder or runs.create_run_folder(config, choices)
     runs.add_to_description(folder, {"acceleration": acceleration.facts() | {"threads": threads}})
     tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
     print(f"{config.algo_name} on {config.env.id}, seed {config.seed}, {tuned}; {folder}", flush=True)
@@ -113,7 +129,7 @@ def run(config: RunConfig, choices: dict[str, str | None]) -> Path:
     if envs.spec.max_episode_steps is None:
         print(f"{config.env.id} has no time limit; env.max_episode_steps=N sets one", flush=True)
     observer = _RunObserver(config, folder, agent)
-    try:
+    with contextlib.closing(envs), contextlib.closing(evaluate), observer:
         evaluation = train(
             agent,
             envs,
@@ -123,11 +139,6 @@ def run(config: RunConfig, choices: dict[str, str | None]) -> Path:
             eval_every=config.eval.every,
             log_every=config.log.every,
         )
-    finally:
-        observer.reporter.close()
-        observer.log.close()
-        envs.close()
-        evaluate.close()
     row = evaluation_row(evaluation)
     elapsed = datetime.timedelta(seconds=round(time.perf_counter() - observer.start))
     print(

@@ -16,8 +16,12 @@ from rlcont.runs import check_output
 from rlcont.schema import EnvConfig
 
 
-def check_runs(configs: Iterable[RunConfig]) -> None:
+def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
     """Makes each distinct environment once and asks whether every run has memory and a folder to go to.
+
+    Args:
+        configs: the runs.
+        at_once: how many of them share the memory.
 
     Raises:
         UserError: the first run that cannot be made.
@@ -31,7 +35,7 @@ def check_runs(configs: Iterable[RunConfig]) -> None:
             specs.append((config.env, spec))
         if config.device == "cpu" or not _may_have_gpu():
             key, needed = load_algorithm(config.algo_name).memory_demand(config.algo, spec)
-            check_memory(key, needed, available_memory())
+            check_memory(key, needed, available_memory() // at_once)
 
 
 def check_env(config: EnvConfig) -> EnvSpec:

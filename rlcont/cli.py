@@ -11,7 +11,7 @@ from rlcont.errors import UserError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-COMMANDS = ("train", "eval")
+COMMANDS = ("train", "eval", "runs")
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def _dispatch(arguments: list[str]) -> None:
         return print("".join(f"{line}\n" for line in lines), end="")
     if arguments and arguments[0] in COMMANDS:
         command, *arguments = arguments
-        return _train(arguments) if command == "train" else _evaluate(arguments)
+        return {"train": _train, "eval": _evaluate, "runs": _list_runs}[command](arguments)
     return _train(arguments)
 
 
@@ -54,6 +54,9 @@ def _train(arguments: list[str]) -> None:
         if "--cfg" in flags:
             raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
         return _sweep(overrides)
+    for override in overrides:
+        if override.startswith("sweep."):
+            raise UserError(f"{override}: counts only in a sweep; add -m")
     from rlcont.compose import compose_job
     from rlcont.config import validate
 
@@ -67,6 +70,9 @@ def _train(arguments: list[str]) -> None:
 
         print("".join(f"# {group}: {choice}\n" for group, choice in composed.choices.items()), end="")
         return print(config_text(config), end="")
+    from rlcont.resources import prepare_threads
+
+    prepare_threads()
     from rlcont.build import run
 
     run(config, composed.choices)
@@ -74,20 +80,37 @@ def _train(arguments: list[str]) -> None:
 
 
 def _sweep(overrides: list[str]) -> None:
-    """Checks every job, then hands the sweep to Hydra's sweeper and launcher."""
-    from rlcont.compose import CONFIG_DIR, compose_job, expand_sweep, free_kwargs
-    from rlcont.config import validate
-
-    jobs = [compose_job(job) for job in expand_sweep(overrides)]
-    configs = [validate(job.container, job.origins) for job in jobs]
+    """Checks every job, then runs them, or hands them to the launcher or sweeper of Hydra's that was asked for."""
+    by_hydra = any(override.startswith(("hydra/launcher=", "hydra/sweeper=")) for override in overrides)
+    for override in overrides:
+        if override.lstrip("+~").startswith("hydra") and not by_hydra:
+            raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
+        if override.startswith("sweep.") and by_hydra:
+            raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
     from rlcont.check import check_runs
+    from rlcont.sweep.plan import check_agreement, make_plans
+    from rlcont.sweep.shares import jobs_at_once
 
-    check_runs(configs)
-    if any(config.device == "cuda" for config in configs):
+    plans = make_plans(overrides)
+    if not by_hydra:
+        check_agreement(plans)
+    at_once = 1 if by_hydra else jobs_at_once(plans[0].sweep.jobs, len(plans))
+    check_runs([plan.config for plan in plans], at_once)
+    if any(plan.config.device == "cuda" for plan in plans):
         from rlcont.build import resolve_device
 
         resolve_device("cuda")
+    if by_hydra:
+        return _sweep_by_hydra(overrides)
+    from rlcont.sweep.runner import run_sweep
+
+    sys.exit(run_sweep(plans, at_once))
+
+
+def _sweep_by_hydra(overrides: list[str]) -> None:
     import hydra
+
+    from rlcont.compose import CONFIG_DIR, free_kwargs
 
     sys.argv[1:] = ["--multirun", *(free_kwargs(override) for override in overrides)]
     hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(_job)()
@@ -118,3 +141,14 @@ def _evaluate(arguments: list[str]) -> None:
     from rlcont.build import evaluate_run
 
     print(evaluate_run(folder, typed.policy, typed.episodes, typed.seed))
+
+
+def _list_runs(arguments: list[str]) -> None:
+    for argument in arguments:
+        if argument.startswith("-") or "=" in argument:
+            raise UserError(f"{argument}: no such option; runs takes one folder, as in: rlcont runs outputs")
+    if len(arguments) > 1:
+        raise UserError(f"{arguments[1]}: runs takes one folder, as in: rlcont runs outputs")
+    from rlcont.listing import list_runs
+
+    list_runs(Path(*arguments or ["outputs"]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rlcont import names
 from rlcont.errors import UserError
-from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields
+from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields, sweep_fields
 
 COMMANDS = ("train", "eval", "runs")
 FLAGS = ("-m", "--multirun", "--cfg", "--help", "--version", "--completion")
@@ -101,7 +101,7 @@ def _fields(before: list[str]) -> list[Field]:
         for group in ("algo", "noise")
     )
     own = [field for field in noise_fields(noise) if field.key != "noise.kind"]
-    return [*general_fields(), *algorithm_fields(algo), *own]
+    return [*general_fields(), *sweep_fields(), *algorithm_fields(algo), *own]
 
 
 def _values(key: str, fields: list[Field]) -> list[str]:

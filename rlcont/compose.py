@@ -38,10 +38,12 @@ from rlcont.names import GROUPS, broken_yaml, did_you_mean, flat_keys, nearest, 
 
 
 class Composed(NamedTuple):
-    """One job: its values, the option chosen in each group (None: no file), and the file that gave each key."""
+    """One job: its values, the option chosen in each group (None: no file), what it says of its sweep, and the file
+    that gave each key."""
 
     container: dict[str, Any]
     choices: dict[str, str | None]
+    sweep: dict[str, Any]
     origins: dict[str, str]
 
 
@@ -225,9 +227,10 @@ def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[
     env_id = values["env"]["id"]
     if env_id != choices["env"]:
         raise UserError(f"{_from('env.id', origins)}env.id={env_id}: choose the environment with env={env_id}")
+    sweep = values.pop("sweep")
     container = {"algo_name": choices["algo"], **values}
     _resolve_auto_noise(container, origins)
-    return Composed(container, choices, origins)
+    return Composed(container, choices, sweep, origins)
 
 
 def _from(key: str, origins: dict[str, str]) -> str:

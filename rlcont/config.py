@@ -69,6 +69,29 @@ class RunConfig:
     """Folder that runs are made in."""
 
 
+@schema
+class SweepConfig:
+    """What concerns a sweep as a whole and none of its jobs."""
+
+    jobs: Literal["auto"] | Count
+    """Jobs that run at once; auto: one per core."""
+
+
+def validate_sweep(values: dict[str, Any]) -> SweepConfig:
+    """Turns the composed values under `sweep` into a SweepConfig.
+
+    Raises:
+        UserError: one line for the first value that is missing, unknown or not allowed.
+    """
+    try:
+        return SweepConfig(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(["sweep", *map(str, first["loc"])])
+        known = {field.key: field for field in fields.sweep_fields()}
+        raise UserError(_complaint(key, first, known, {"sweep": values})) from None
+
+
 def validate(container: dict[str, Any], origins: dict[str, str] | None = None) -> RunConfig:
     """Turns a composed container into a RunConfig.
 

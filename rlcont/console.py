@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import os
+import sys
 from typing import Protocol
 
 from rich.console import Console
@@ -24,8 +26,22 @@ class Reporter(Protocol):
 
 def make_reporter(total_steps: int) -> Reporter:
     """A bar where standard output is a terminal, lines where it is not."""
-    console = Console()
-    return BarReporter(console, total_steps) if console.is_terminal else LineReporter(total_steps)
+    return BarReporter(Console(), total_steps) if on_terminal() else LineReporter(total_steps)
+
+
+def on_terminal() -> bool:
+    """Whether standard output is a terminal that can redraw itself."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def print_table(columns: list[str], rows: list[list[str]]) -> None:
+    """Aligned columns, never cut or folded: what stands in them is there to be copied."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    header, *lines = (
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (columns, *rows)
+    )
+    print(f"\x1b[1m{header}\x1b[0m" if on_terminal() else header, *lines, sep="\n", flush=True)
 
 
 class LineReporter:
@@ -35,9 +51,8 @@ class LineReporter:
         self.total_steps = total_steps
 
     def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
-        shown = "-" if train_return is None else f"{train_return:.1f}"
         print(
-            f"step {step}/{self.total_steps}  return {shown}  {steps_per_second:.0f} steps/s  "
+            f"step {step}/{self.total_steps}  return {shown(train_return)}  {steps_per_second:.0f} steps/s  "
             f"ETA {eta(self.total_steps - step, steps_per_second)}",
             flush=True,
         )
@@ -85,6 +100,11 @@ class BarReporter:
 
     def close(self) -> None:
         self.bar.stop()
+
+
+def shown(value: float | None) -> str:
+    """A return as it is shown everywhere."""
+    return "-" if value is None else f"{value:.1f}"
 
 
 def eta(steps_left: int, steps_per_second: float) -> str:

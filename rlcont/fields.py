@@ -63,6 +63,11 @@ def general_fields() -> list[Field]:
     return [field for field in _fields("config", "RunConfig", "") if field.key not in chosen_by_groups]
 
 
+def sweep_fields() -> list[Field]:
+    """The keys of a sweep as a whole."""
+    return _fields("config", "SweepConfig", "sweep.")
+
+
 def algorithm_fields(name: str) -> list[Field]:
     """The keys of `algo=name`."""
     module = f"algos.{name}"

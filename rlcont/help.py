@@ -6,7 +6,7 @@ import textwrap
 
 from rlcont import names
 from rlcont.errors import UserError
-from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields
+from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields, sweep_fields
 
 WIDTH = 100
 
@@ -74,7 +74,9 @@ def help_text(words: list[str]) -> str:
         if option not in names.options(group):
             allowed = names.options(group)
             raise UserError(f"{group}={option}: allowed: {', '.join(allowed)}{names.nearest(option, allowed)}")
-    parts = [INTRODUCTION, _groups(), _section("Keys of every run", general_fields(), names.file_values("config"))]
+    values = names.file_values("config")
+    parts = [INTRODUCTION, _groups(), _section("Keys of every run", general_fields(), values)]
+    parts.append(_section("Keys of a sweep", sweep_fields(), values))
     if "algo" in chosen:
         values = {"algo": names.file_values(f"algo/{chosen['algo']}")}
         parts.append(_section(f"Keys of algo={chosen['algo']}", algorithm_fields(chosen["algo"]), values))

@@ -1,15 +1,18 @@
-"""How much memory a run may take: the machine's, or less where a container or a sweep shares it."""
+"""What a run may take of memory and cores: the machine's, or less where a container or a sweep shares them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 from rlcont.core import UserError
 
-CONCURRENT_JOBS = "RLCONT_CONCURRENT_JOBS"
+MEMORY_SHARE = "RLCONT_MEMORY_SHARE"
+MOST_THREADS = 8
+"""Networks of a few hundred units do not keep more busy."""
 
 
 def check_memory(key: str, needed: int, available: int) -> None:
@@ -28,35 +31,73 @@ def check_memory(key: str, needed: int, available: int) -> None:
 
 
 def available_memory() -> int:
-    """Bytes one job may still take.
+    """Bytes one run may still take.
 
-    The smallest of what the machine has free and what each enclosing control group allows, divided by the number of
-    jobs that run at once (RLCONT_CONCURRENT_JOBS, set by whoever starts them; 1 if unset).
+    The smallest of what the machine has free and what each enclosing control group allows; or what RLCONT_MEMORY_SHARE
+    says, set by whoever starts several runs at once.
     """
-    bounds = [psutil.virtual_memory().available, *_cgroup_headrooms()]
-    return min(bounds) // int(os.environ.get(CONCURRENT_JOBS, "1"))
+    share = os.environ.get(MEMORY_SHARE)
+    return int(share) if share else min([psutil.virtual_memory().available, *_cgroup_headrooms()])
+
+
+def prepare_threads() -> None:
+    """Decides, before torch is loaded, on its threads and on how they wait, unless the user's environment does.
+
+    Left to itself, a thread of GNU OpenMP that waits for others spins for milliseconds. On a machine with anything
+    else to do the others are not running, and an update takes ten times as long.
+    """
+    physical = psutil.cpu_count(logical=False) or MOST_THREADS
+    os.environ.setdefault("OMP_NUM_THREADS", str(min(available_cores(), physical, MOST_THREADS)))
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+def available_cores() -> int:
+    """Cores this process may keep busy: those it may run on, or fewer where a control group grants less time."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min([allowed, *_cgroup_quotas()])))
 
 
 def _cgroup_headrooms(proc: Path = Path("/proc"), sys_fs: Path = Path("/sys/fs/cgroup")) -> list[int]:
     """Limit minus use, page cache not counted, of this process's control groups and their parents."""
+    headrooms = []
+    for group, is_unified in _control_groups("memory", proc, sys_fs):
+        if is_unified:
+            headrooms += _headroom(group, "memory.max", "memory.current", "inactive_file")
+        else:
+            headrooms += _headroom(group, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    return headrooms
+
+
+def _cgroup_quotas(proc: Path = Path("/proc"), sys_fs: Path = Path("/sys/fs/cgroup")) -> list[float]:
+    """Cores' worth of time that this process's control groups and their parents grant."""
+    quotas = []
+    for group, is_unified in _control_groups("cpu", proc, sys_fs):
+        names = ("cpu.max",) if is_unified else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        try:
+            quota, period = " ".join((group / name).read_text() for name in names).split()
+        except OSError:
+            continue
+        if quota not in ("max", "-1"):
+            quotas.append(int(quota) / int(period))
+    return quotas
+
+
+def _control_groups(controller: str, proc: Path, sys_fs: Path) -> Iterator[tuple[Path, bool]]:
+    """Folders of this process's groups and their parents, each with whether it is of the unified hierarchy."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
     except OSError:
-        return []
-    headrooms = []
+        return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            root, names = sys_fs, ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            root = sys_fs / "memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
+        is_unified = controllers == ""
+        if not is_unified and controller not in controllers.split(","):
             continue
+        root = sys_fs if is_unified else sys_fs / controller
         group = Path(path.lstrip("/"))
         for part in (group, *group.parents):
-            headrooms += _headroom(root / part, *names)
-    return headrooms
+            yield root / part, is_unified
 
 
 def _headroom(folder: Path, limit_name: str, usage_name: str, cache_name: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -12,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,32 +51,57 @@ def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path
     Raises:
         UserError: the folder cannot be made.
     """
-    time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     parent = Path(config.output) / re.sub(r"[^\w.+-]", "-", config.env.id) / config.algo_name
-    name = f"{time}-s{config.seed}"
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = _make_exclusively(parent, name)
-        description = {
-            "command": shlex.join(["rlcont", *sys.argv[1:]]),
-            "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-            "choices": choices,
-            "commit": _git_commit(),
-            "python": platform.python_version(),
-            "packages": _package_versions(),
-        }
-        (folder / "config.yaml").write_text(config_text(config))
-        (folder / "run.json").write_text(json.dumps(description, indent=2) + "\n")
-    except OSError as error:
-        raise UserError(f"output={config.output}: cannot be written ({error.strerror})") from None
+    with writing_to(config.output):
+        folder = make_exclusively(parent, f"{folder_time()}-s{config.seed}")
+        describe_run(folder, config, {**provenance(), "choices": choices})
     return folder
 
 
 def add_to_description(folder: Path, facts: dict[str, Any]) -> None:
     """Adds to run.json what is known only once the run has begun."""
     path = folder / "run.json"
-    description = json.loads(path.read_text()) | facts
-    _write_whole(path, (json.dumps(description, indent=2) + "\n").encode())
+    write_json(path, json.loads(path.read_text()) | facts)
+
+
+def describe_run(folder: Path, config: RunConfig, description: dict[str, Any]) -> None:
+    """Writes config.yaml and run.json, all that is needed to run it in `folder`."""
+    (folder / "config.yaml").write_text(config_text(config))
+    write_json(folder / "run.json", description)
+
+
+def provenance() -> dict[str, Any]:
+    """What was typed, when, and which code and packages it runs on."""
+    return {
+        "command": shlex.join(["rlcont", *sys.argv[1:]]),
+        "started": timestamp(),
+        "commit": _git_commit(),
+        "python": platform.python_version(),
+        "packages": _package_versions(),
+    }
+
+
+def make_exclusively(parent: Path, name: str) -> Path:
+    """Makes a folder that nobody else made, with a number behind its name where that is taken."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder, number = parent / name, 1
+    while True:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+            folder = parent / f"{name}-{number}"
+        else:
+            return folder
+
+
+@contextlib.contextmanager
+def writing_to(output: str) -> Iterator[None]:
+    """Makes a user's mistake of an output folder that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"output={output}: cannot be written ({error.strerror})") from None
 
 
 def load_config(folder: Path) -> RunConfig:
@@ -115,8 +142,8 @@ def save_policy(folder: Path, name: str, state: dict[str, torch.Tensor], facts: 
     policies = folder / "policies"
     policies.mkdir(exist_ok=True)
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
-    _write_whole(policies / f"{name}.safetensors", save(tensors))
-    _write_whole(policies / f"{name}.json", (json.dumps(facts, indent=2) + "\n").encode())
+    write_whole(policies / f"{name}.safetensors", save(tensors))
+    write_json(policies / f"{name}.json", facts)
 
 
 def policy_path(folder: Path, name: str) -> Path:
@@ -140,21 +167,26 @@ def load_policy(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[
     return load_file(path), json.loads(path.with_suffix(".json").read_text())
 
 
-def _make_exclusively(parent: Path, name: str) -> Path:
-    for number in range(1, 10_000):
-        folder = parent / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise UserError(f"output={parent}: no free name for {name}")
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value`, whole or not at all, for people and programs to read."""
+    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     os.replace(partial, path)
+
+
+def timestamp() -> str:
+    """Now, to the second, with its time zone."""
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def folder_time() -> str:
+    """Now, as it stands in the name of a folder."""
+    return datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
 
 
 def _git_commit() -> str | None:

@@ -119,7 +119,7 @@ def _meant(word: str, after: list[str]) -> str:
 
 def _keys() -> list[str]:
     """Groups and keys that can be typed without choosing another algorithm."""
-    from rlcont.fields import algorithm_fields, general_fields
+    from rlcont.fields import algorithm_fields, general_fields, sweep_fields
 
-    fields = [*general_fields(), *algorithm_fields(default_option("algo"))]
+    fields = [*general_fields(), *sweep_fields(), *algorithm_fields(default_option("algo"))]
     return [*GROUPS, *(field.key for field in fields)]

@@ -2,12 +2,14 @@
 
 import copy
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
-from test_cli import rlcont
-from tiny import TINY
+from script import SCRIPT, rlcont
+from tiny import tiny
 
 from rlcont.accelerate import (
     CALLS_BEFORE_RECORDING,
@@ -200,8 +202,9 @@ def capable(monkeypatch, **flags):
 
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])
 def test_auto_compiles_a_long_run_where_there_is_a_compiler(tools, compiler):
-    assert not choose("auto", "fp32", "cpu", MANY).compile
-    assert "no C++ compiler" in choose("auto", "fp32", "cpu", MANY).reason
+    without = choose("auto", "fp32", "cpu", MANY)
+    assert not without.compile
+    assert "no C++ compiler" in without.reason
     install(tools, compiler)
     assert choose("auto", "fp32", "cpu", MANY) == Acceleration(True, "fp32", "cpu")
     short = choose("auto", "fp32", "cpu", FEW)
@@ -244,22 +247,31 @@ def test_bf16_is_for_processors_with_units_for_its_products(tools, monkeypatch):
     assert choose(False, "auto", "cpu", MANY).precision == "fp32"
 
 
-@pytest.mark.parametrize("typed", ["auto", "false", "true"])
-def test_without_a_compiler_a_run_says_so_in_one_line(tmp_path, typed):
-    result = rlcont(tmp_path, *TINY, f"compile={typed}", env={"PATH": str(tmp_path)})
-    if typed == "true":
-        assert result.returncode == 2
-        assert result.stderr.startswith("rlcont: compile=true: no C++ compiler")
-        assert list(tmp_path.iterdir()) == []
-        return
-    assert result.returncode == 0, result.stderr
-    lines = [line for line in result.stdout.splitlines() if "updates in" in line]
-    reason = " (not compiled: no C++ compiler (g++ or clang++) on PATH)" if typed == "auto" else ""
-    assert lines == [f"eager updates in fp32{reason}, 1 thread on cpu"]
+def test_without_a_compiler_compile_true_is_refused(tmp_path):
+    result = rlcont(tmp_path, *tiny("compile=true"), env={"PATH": str(tmp_path)})
+    assert result.returncode == 2
+    assert result.stderr.startswith("rlcont: compile=true: no C++ compiler")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [("auto", " (not compiled: no C++ compiler (g++ or clang++) on PATH)"), ("false", "")],
+)
+def test_without_a_compiler_a_long_run_says_in_one_line_that_it_is_eager_and_learns(tmp_path, typed, reason):
+    command = [SCRIPT, *tiny("total_steps=1e6", "eval.every=1e6"), f"compile={typed}"]
+    environment = {**os.environ, "PATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        lines = []
+        while not any("step 400/" in line for line in lines):
+            lines.append(process.stdout.readline())
+            assert process.poll() is None
+        process.kill()
+    assert [line for line in lines if "updates in" in line] == [f"eager updates in fp32{reason}, 1 thread on cpu\n"]
 
 
 def test_a_compiled_run_from_the_command_line(tmp_path):
-    result = rlcont(tmp_path, *TINY, "compile=true", "precision=bf16")
+    result = rlcont(tmp_path, *tiny("compile=true", "precision=bf16"))
     assert result.returncode == 0, result.stderr
     assert "compiled updates in bf16" in result.stdout
     (run,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()

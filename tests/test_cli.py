@@ -30,7 +30,7 @@ def test_training_leaves_a_complete_run_and_nothing_else(trained):
     assert [path.name for path in folder.iterdir()] == ["outputs"]
     (run,) = (folder / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
     names = {path.name for path in run.iterdir() if not path.name.startswith("events.out.")}
-    assert names == {"config.yaml", "run.json", "evaluations.csv", "policies"}
+    assert names == {"config.yaml", "run.json", "status.json", "evaluations.csv", "policies"}
     description = json.loads((run / "run.json").read_text())
     assert description["command"].startswith("rlcont algo=ddpg env=Pendulum-v1")
 
@@ -55,8 +55,8 @@ def test_eval_plays_the_kept_policy_on_the_runs_own_episodes(trained):
     assert f"return {figure[1]}" not in other.stdout
 
 
-def test_a_sweep_runs_every_combination(tmp_path):
-    result = rlcont(tmp_path, "-m", *tiny("total_steps=200", "seed=0,1", "noise=ou,none"))
+def test_a_sweep_by_a_launcher_of_hydra_runs_every_combination(tmp_path):
+    result = rlcont(tmp_path, "-m", "hydra/launcher=basic", *tiny("total_steps=200", "seed=0,1", "noise=ou,none"))
     assert result.returncode == 0, result.stderr
     runs = list((tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir())
     assert len(runs) == 4
@@ -80,6 +80,7 @@ def test_ctrl_c_ends_a_run_with_130_and_keeps_the_last_evaluation(tmp_path):
     (run,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
     assert (run / "policies" / "last.safetensors").exists()
     assert len((run / "evaluations.csv").read_text().splitlines()) == 2
+    assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
 
 
 def test_cfg_prints_the_resolved_configuration_and_trains_nothing(tmp_path):
@@ -103,17 +104,22 @@ def test_the_wheel_carries_the_configs_and_works_away_from_the_repository(tmp_pa
     (wheel,) = wheels.glob("*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True, timeout=300)
     code = "import rlcont, sys; from rlcont.cli import main; print(rlcont.__file__, file=sys.stderr); main()"
-    result = subprocess.run(
-        [sys.executable, "-P", "-c", code, "--cfg", "env=Hopper-v5"],
-        cwd=empty,
-        env={**os.environ, "PYTHONPATH": str(target)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
-    assert str(target) in result.stderr
-    assert "id: Hopper-v5" in result.stdout
+
+    def installed_rlcont(*arguments):
+        result = subprocess.run(
+            [sys.executable, "-P", "-c", code, *arguments],
+            cwd=empty,
+            env={**os.environ, "PYTHONPATH": str(target)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert result.returncode == 0, result.stderr
+        assert str(target) in result.stderr
+        return result.stdout
+
+    assert "id: Hopper-v5" in installed_rlcont("--cfg", "env=Hopper-v5")
+    assert installed_rlcont("-m", *TINY, "total_steps=200", "seed=0,1").count("finished") == 4
     configs = {str(path.relative_to(ROOT / "configs")) for path in (ROOT / "configs").rglob("*.yaml")}
     installed = target / "rlcont" / "configs"
     assert {str(path.relative_to(installed)) for path in installed.rglob("*.yaml")} == configs

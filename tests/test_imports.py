@@ -82,8 +82,21 @@ def test_hydra_stops_at_compose():
     assert users <= {"compose", "cli"}
 
 
-def test_only_the_command_line_knows_of_the_build():
-    assert {name for name in MODULES if "build" in own(name)} <= {"cli"}
+def test_only_the_command_line_and_a_sweeps_job_know_of_the_build():
+    assert {name for name in MODULES if "build" in own(name)} <= {"cli", "sweep.job"}
+
+
+def test_what_stands_around_the_core_is_never_imported_by_it():
+    around = {name for name in MODULES if name.startswith("sweep.") or name in ("listing", "differences")}
+    core = set(MODULES) - around - {"cli"}
+    assert not {(name, module) for name in core for module in own(name) & around}
+
+
+@pytest.mark.parametrize("name", ["status", "differences", "listing", *(n for n in MODULES if n.startswith("sweep."))])
+def test_watching_runs_needs_neither_torch_nor_the_environments(name):
+    heavy = {"build", "train", "envs", "evaluate", "log", "nets"}
+    assert own(name) & heavy == ({"build"} if name == "sweep.job" else set())
+    assert "torch" not in imports(name)
 
 
 def test_every_package_is_in_the_wheel():

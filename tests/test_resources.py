@@ -1,3 +1,5 @@
+import os
+
 """Memory there is: the machine's, a container's, a share of it."""
 
 import psutil
@@ -36,12 +38,12 @@ def test_without_control_groups_the_machine_counts(tmp_path):
     assert resources._cgroup_headrooms(tmp_path, tmp_path) == []
 
 
-def test_jobs_that_run_at_once_share_the_memory(monkeypatch):
+def test_a_share_of_the_memory_is_what_there_is_for_a_run(monkeypatch):
     monkeypatch.setattr(resources, "_cgroup_headrooms", lambda: [1000 * MIB])
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 4000 * MIB}))
-    monkeypatch.delenv(resources.CONCURRENT_JOBS, raising=False)
+    monkeypatch.delenv(resources.MEMORY_SHARE, raising=False)
     assert resources.available_memory() == 1000 * MIB
-    monkeypatch.setenv(resources.CONCURRENT_JOBS, "4")
+    monkeypatch.setenv(resources.MEMORY_SHARE, str(250 * MIB))
     assert resources.available_memory() == 250 * MIB
 
 
@@ -49,3 +51,45 @@ def test_what_does_not_fit_is_refused_with_both_figures():
     resources.check_memory("algo.replay_size=1", 10, 10)
     with pytest.raises(UserError, match=r"algo.replay_size=9: needs 2\.00 GiB of memory, 1\.00 GiB are available"):
         resources.check_memory("algo.replay_size=9", 2 * 2**30, 2**30)
+
+
+def test_the_smallest_quota_of_cores_counts(tmp_path):
+    write(tmp_path / "proc/self/cgroup", "0::/user/job\n")
+    write(tmp_path / "cgroup/user/cpu.max", "250000 100000\n")
+    write(tmp_path / "cgroup/user/job/cpu.max", "max 100000\n")
+    assert resources._cgroup_quotas(tmp_path / "proc", tmp_path / "cgroup") == [2.5]
+    write(tmp_path / "proc/self/cgroup", "4:cpu,cpuacct:/docker\n5:memory:/docker\n")
+    write(tmp_path / "cgroup/cpu/docker/cpu.cfs_quota_us", "50000\n")
+    write(tmp_path / "cgroup/cpu/docker/cpu.cfs_period_us", "100000\n")
+    write(tmp_path / "cgroup/cpu/cpu.cfs_quota_us", "-1\n")
+    write(tmp_path / "cgroup/cpu/cpu.cfs_period_us", "100000\n")
+    assert resources._cgroup_quotas(tmp_path / "proc", tmp_path / "cgroup") == [0.5]
+
+
+@pytest.mark.parametrize(("quotas", "cores"), [([], 3), ([8.0], 3), ([2.5, 8.0], 2), ([0.5], 1)])
+def test_cores_are_those_a_process_may_run_on_or_fewer(monkeypatch, quotas, cores):
+    monkeypatch.setattr(resources.os, "sched_getaffinity", lambda _: {1, 5, 7}, raising=False)
+    monkeypatch.setattr(resources, "_cgroup_quotas", lambda: quotas)
+    assert resources.available_cores() == cores
+
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
+@pytest.mark.parametrize(("cores", "physical", "expected"), [(2, 4, "2"), (16, 4, "4"), (64, 64, "8"), (3, None, "3")])
+def test_a_run_takes_the_cores_there_are_up_to_what_it_can_use(monkeypatch, cores, physical, expected):
+    for name in THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(resources, "available_cores", lambda: cores)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: physical)
+    resources.prepare_threads()
+    assert [os.environ.get(name) for name in THREAD_VARIABLES] == [expected, None, "10000"]
+
+
+def test_threads_that_the_user_set_stay_as_they_are(monkeypatch):
+    values = ("7", "ACTIVE", None)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    for name, value in zip(THREAD_VARIABLES[:2], values, strict=False):
+        monkeypatch.setenv(name, str(value))
+    resources.prepare_threads()
+    assert tuple(os.environ.get(name) for name in THREAD_VARIABLES) == values

@@ -1,0 +1,52 @@
+"""One job of a sweep, in a process of its own: python -m rlcont.sweep.job FOLDER."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from rlcont.core import UserError
+from rlcont.resources import prepare_threads
+
+GRACE = 10.0
+"""Seconds that a job has to close its files once it is told to end."""
+
+
+def main(folder: Path) -> int:
+    """Trains as the files in `folder` say; returns the exit code."""
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_end_with_the_sweep, daemon=True).start()
+    try:
+        prepare_threads()
+        from rlcont.build import run
+        from rlcont.runs import load_config
+
+        choices = json.loads((folder / "run.json").read_text())["choices"]
+        run(load_config(folder), choices, folder)
+    except UserError as error:
+        print(f"rlcont: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("rlcont: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _end_with_the_sweep() -> None:
+    """Waits for the end of standard input, a pipe that closes however the sweep's process dies."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(GRACE)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,54 @@
+"""Names of a sweep's jobs: what differs, in words that a shell takes as they are."""
+
+from __future__ import annotations
+
+import re
+
+from rlcont.differences import short_names, varying
+
+MAX_LENGTH = 100
+"""Characters of a name, a number behind it not counted."""
+
+
+def differences(jobs: list[list[str]]) -> list[dict[str, str]]:
+    """What each job's overrides say that not all jobs say alike; the seed if they all do."""
+    said = [dict(_key_and_value(override) for override in job) for job in jobs]
+    keys = varying(said)
+    return [{key: job[key] for key in keys if key in job} for job in said]
+
+
+def job_names(differing: list[dict[str, str]], seeds: list[int]) -> list[str]:
+    """One name per job, such as noise-ou_s0; unique also where capitals do not count."""
+    short = short_names({key for job in differing for key in job} - {"seed"})
+    taken: set[str] = set()
+    names = []
+    for job, seed in zip(differing, seeds, strict=True):
+        parts = [f"{_plain(short[key])}-{_plain(value)}" for key, value in job.items() if key != "seed"]
+        if "seed" in job or not parts:
+            parts.append(f"s{seed}")
+        names.append(_free("_".join(parts), taken))
+        taken.add(names[-1].casefold())
+    return names
+
+
+def _key_and_value(override: str) -> tuple[str, str]:
+    key, _, value = override.lstrip("+~").partition("=")
+    return key, value
+
+
+def _plain(text: str) -> str:
+    """Letters, digits, dot, plus, minus and underscore stay; anything else becomes one minus."""
+    sign = "-" if re.match(r"-[\d.]", text) else ""
+    return sign + re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip("-")
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """`name`, shortened in its middle if need be, with a number behind it where it is taken."""
+    if len(name) > MAX_LENGTH:
+        half = MAX_LENGTH // 2
+        name = name[:half] + name[-half:]
+    free, number = name, 1
+    while free.casefold() in taken:
+        number += 1
+        free = f"{name}-{number}"
+    return free

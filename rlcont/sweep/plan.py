@@ -1,0 +1,87 @@
+"""What a sweep will do: its jobs, and a folder for each."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rlcont.compose import compose_job, expand_sweep
+from rlcont.config import RunConfig, SweepConfig, validate, validate_sweep
+from rlcont.core import UserError
+from rlcont.runs import describe_run, folder_time, make_exclusively, provenance, write_json, writing_to
+from rlcont.status import Status, StatusFile
+from rlcont.sweep.names import differences, job_names
+
+
+class Plan(NamedTuple):
+    """A job that was found to be right: what was typed for it, and what that makes."""
+
+    overrides: list[str]
+    config: RunConfig
+    choices: dict[str, str | None]
+    sweep: SweepConfig
+
+
+@dataclasses.dataclass
+class Job:
+    """A job with a folder."""
+
+    number: int
+    folder: Path
+    status: Status
+    slot: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+
+def make_plans(overrides: list[str]) -> list[Plan]:
+    """The jobs of a grid sweep, each found to be right.
+
+    Raises:
+        UserError: one line for the first that is not.
+    """
+    plans = []
+    for job in expand_sweep(overrides):
+        composed = compose_job(job)
+        config = validate(composed.container, composed.origins)
+        plans.append(Plan(job, config, composed.choices, validate_sweep(composed.sweep)))
+    return plans
+
+
+def check_agreement(plans: Sequence[Plan]) -> None:
+    """Refuses jobs that differ in what a sweep has once.
+
+    Raises:
+        UserError: how many jobs run at once, or the output folder, is not the same for all.
+    """
+    once = {"sweep.jobs": [str(plan.sweep.jobs) for plan in plans], "output": [plan.config.output for plan in plans]}
+    for key, values in once.items():
+        different = list(dict.fromkeys(values))
+        if len(different) > 1:
+            raise UserError(f"{key}={','.join(different)}: must be one value for the whole sweep")
+
+
+def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
+    """Makes <output>/sweeps/<time> with one described folder per job.
+
+    Raises:
+        UserError: they cannot be made.
+    """
+    output = plans[0].config.output
+    differing = differences([plan.overrides for plan in plans])
+    names = job_names(differing, [plan.config.seed for plan in plans])
+    origin = provenance()
+    with writing_to(output):
+        sweep = make_exclusively(Path(output) / "sweeps", folder_time())
+        listed = zip(names, differing, plans, strict=True)
+        jobs = [{"folder": name, "differs": differs, "overrides": plan.overrides} for name, differs, plan in listed]
+        write_json(sweep / "sweep.json", {**origin, "jobs": jobs})
+        made = []
+        for number, (name, plan) in enumerate(zip(names, plans, strict=True), 1):
+            folder = sweep / name
+            folder.mkdir()
+            describe_run(folder, plan.config, {**origin, "overrides": plan.overrides, "choices": plan.choices})
+            made.append(Job(number, folder, StatusFile(folder, "waiting", plan.config.total_steps).status))
+    return sweep, made

@@ -1,0 +1,56 @@
+"""What each job of a sweep gets of the machine: threads, a GPU, a part of the memory."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+
+from rlcont.resources import MEMORY_SHARE, available_cores
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+DEVICES = "CUDA_VISIBLE_DEVICES"
+
+
+def jobs_at_once(wanted: str | int, num_jobs: int) -> int:
+    """How many jobs run side by side: one per core for auto, never more than there are."""
+    return min(num_jobs, available_cores() if wanted == "auto" else int(wanted))
+
+
+def job_environment(
+    slot: int, at_once: int, cores: int, memory: int, gpus: list[str], inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """Environment variables of the job in place `slot` of `at_once`.
+
+    Threads and bytes of memory are shared out evenly, GPUs in turn. A number of threads that the user has set is left
+    as it is.
+    """
+    environment = {**inherited, MEMORY_SHARE: str(memory // at_once)}
+    if not any(name in inherited for name in THREADS):
+        environment |= dict.fromkeys(THREADS, str(max(1, cores // at_once)))
+    if gpus:
+        environment[DEVICES] = gpus[slot % len(gpus)]
+    return environment
+
+
+def visible_gpus(inherited: Mapping[str, str]) -> list[str]:
+    """The GPUs that jobs may use, as CUDA_VISIBLE_DEVICES names them: those it lists already, or all there are."""
+    if DEVICES in inherited:
+        # CUDA takes the devices before the first that it does not know; -1 is the usual way to write such a one.
+        listed = [name.strip() for name in inherited[DEVICES].split(",")]
+        return listed[: next((i for i, name in enumerate(listed) if name in ("", "-1")), len(listed))]
+    try:
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return parse_gpus(listing)
+
+
+def parse_gpus(listing: str) -> list[str]:
+    """Identifiers in what `nvidia-smi -L` prints; of a GPU that is split into instances, those of the instances."""
+    gpus: list[str] = []
+    for kind, uuid in re.findall(r"^\s*(GPU|MIG) .*UUID: ([^)]+)\)", listing, re.MULTILINE):
+        if kind == "MIG" and gpus and gpus[-1].startswith("GPU-"):
+            gpus.pop()
+        gpus.append(uuid)
+    return gpus

@@ -1,0 +1,185 @@
+"""What a sweep says while it goes: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from rlcont.console import eta, on_terminal, print_table, shown
+from rlcont.status import Status
+from rlcont.sweep.plan import Job
+
+LINE_INTERVAL = 60.0
+"""Seconds between two plain lines about the evaluations of one job."""
+FIGURES_WIDTH = 59
+"""Columns of the live table that are not the job's name."""
+STYLES = {"finished": "green", "failed": "red", "killed": "red", "interrupted": "yellow"}
+
+
+class Show(Protocol):
+    """Shows how a sweep goes."""
+
+    def started(self, job: Job) -> None:
+        """Called when a job's process runs."""
+
+    def refresh(self, running: Sequence[Job], num_waiting: int) -> None:
+        """Called about twice a second."""
+
+    def ended(self, job: Job) -> None:
+        """Called when a job's process is gone."""
+
+    def stopping(self, num_running: int) -> None:
+        """Called when the user has asked for the end."""
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+
+
+def make_show(folder: Path, jobs: Sequence[Job], at_once: int) -> Show:
+    """A live table where standard output is a terminal, lines where it is not."""
+    print(f"{len(jobs)} jobs, {at_once} at once; {folder}", flush=True)
+    return TableShow(Console(highlight=False), len(jobs)) if on_terminal() else LineShow(len(jobs))
+
+
+class LineShow:
+    """A line when a job starts and when it ends, and between them one a minute at most."""
+
+    def __init__(self, num_jobs: int):
+        self.num_jobs = num_jobs
+        self._told: dict[int, tuple[float, int | None]] = {}
+
+    def started(self, job: Job) -> None:
+        self._told[job.number] = (time.monotonic(), 0)
+        self._print(job, "started")
+
+    def refresh(self, running: Sequence[Job], num_waiting: int) -> None:
+        for job in running:
+            when, step = self._told[job.number]
+            if job.status.evaluation_step not in (None, step) and time.monotonic() - when > LINE_INTERVAL:
+                self._told[job.number] = (time.monotonic(), job.status.evaluation_step)
+                self._print(job, f"step {_progress(job.status)}, evaluation {evaluation(job.status)}")
+
+    def ended(self, job: Job) -> None:
+        self._print(job, ending(job))
+
+    def stopping(self, num_running: int) -> None:
+        print(_stopping(num_running), flush=True)
+
+    def close(self) -> None:
+        pass
+
+    def _print(self, job: Job, text: str) -> None:
+        print(f"[{job.number}/{self.num_jobs}] {job.folder.name}: {text}", flush=True)
+
+
+class TableShow:
+    """One row per running job, the others counted; above it, a line for each job that ended."""
+
+    def __init__(self, console: Console, num_jobs: int):
+        self.console = console
+        self.num_jobs = num_jobs
+        self.ends: Counter[str] = Counter()
+        self.live = Live(console=console, auto_refresh=False, transient=True)
+        self.live.start()
+
+    def started(self, job: Job) -> None:
+        pass
+
+    def refresh(self, running: Sequence[Job], num_waiting: int) -> None:
+        self.live.update(self.table(running, num_waiting), refresh=True)
+
+    def ended(self, job: Job) -> None:
+        self.ends[job.status.state] += 1
+        line = Text(f"[{job.number}/{self.num_jobs}] {job.folder.name}: {ending(job)}")
+        line.stylize(STYLES[job.status.state])
+        self.console.print(line, no_wrap=True, overflow="ellipsis")
+
+    def stopping(self, num_running: int) -> None:
+        self.console.print(_stopping(num_running))
+
+    def close(self) -> None:
+        self.live.stop()
+
+    def table(self, running: Sequence[Job], num_waiting: int) -> Group:
+        """As many running jobs as the terminal is high, and how many others there are."""
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("job", no_wrap=True)
+        for title in ("step", "return", "evaluation", "steps/s", "ETA"):
+            table.add_column(title, justify="right", no_wrap=True)
+        rows = running[: max(self.console.height - 4, 1)]
+        for job in rows:
+            table.add_row(Text(_shortened(job.folder.name, self.console.width - FIGURES_WIDTH)), *_figures(job.status))
+        hidden = f" ({len(running) - len(rows)} of them not shown)" if len(rows) < len(running) else ""
+        counts = {f"running{hidden}": len(running), "waiting": num_waiting, **self.ends}
+        words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        return Group(table, Text(words, style="bold", no_wrap=True, overflow="ellipsis"))
+
+
+def print_summary(jobs: Sequence[Job]) -> None:
+    """How every job ended and where it lies, then what the failed ones said last."""
+    rows = [[str(job.number), state(job), evaluation(job.status), str(job.folder)] for job in jobs]
+    print_table(["job", "status", "last return", "folder"], rows)
+    for job in jobs:
+        if job.status.state == "failed":
+            print(f"job {job.number}: {job.status.error}", flush=True)
+
+
+def state(job: Job) -> str:
+    """The state, with the signal or the exit code that a process came to its end by."""
+    if job.status.state == "killed":
+        return f"killed ({job.status.error})"
+    if job.status.state == "failed" and job.process:
+        return f"failed (exit code {job.process.returncode})"
+    return job.status.state
+
+
+def ending(job: Job) -> str:
+    """How a job ended, in a line."""
+    if job.status.state == "failed":
+        return f"{state(job)}: {job.status.error}"
+    return f"{state(job)}, last return {evaluation(job.status)}"
+
+
+def evaluation(status: Status) -> str:
+    """The last evaluation."""
+    if status.return_mean is None:
+        return "-"
+    return f"{shown(status.return_mean)} ± {shown(status.return_std)}"
+
+
+def _stopping(num_running: int) -> str:
+    return f"ending {num_running} running jobs; once more kills them"
+
+
+def _progress(status: Status) -> str:
+    return f"{status.step}/{status.total_steps}"
+
+
+def _figures(status: Status) -> list[str]:
+    if status.state == "waiting":
+        return ["starting", "-", "-", "-", "-"]
+    speed = status.steps_per_second
+    left = eta(status.total_steps - status.step, speed) if speed else "-"
+    return [
+        _progress(status),
+        shown(status.train_return),
+        shown(status.return_mean),
+        f"{speed:.0f}" if speed else "-",
+        left,
+    ]
+
+
+def _shortened(name: str, width: int) -> str:
+    """`name` without its middle, where that is too long; its end is the seed."""
+    if len(name) <= width:
+        return name
+    end = width // 2
+    return f"{name[: width - end - 1]}…{name[len(name) - end :]}"

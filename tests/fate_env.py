@@ -1,0 +1,42 @@
+"""An environment that decides what becomes of its run; importing this registers it."""
+
+import time
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+
+LAST_STEP = 120
+
+
+class Fate(gymnasium.Env):
+    """At its own step 120: raises, hangs, or hangs deaf to Ctrl-C. With any other fate it goes on."""
+
+    action_space = Box(-1, 1, (1,))
+    observation_space = Box(-1, 1, (1,))
+
+    def __init__(self, fate: str):
+        self.fate = fate
+        self.num_steps = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.num_steps += 1
+        if self.num_steps == LAST_STEP:
+            print("fate has struck", flush=True)
+            if self.fate == "raise":
+                raise RuntimeError("this is fate\nand more of it")
+            if self.fate.startswith("hang"):
+                time.sleep(600)
+            while self.fate == "deaf":
+                try:
+                    time.sleep(600)
+                except KeyboardInterrupt:
+                    continue
+        return np.zeros(1, np.float32), 1.0, False, False, {}
+
+
+gymnasium.register("Fate-v0", Fate, max_episode_steps=10)
