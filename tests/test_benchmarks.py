@@ -14,7 +14,7 @@ import window
 from profile_step import Product, products
 from speed import RunError, run_command
 from speed_report import BEGIN, END, ITEMS, replace_between_markers, speed_table, steps_to_return, time_table
-from tiny import TINY
+from tiny import tiny
 from torch.utils.flop_counter import FlopCounterMode
 
 from rlcont.build import make_agent
@@ -220,7 +220,7 @@ def test_products_of_the_default_networks():
 
 
 def test_products_are_those_that_an_update_does():
-    config = validate(compose_job([*TINY, "algo.actor.hidden=[16,12]", "algo.critic.hidden=[11,9]"]).container)
+    config = validate(compose_job(tiny("algo.actor.hidden=[16,12]", "algo.critic.hidden=[11,9]")).container)
     spec = Environments(config.env, [0]).spec
     agent = make_agent(config, spec)
     size = config.algo.batch_size

@@ -1,6 +1,6 @@
-import os
+"""Memory there is: the machine's, a container's, a share of it; cores and threads."""
 
-"""Memory there is: the machine's, a container's, a share of it."""
+import os
 
 import psutil
 import pytest
