@@ -40,6 +40,22 @@ COMMANDS_AND_OPTIONS = [
     ("--help algo=ddgp", "did you mean ddpg?"),
     ("--completion bsh", "did you mean bash?"),
 ]
+SWEEPS = [
+    ("-m sweep.jobs=0 seed=0,1", "sweep.jobs=0: must be auto or a whole number at least 1"),
+    ("-m sweep.jobs=true seed=0,1", "sweep.jobs=true: must be auto or a whole number at least 1"),
+    ("-m sweep.jobs=1,2", "sweep.jobs=1,2: must be one value for the whole sweep"),
+    ("-m output=a,b", "output=a,b: must be one value for the whole sweep"),
+    ("-m sweep.job=2 seed=0,1", "did you mean sweep.jobs?"),
+    ("-m hydra.sweep.dir=x seed=0,1", "hydra.sweep.dir=x: counts only with a launcher of Hydra's"),
+    ("-m hydra/launcher=basic sweep.jobs=2", "sweep.jobs=2: does not count with a launcher"),
+    ("sweep.jobs=2", "sweep.jobs=2: counts only in a sweep; add -m"),
+]
+RUNS = [
+    ("runs nowhere", "nowhere: no such folder"),
+    ("runs .", "no run in it"),
+    ("runs --all", "--all: no such option; runs takes one folder"),
+    ("runs a b", "b: runs takes one folder"),
+]
 GROUPS_AND_KEYS = [
     ("algo=DDPG", "did you mean ddpg?"),
     ("noise=gausian", "did you mean gaussian?"),
@@ -120,7 +136,7 @@ ENVIRONMENTS = [
 OUTPUTS = [
     ("env=Pendulum-v1 output=/proc/nowhere", "output=/proc/nowhere: cannot be written"),
     ("env=Pendulum-v1 output=/dev/null/runs", "cannot be written (Not a directory at /dev/null)"),
-    ("-m env=Pendulum-v1 output=runs,/dev/null", "output=/dev/null: cannot be written"),
+    ("-m env=Pendulum-v1 output=/dev/null seed=0,1", "output=/dev/null: cannot be written"),
 ]
 EVAL = [
     ("eval", "name one run folder"),
@@ -133,6 +149,8 @@ EVAL = [
 ]
 MISTAKES = [
     *COMMANDS_AND_OPTIONS,
+    *SWEEPS,
+    *RUNS,
     *GROUPS_AND_KEYS,
     *TYPES,
     *RANGES,
