@@ -18,6 +18,7 @@ from rlcont.console import make_reporter
 from rlcont.core import Accelerate, Agent, EnvSpec, UserError, as_it_is
 from rlcont.envs import BoxEnv, Environments
 from rlcont.evaluate import Evaluation, Evaluator
+from rlcont.interrupt import Interrupt
 from rlcont.log import RunLog, evaluation_row
 from rlcont.names import flat_keys
 from rlcont.resources import available_memory, check_memory
@@ -79,17 +80,20 @@ class _RunObserver:
         self.folder = folder
         self.agent = agent
         self.best = float("-inf")
+        self.interrupt = Interrupt()
         self.start = time.perf_counter()
 
     def __enter__(self) -> None:
-        pass
+        self.interrupt.__enter__()
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self.interrupt.__exit__()
         self.reporter.close()
         self.log.close()
         self.status.end(error)
 
     def trained(self, values: dict[str, float], step: int) -> None:
+        self.interrupt.check()
         self.log.scalars(values, step)
         train_return, speed = values.get("train/return"), values["train/steps_per_second"]
         self.reporter.progress(step, train_return, speed)

@@ -14,12 +14,15 @@ def varying(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def short_names(keys: Collection[str]) -> dict[str, str]:
-    """For each dotted key the shortest end of it that is the end of no other: lr, or actor.lr and critic.lr."""
-    return {key: next(end for end in _ends(key) if end == key or _belongs_to_one(end, keys)) for key in keys}
+    """For each dotted key the shortest end of it that is the end of no other: lr, or actor.lr and critic.lr.
+
+    A kind goes by the name of what it is a kind of: noise for noise.kind.
+    """
+    return {key: next(end for end in _ends(key) if _belongs_to_one(end, keys) or end == _ends(key)[-1]) for key in keys}
 
 
 def _ends(key: str) -> list[str]:
-    parts = key.split(".")
+    parts = key.removesuffix(".kind").split(".")
     return [".".join(parts[first:]) for first in reversed(range(len(parts)))]
 
 

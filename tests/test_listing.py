@@ -72,12 +72,12 @@ def test_runs_are_listed_with_what_differs_the_newest_last(outputs):
     assert ou[:6] == [
         "ddpg",
         "Pendulum-v1",
-        "kind=ou sigma=0.2 seed=0",
+        "noise=ou sigma=0.2 seed=0",
         "400/400",
         "finished",
         "-10.0 (-12.3)",
     ]
-    assert gaussian[2:6] == ["kind=gaussian sigma=0.1 seed=1", "0/400", "finished", "- (-)"]
+    assert gaussian[2:6] == ["noise=gaussian sigma=0.1 seed=1", "0/400", "finished", "- (-)"]
     assert slow[2] == "lr=0.01 forward_reward_weight=default"
     assert weighted[2] == "lr=0.02 forward_reward_weight=2.0"
     assert unknown[1:6] == ["Hopper-v4", "", "-", "unknown", "-"]
@@ -150,6 +150,7 @@ def test_short_names_by_hand():
         "algo.critic.lr": "critic.lr",
         "lr": "lr",
     }
+    assert short_names(["noise.kind", "noise.decay.kind"]) == {"noise.kind": "noise", "noise.decay.kind": "decay"}
 
 
 def test_an_age_is_told_in_its_largest_unit():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rlcont.nets import ACTIVATIONS, DeterministicPolicy, FlatNetwork, QFunction, linear, mlp
+from rlcont.nets import ACTIVATIONS, DeterministicPolicy, FlatNetwork, OutputLinear, QFunction, linear, mlp
 
 
 def generator(seed=0):
@@ -55,14 +55,14 @@ def test_two_networks_from_one_generator_differ():
 
 def test_an_mlp_has_an_activation_after_each_hidden_layer_and_none_at_the_end():
     net = mlp(5, [4, 3], 2, "tanh", False, generator())
-    assert [type(layer) for layer in net] == [nn.Linear, nn.Tanh, nn.Linear, nn.Tanh, nn.Linear]
+    assert [type(layer) for layer in net] == [nn.Linear, nn.Tanh, nn.Linear, nn.Tanh, OutputLinear]
     assert [tuple(net[index].weight.shape) for index in (0, 2, 4)] == [(4, 5), (3, 4), (2, 3)]
 
 
 def test_layer_normalisation_stands_before_each_activation():
     net = mlp(5, [4, 3], 2, "relu", True, generator())
     pattern = [nn.Linear, nn.LayerNorm, nn.ReLU]
-    assert [type(layer) for layer in net] == [*pattern, *pattern, nn.Linear]
+    assert [type(layer) for layer in net] == [*pattern, *pattern, OutputLinear]
     assert [net[index].normalized_shape for index in (1, 4)] == [(4,), (3,)]
 
 
@@ -176,3 +176,19 @@ def test_a_frozen_copy_is_independent_and_takes_no_gradient():
     with torch.no_grad():
         flat.weights.zero_()
     assert frozen.weights.abs().min() > 0
+
+
+def test_the_last_layer_of_an_mlp_stays_in_float32_where_bfloat16_is_on():
+    net = mlp(3, [8, 8], 2, "relu", False, generator())
+    seen = []
+    for layer in net:
+        layer.register_forward_hook(lambda layer, inputs, output: seen.append(output.dtype))
+    x = torch.randn(4, 3, generator=generator())
+    exact = net(x)
+    seen.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = net(x)
+    assert seen == [torch.bfloat16] * 4 + [torch.float32]
+    torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.02)
+    # More than bfloat16's 8 bits are in use.
+    assert (rounded.detach().to(torch.bfloat16) != rounded.detach()).any()
