@@ -118,6 +118,9 @@ def _sweep_by_hydra(overrides: list[str]) -> None:
 
 def _job(config: DictConfig) -> None:
     """One job of a sweep, called by a Hydra launcher."""
+    from rlcont.resources import prepare_threads
+
+    prepare_threads()
     from rlcont.build import run
     from rlcont.compose import composed_by_hydra
     from rlcont.config import validate
