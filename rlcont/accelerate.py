@@ -128,7 +128,9 @@ def _compiled(update: Update, required: bool) -> Update:
     os.environ.setdefault(CACHE_DIR, str(_cache_folder()))
     # The kernels are few; worker processes would outlive their use by the whole run.
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-    function: Update = torch.compile(update, fullgraph=True, dynamic=False)
+    # Of all that the update reads only tensors change, so nothing else is looked at before each call.
+    options = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
+    function: Update = torch.compile(update, fullgraph=True, dynamic=False, options=options)
 
     def run(batch: NamedTuple) -> Metrics:
         nonlocal function

@@ -21,23 +21,28 @@ class Adam:
         self.lr = lr
         self.mean = torch.zeros_like(weights, requires_grad=False)
         self.square = torch.zeros_like(weights, requires_grad=False)
-        self.num_steps = torch.zeros((), dtype=torch.int64, device=weights.device)
+        # 1 - beta^t by c <- beta c + (1 - beta), from 0: no digits are lost to a difference.
+        self.mean_correction = torch.zeros((), device=weights.device)
+        self.square_correction = torch.zeros((), device=weights.device)
 
     def step(self, grad: torch.Tensor) -> None:
         """Moves the weights by one step against `grad` [N]."""
         with torch.no_grad():
-            self.num_steps.add_(1)
             self.mean.lerp_(grad, 1 - self.beta1)
             self.square.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
-            # In float64: 1 - 0.999^t loses half of float32's digits while t is small.
-            t = self.num_steps.double()
-            step_size = (self.lr / (1 - self.beta1**t)).float()
-            square_correction = (1 - self.beta2**t).sqrt().float()
-            scale = self.square.sqrt() / square_correction + self.eps
-            self.weights.addcdiv_(self.mean * step_size, scale, value=-1)
+            self.mean_correction.mul_(self.beta1).add_(1 - self.beta1)
+            self.square_correction.mul_(self.beta2).add_(1 - self.beta2)
+            root = self.square_correction.sqrt()
+            step_size = self.lr * root / self.mean_correction
+            self.weights.sub_(step_size * self.mean / (self.square.sqrt() + self.eps * root))
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        return {"mean": self.mean, "square": self.square, "num_steps": self.num_steps}
+        return {
+            "mean": self.mean,
+            "square": self.square,
+            "mean_correction": self.mean_correction,
+            "square_correction": self.square_correction,
+        }
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         for name, value in self.state_dict().items():
