@@ -129,7 +129,7 @@ def _compiled(update: Update, required: bool) -> Update:
     # The kernels are few; worker processes would outlive their use by the whole run.
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     # Of all that the update reads only tensors change, so nothing else is looked at before each call.
-    options = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
+    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
     function: Update = torch.compile(update, fullgraph=True, dynamic=False, options=options)
 
     def run(batch: NamedTuple) -> Metrics:
