@@ -79,10 +79,12 @@ def plot(curves: dict[str, dict[int, Curve]], title: str, path: Path, last_step:
 def main() -> None:
     cheetah = arms(DOCS / "results" / "ddpg" / "HalfCheetah-v4")
     tuned = {"tuned": cheetah["gaussian-0.1"]}
+    precision = {"fp32": cheetah["gaussian-0.1"], "bf16": cheetah.pop("bf16")}
     plot(tuned, "DDPG on HalfCheetah-v4", DOCS / "images" / "ddpg-halfcheetah.png", 300_000)
     plot(cheetah, "DDPG on HalfCheetah-v4: exploration noise", DOCS / "images" / "ddpg-noise.png", 150_000)
     print(table(tuned, [100_000, 200_000, 300_000]), end="\n\n")
-    print(table(cheetah, [50_000, 100_000, 150_000]))
+    print(table(cheetah, [50_000, 100_000, 150_000]), end="\n\n")
+    print(table(precision, [100_000, 150_000, 200_000]))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlcont.errors import UserError
+from rlcont.words import COMMANDS, check_eval_words, check_train_words
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-COMMANDS = ("train", "eval", "runs")
 
 
 def main() -> None:
@@ -47,9 +46,7 @@ def _dispatch(arguments: list[str]) -> None:
 
 
 def _train(arguments: list[str]) -> None:
-    from rlcont.words import check_train_words
-
-    flags, overrides = check_train_words(arguments, COMMANDS)
+    flags, overrides = check_train_words(arguments)
     if flags & {"-m", "--multirun"}:
         if "--cfg" in flags:
             raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
@@ -130,8 +127,6 @@ def _job(config: DictConfig) -> None:
 
 
 def _evaluate(arguments: list[str]) -> None:
-    from rlcont.words import check_eval_words
-
     typed = check_eval_words(arguments)
     from rlcont.runs import load_config, policy_path
 

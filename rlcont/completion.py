@@ -7,9 +7,7 @@ from pathlib import Path
 from rlcont import names
 from rlcont.errors import UserError
 from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields, sweep_fields
-
-COMMANDS = ("train", "eval", "runs")
-FLAGS = ("-m", "--multirun", "--cfg", "--help", "--version", "--completion")
+from rlcont.words import COMMANDS, FLAGS
 
 # bash splits words at = and :, and replaces only what follows the last of them.
 BASH = """\

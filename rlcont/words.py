@@ -8,6 +8,7 @@ from typing import NamedTuple
 from rlcont.errors import UserError
 from rlcont.names import GROUPS, default_option, did_you_mean, nearest, nearest_key, options
 
+COMMANDS = ("train", "eval", "runs")
 TRAIN_FLAGS = ("-m", "--multirun", "--cfg")
 FLAGS = (*TRAIN_FLAGS, "--help", "--version", "--completion")
 
@@ -21,7 +22,7 @@ class EvalWords(NamedTuple):
     seed: int | None
 
 
-def check_train_words(arguments: list[str], commands: tuple[str, ...]) -> tuple[set[str], list[str]]:
+def check_train_words(arguments: list[str]) -> tuple[set[str], list[str]]:
     """Flags and overrides of `rlcont train`.
 
     Raises:
@@ -36,7 +37,7 @@ def check_train_words(arguments: list[str], commands: tuple[str, ...]) -> tuple[
         if word.startswith("-"):
             raise UserError(f"{word}: no such option; allowed: {', '.join(FLAGS)}{_flag_hint(word, after)}")
         if "=" not in word and not word.startswith("~"):
-            raise UserError(_not_key_value(word, after, commands, place == 0 and not flags))
+            raise UserError(_not_key_value(word, after, place == 0 and not flags))
         if word.startswith("="):
             raise UserError(f"{word}: no key before the =; write key=value without spaces")
     return flags, overrides
@@ -92,15 +93,15 @@ def _flag_hint(word: str, after: list[str]) -> str:
     return did_you_mean([f"{key}={given}"])
 
 
-def _not_key_value(word: str, after: list[str], commands: tuple[str, ...], is_first: bool) -> str:
+def _not_key_value(word: str, after: list[str], is_first: bool) -> str:
     """One line for a word without =."""
-    if word in commands:
+    if word in COMMANDS:
         return f"{word}: the command comes first, as in: rlcont {word} ..."
     meant = _meant(word, after)
     if meant:
         return f"{word}: must be key=value{did_you_mean([meant])}"
     if is_first:
-        return f"{word.strip() or repr(word)}: no such command; allowed: {', '.join(commands)}{nearest(word, commands)}"
+        return f"{word.strip() or repr(word)}: no such command; allowed: {', '.join(COMMANDS)}{nearest(word, COMMANDS)}"
     return f"{word.strip() or repr(word)}: must be key=value"
 
 
