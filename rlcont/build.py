@@ -160,7 +160,9 @@ def evaluate_run(folder: Path, policy: str, episodes: int, seed: int | None) -> 
     """
     config = runs.load_config(folder)
     state, facts = runs.load_policy(folder, policy)
-    agent = make_agent(dataclasses.replace(config, num_envs=1), BoxEnv(config.env).spec)
+    # Where it was trained does not matter for playing it.
+    config = dataclasses.replace(config, num_envs=1, device="auto")
+    agent = make_agent(config, BoxEnv(config.env).spec)
     agent.load_policy_state(state)
     evaluate = Evaluator(config.env, episodes, config.seed if seed is None else seed)
     evaluation = evaluate(agent)

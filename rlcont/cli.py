@@ -136,6 +136,9 @@ def _evaluate(arguments: list[str]) -> None:
     from rlcont.check import check_env
 
     check_env(config.env)
+    from rlcont.resources import prepare_threads
+
+    prepare_threads()
     from rlcont.build import evaluate_run
 
     print(evaluate_run(folder, typed.policy, typed.episodes, typed.seed))

@@ -55,6 +55,19 @@ def test_eval_plays_the_kept_policy_on_the_runs_own_episodes(trained):
     assert f"return {figure[1]}" not in other.stdout
 
 
+def test_eval_plays_on_this_machine_what_was_trained_on_another_device(trained, tmp_path):
+    folder, _ = trained
+    (run,) = (folder / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    text = (copy / "config.yaml").read_text()
+    (copy / "config.yaml").write_text(text.replace("device: auto", "device: cuda"))
+    assert "device: cuda" in (copy / "config.yaml").read_text()
+    played = rlcont(tmp_path, "eval", "run", "episodes=2")
+    assert played.returncode == 0, played.stderr
+    assert "over 2 episodes" in played.stdout
+
+
 def test_a_sweep_by_a_launcher_of_hydra_runs_every_combination(tmp_path):
     result = rlcont(tmp_path, "-m", "hydra/launcher=basic", *tiny("total_steps=200", "seed=0,1", "noise=ou,none"))
     assert result.returncode == 0, result.stderr
