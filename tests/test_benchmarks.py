@@ -142,7 +142,7 @@ def run_window(updates_per_step):
     for step in range(40):
         measured.tick(step)
         updates += updates_per_step
-    measured.report("system", ["torch"], threads=1)
+    measured.report("system", ["torch"])
 
 
 def test_window_counts_the_updates_between_its_ends(capsys):
@@ -159,7 +159,7 @@ def test_window_refuses_other_work_than_one_update_per_step():
 
 
 def test_the_driver_of_rlcont_measures_the_command():
-    sizes = ["--hidden", "8", "--warmup", "300", "--settle", "100", "--steps", "200", "--threads", "1"]
+    sizes = ["--hidden", "8", "--warmup", "300", "--settle", "100", "--steps", "200"]
     output = run_command([sys.executable, ROOT / "benchmarks/peers/ddpg_rlcont.py", *sizes])
     result = json.loads(output.splitlines()[-1])
     assert result["updates"] == {"critic and actor": 200}

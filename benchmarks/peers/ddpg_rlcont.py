@@ -15,7 +15,6 @@ parser.add_argument(
     "--compile", default="true", help="passed on as compile=…; auto would not compile a run as short as this one (true)"
 )
 arguments = parser.parse_args()
-window.limit_threads(arguments.threads)
 
 first = arguments.warmup + arguments.settle
 last = first + arguments.steps
@@ -63,5 +62,4 @@ window.print_result(
     begin.wall_time,
     end.wall_time - begin.wall_time,
     ["rlcont", "torch", "numpy", "gymnasium", "mujoco"],
-    arguments.threads,
 )

@@ -4,13 +4,10 @@ Its DDPG is its TD3 with one critic, no delay and target noise clipped to zero: 
 """
 
 import window
+from sb3_interface import make_model, measure
+from stable_baselines3 import DDPG
 
 arguments = window.parser(__doc__).parse_args()
-window.limit_threads(arguments.threads)
-
-from sb3_interface import make_model, measure  # noqa: E402
-from stable_baselines3 import DDPG  # noqa: E402
-
 model = make_model(DDPG, arguments, device="cpu")
 assert len(model.critic.q_networks) == 1
 
@@ -22,4 +19,4 @@ def updates() -> dict[str, int]:
 
 
 measured = measure(model, arguments, updates)
-measured.report("sb3", ["stable-baselines3", "torch", "numpy", "gymnasium", "mujoco"], arguments.threads)
+measured.report("sb3", ["stable-baselines3", "torch", "numpy", "gymnasium", "mujoco"])

@@ -4,13 +4,10 @@ Its DDPG is its TD3 with one critic, no delay and target noise clipped to zero: 
 """
 
 import window
+from sb3_interface import make_model, measure
+from sbx import DDPG
 
 arguments = window.parser(__doc__).parse_args()
-window.limit_threads(arguments.threads)
-
-from sb3_interface import make_model, measure  # noqa: E402
-from sbx import DDPG  # noqa: E402
-
 model = make_model(DDPG, arguments, qf_learning_rate=window.LEARNING_RATE)
 assert model.policy.n_critics == 1
 
@@ -22,4 +19,4 @@ def updates() -> dict[str, int]:
 
 
 measured = measure(model, arguments, updates)
-measured.report("sbx", ["sbx-rl", "jax", "flax", "numpy", "gymnasium", "mujoco"], arguments.threads)
+measured.report("sbx", ["sbx-rl", "jax", "flax", "numpy", "gymnasium", "mujoco"])

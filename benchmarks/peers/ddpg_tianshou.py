@@ -1,22 +1,20 @@
 """Training speed of Tianshou's DDPG, assembled as in its own MuJoCo example."""
 
+import gymnasium
+import numpy as np
+import torch
 import window
+from tianshou.algorithm import DDPG
+from tianshou.algorithm.modelfree.ddpg import ContinuousDeterministicPolicy
+from tianshou.algorithm.optim import AdamOptimizerFactory
+from tianshou.data import Collector, VectorReplayBuffer
+from tianshou.env import DummyVectorEnv
+from tianshou.exploration import GaussianNoise
+from tianshou.trainer import OffPolicyTrainerParams
+from tianshou.utils.net.common import Net
+from tianshou.utils.net.continuous import ContinuousActorDeterministic, ContinuousCritic
 
 arguments = window.parser(__doc__).parse_args()
-window.limit_threads(arguments.threads)
-
-import gymnasium  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from tianshou.algorithm import DDPG  # noqa: E402
-from tianshou.algorithm.modelfree.ddpg import ContinuousDeterministicPolicy  # noqa: E402
-from tianshou.algorithm.optim import AdamOptimizerFactory  # noqa: E402
-from tianshou.data import Collector, VectorReplayBuffer  # noqa: E402
-from tianshou.env import DummyVectorEnv  # noqa: E402
-from tianshou.exploration import GaussianNoise  # noqa: E402
-from tianshou.trainer import OffPolicyTrainerParams  # noqa: E402
-from tianshou.utils.net.common import Net  # noqa: E402
-from tianshou.utils.net.continuous import ContinuousActorDeterministic, ContinuousCritic  # noqa: E402
 
 np.random.seed(arguments.seed)  # noqa: NPY002, Tianshou draws its noise and batches from it
 torch.manual_seed(arguments.seed)
@@ -65,4 +63,4 @@ algorithm.run_training(
         verbose=False,
     )
 )
-measured.report("tianshou", ["tianshou", "torch", "numpy", "gymnasium", "mujoco"], arguments.threads)
+measured.report("tianshou", ["tianshou", "torch", "numpy", "gymnasium", "mujoco"])

@@ -1,4 +1,4 @@
-"""DDPG through the interface that Stable-Baselines3 and SBX share. Imported after the threads are limited."""
+"""DDPG through the interface that Stable-Baselines3 and SBX share."""
 
 import argparse
 from collections.abc import Callable

@@ -15,7 +15,14 @@ import importlib
 import statistics
 from pathlib import Path
 
-from window import ENV_ID, limit_threads
+import gymnasium
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.vec_env import DummyVecEnv
+from window import ENV_ID
 
 LIBRARIES = {"sb3": "stable_baselines3", "sbx": "sbx"}
 FOLDER = Path(__file__).parents[2] / "docs" / "results" / "peers" / ENV_ID
@@ -27,18 +34,8 @@ parser.add_argument("--steps", type=int, default=1_000_000, help="environment st
 parser.add_argument("--every", type=int, default=10_000, help="steps between evaluations (10000)")
 parser.add_argument("--episodes", type=int, default=10, help="deterministic episodes of an evaluation (10)")
 parser.add_argument("--until", type=float, help="stop at the first evaluation that reaches this return")
-parser.add_argument("--threads", type=int, help="threads of the process; default: the library's own choice")
 parser.add_argument("--folder", type=Path, default=FOLDER, help="where <peer>-s<seed>.csv goes")
 arguments = parser.parse_args()
-limit_threads(arguments.threads)
-
-import gymnasium  # noqa: E402
-import numpy as np  # noqa: E402
-from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
-from stable_baselines3.common.evaluation import evaluate_policy  # noqa: E402
-from stable_baselines3.common.monitor import Monitor  # noqa: E402
-from stable_baselines3.common.noise import NormalActionNoise  # noqa: E402
-from stable_baselines3.common.vec_env import DummyVecEnv  # noqa: E402
 
 
 class Evaluation(BaseCallback):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -27,20 +26,12 @@ def parser(description: str) -> argparse.ArgumentParser:
     arguments.add_argument("--steps", type=int, default=4000, help="environment steps of the measured window")
     arguments.add_argument("--warmup", type=int, default=1000, help="random steps before learning")
     arguments.add_argument("--settle", type=int, default=1000, help="steps with learning before the window")
-    arguments.add_argument("--threads", type=int, help="threads of the process; default: the library's own choice")
     arguments.add_argument("--seed", type=int, default=0)
     return arguments
 
 
 def widths(text: str) -> list[int]:
     return [int(width) for width in text.split(",")]
-
-
-def limit_threads(threads: int | None) -> None:
-    """Bounds the threads of torch and JAX; to be called before either is imported."""
-    if threads is not None:
-        for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NPROC", "PJRT_NPROC"):
-            os.environ[variable] = str(threads)
 
 
 class Window:
@@ -62,10 +53,10 @@ class Window:
             self._after = self.counters()
             self._seconds = time.perf_counter() - self._start
 
-    def report(self, system: str, packages: list[str], threads: int | None) -> None:
+    def report(self, system: str, packages: list[str]) -> None:
         """Checks that every network had one update per step, and prints the result."""
         updates = {name: self._after[name] - self._before[name] for name in self._before}
-        print_result(system, self.last - self.first, updates, self._begin, self._seconds, packages, threads)
+        print_result(system, self.last - self.first, updates, self._begin, self._seconds, packages)
 
 
 def print_result(
@@ -75,7 +66,6 @@ def print_result(
     begin: float,
     seconds: float,
     packages: list[str],
-    threads: int | None,
 ) -> None:
     """The driver's last line."""
     if any(number != steps for number in updates.values()):
@@ -87,7 +77,6 @@ def print_result(
         "begin": begin,
         "seconds": seconds,
         "steps_per_second": steps / seconds,
-        "threads": threads,
         "versions": {name: version(name) for name in packages},
     }
     print(json.dumps(result), flush=True)
