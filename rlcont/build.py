@@ -42,7 +42,7 @@ def resolve_device(device: str) -> str:
 
 def choose_acceleration(config: RunConfig) -> Acceleration:
     """How the updates of a run are made fast on this machine."""
-    num_updates = config.algo.num_updates(config.total_steps)
+    num_updates = config.algo.num_updates(config.total_steps, config.num_envs)
     return choose(config.compile, config.precision, resolve_device(config.device), num_updates)
 
 
@@ -62,7 +62,7 @@ def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = as_it_
 
 def _check_memory(config: RunConfig, spec: EnvSpec) -> None:
     """Refuses a memory of transitions that does not fit where it will live."""
-    key, needed = load_algorithm(config.algo_name).memory_demand(config.algo, spec)
+    key, needed = load_algorithm(config.algo_name).memory_demand(config.algo, spec, config.num_envs)
     on_gpu = resolve_device(config.device) == "cuda"
     check_memory(key, needed, torch.cuda.mem_get_info()[0] if on_gpu else available_memory())
 

@@ -34,7 +34,8 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
             spec = check_env(config.env)
             specs.append((config.env, spec))
         if config.device == "cpu" or not _may_have_gpu():
-            key, needed = load_algorithm(config.algo_name).memory_demand(config.algo, spec)
+            algorithm = load_algorithm(config.algo_name)
+            key, needed = algorithm.memory_demand(config.algo, spec, config.num_envs)
             check_memory(key, needed, available_memory() // at_once)
 
 

@@ -230,6 +230,7 @@ def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[
     sweep = values.pop("sweep")
     container = {"algo_name": choices["algo"], **values}
     _resolve_auto_noise(container, origins)
+    _resolve_auto_num_envs(container, origins)
     return Composed(container, choices, sweep, origins)
 
 
@@ -350,6 +351,8 @@ def _check_key(override: Override, chosen: _Chosen) -> None:
     noise = chosen.choices["noise"]
     if key.startswith("algo.auto_noise") and noise != "auto":
         raise UserError(f"{line}: counts only with noise=auto")
+    if key == "algo.auto_num_envs":
+        raise UserError(f"{line}: is what num_envs=auto stands for; type num_envs={shown(override.value())}")
     for typed in flat_keys({key: override.value()}):
         node = OmegaConf.select(chosen.config, typed, default=chosen)
         if node is chosen or override.package is not None:
@@ -403,4 +406,15 @@ def _resolve_auto_noise(container: dict[str, Any], origins: dict[str, str]) -> N
         raise UserError(f"{file}algo.auto_noise.kind={shown(kind)}: allowed: {', '.join(allowed)}{hint}")
     defaults = OmegaConf.load(names.CONFIG_DIR / "noise" / f"{kind}.yaml")
     container["noise"] = OmegaConf.to_container(OmegaConf.merge(defaults, auto_noise))
-    origins |= {key.removeprefix("algo.auto_"): file for key, file in origins.items() if key.startswith("algo.auto_")}
+    origins |= {
+        key.removeprefix("algo.auto_"): file for key, file in origins.items() if key.startswith("algo.auto_noise")
+    }
+
+
+def _resolve_auto_num_envs(container: dict[str, Any], origins: dict[str, str]) -> None:
+    """Replaces num_envs=auto by the algorithm's own number."""
+    number = container["algo"].pop("auto_num_envs", 1)
+    if container["num_envs"] == "auto":
+        container["num_envs"] = number
+        if "algo.auto_num_envs" in origins:
+            origins["num_envs"] = origins["algo.auto_num_envs"]

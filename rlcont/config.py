@@ -54,7 +54,7 @@ class RunConfig:
     total_steps: Count
     """Environment steps, summed over the environments."""
     num_envs: Annotated[Count, Field(le=4096)]
-    """Environments stepped side by side."""
+    """Environments stepped side by side; auto: as many as suit the algorithm."""
     device: Literal["auto", "cpu", "cuda"]
     """Where networks and replay live; auto: cuda where there is one."""
     compile: Literal["auto"] | Flag
@@ -111,7 +111,7 @@ def validate(container: dict[str, Any], origins: dict[str, str] | None = None) -
         config = RunConfig(**{str(key): value for key, value in container.items()} | {"algo": algo})
     except ValidationError as error:
         raise _one_line(error, "", container, origins or {}) from None
-    config.algo.check_run(config.total_steps, config.num_envs)
+    config.algo.check_run(config.total_steps, config.num_envs, config.noise)
     return config
 
 

@@ -60,7 +60,12 @@ class _Type(NamedTuple):
 def general_fields() -> list[Field]:
     """The keys of every run, but for those of its algorithm and its noise."""
     chosen_by_groups = ("algo_name", "algo", "noise", "env.id")
-    return [field for field in _fields("config", "RunConfig", "") if field.key not in chosen_by_groups]
+    fields = [field for field in _fields("config", "RunConfig", "") if field.key not in chosen_by_groups]
+    # Composing puts the algorithm's own number in place of auto, so the dataclass never sees it.
+    return [
+        field._replace(allowed=f"auto or {field.article}{field.allowed}") if field.key == "num_envs" else field
+        for field in fields
+    ]
 
 
 def sweep_fields() -> list[Field]:

@@ -1,7 +1,8 @@
 """torch, and what is built on it, loaded at first use.
 
 `import torch` takes two seconds; a typo on the command line should not. Files that a configuration is validated
-with (an algorithm's file and what it imports) take `torch` and `nets` from here; all others import them as usual.
+with (an algorithm's file and what it imports) take `torch`, `nets` and `policies` from here; all others import them
+as usual.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import torch as torch
 
     from rlcont import nets as nets
+    from rlcont import policies as policies
 else:
 
     class _LazyModule:
@@ -28,3 +30,4 @@ else:
 
     torch = _LazyModule("torch")
     nets = _LazyModule("rlcont.nets")
+    policies = _LazyModule("rlcont.policies")

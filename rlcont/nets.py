@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -47,6 +48,20 @@ def linear(num_in: int, num_out: int, generator: torch.Generator, layer_type: ty
     return layer
 
 
+def body(
+    num_in: int, hidden: Sequence[int], activation: str, layer_norm: bool, generator: torch.Generator
+) -> nn.Sequential:
+    """num_in -> hidden..., with `activation` after each."""
+    layers: list[nn.Module] = []
+    for width in hidden:
+        layers.append(linear(num_in, width, generator))
+        if layer_norm:
+            layers.append(nn.LayerNorm(width, device=generator.device))
+        layers.append(ACTIVATIONS[activation]())
+        num_in = width
+    return nn.Sequential(*layers)
+
+
 def mlp(
     num_in: int,
     hidden: Sequence[int],
@@ -56,14 +71,8 @@ def mlp(
     generator: torch.Generator,
 ) -> nn.Sequential:
     """num_in -> hidden... -> num_out, with `activation` between and nothing after the last layer."""
-    layers: list[nn.Module] = []
-    for width in hidden:
-        layers.append(linear(num_in, width, generator))
-        if layer_norm:
-            layers.append(nn.LayerNorm(width, device=generator.device))
-        layers.append(ACTIVATIONS[activation]())
-        num_in = width
-    return nn.Sequential(*layers, linear(num_in, num_out, generator, OutputLinear))
+    layers = body(num_in, hidden, activation, layer_norm, generator)
+    return layers.append(linear(hidden[-1], num_out, generator, OutputLinear))
 
 
 class DeterministicPolicy(nn.Module):
@@ -86,6 +95,26 @@ class QFunction(nn.Module):
 
     def forward(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         return self.body(torch.cat([obs, action], dim=-1)).squeeze(-1)
+
+
+class ActorCritic(nn.Module):
+    """obs [..., O] -> (what the policy makes of it, value [...]), with a trunk for both or one for each."""
+
+    def __init__(self, trunk: nn.Module, policy: nn.Module, value: nn.Linear, value_trunk: nn.Module | None):
+        super().__init__()
+        self.trunk = trunk
+        self.policy = policy
+        self.value = value
+        self.value_trunk = value_trunk
+
+    def forward(self, obs: torch.Tensor) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
+        features = self.trunk(obs)
+        value_features = features if self.value_trunk is None else self.value_trunk(obs)
+        return self.policy(features), self.value(value_features).squeeze(-1)
+
+    def policy_parameters(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The policy's part of the forward pass alone."""
+        return self.policy(self.trunk(obs))
 
 
 class FlatNetwork:
@@ -111,7 +140,7 @@ class FlatNetwork:
             param.requires_grad_(trainable)
         self.weights.requires_grad_(trainable)
 
-    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
+    def __call__(self, *inputs: torch.Tensor) -> Any:
         if torch.compiler.is_compiling():
             return functional_call(self.module, self._views(), inputs)
         return self.module(*inputs)

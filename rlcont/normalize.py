@@ -1,6 +1,8 @@
-"""Running statistics of observations."""
+"""Running statistics of observations and returns."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -8,25 +10,19 @@ from rlcont.core import Array
 from rlcont.lazy import torch
 
 
-class RunningNorm:
-    """Mean and variance of all rows seen so far, and the map to zero mean and unit variance.
+class RunningMoments:
+    """Mean and variance of all rows seen so far.
 
     Source: Chan et al. 1979, the parallel merge of two sets' moments, in float64.
 
     Shapes:
-        rows [N, O]; mean, var [O].
+        rows [N, D]; mean, var [D].
     """
 
-    clip = 10.0
-
-    def __init__(self, dim: int, device: str = "cpu"):
+    def __init__(self, dim: int):
         self.count = 0
         self.mean = np.zeros(dim)
         self.var = np.ones(dim)
-        # Written in place: recorded updates read them where they are.
-        self._shift = torch.empty(dim, device=device)
-        self._scale = torch.empty(dim, device=device)
-        self._refresh()
 
     def update(self, rows: Array) -> None:
         """Merges the moments of `rows` into the running ones."""
@@ -41,25 +37,93 @@ class RunningNorm:
         self.mean = self.mean + delta * (num / total)
         self.var = squares / total
         self.count = total
-        self._refresh()
 
-    def __call__(self, obs: torch.Tensor) -> torch.Tensor:
-        """`obs` [..., O] shifted and scaled, clipped to ±10 standard deviations."""
-        return ((obs - self._shift) * self._scale).clamp(-self.clip, self.clip)
-
-    def _refresh(self) -> None:
-        self._shift.copy_(torch.from_numpy(self.mean))
-        self._scale.copy_(torch.from_numpy(1.0 / np.sqrt(self.var + 1e-8)))
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
+    def state_dict(self) -> dict[str, Any]:
         return {
             "count": torch.tensor(self.count),
             "mean": torch.from_numpy(self.mean.copy()),
             "var": torch.from_numpy(self.var.copy()),
         }
 
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         self.count = int(state["count"])
         self.mean = state["mean"].cpu().numpy().copy()
         self.var = state["var"].cpu().numpy().copy()
+
+
+class RunningNorm(RunningMoments):
+    """Maps rows to zero mean and unit variance by the moments of those seen so far.
+
+    Shapes:
+        rows [N, O]; mean, var [O].
+    """
+
+    clip = 10.0
+
+    def __init__(self, dim: int, device: str = "cpu"):
+        super().__init__(dim)
+        # Written in place: recorded updates read them where they are.
+        self._shift = torch.empty(dim, device=device)
+        self._scale = torch.empty(dim, device=device)
         self._refresh()
+
+    def update(self, rows: Array) -> None:
+        super().update(rows)
+        self._refresh()
+
+    def __call__(self, obs: torch.Tensor) -> torch.Tensor:
+        """`obs` [..., O] shifted and scaled, clipped to ±10 standard deviations."""
+        return ((obs - self._shift) * self._scale).clamp(-self.clip, self.clip)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self._shift.copy_(torch.from_numpy(self.mean))
+        self._scale.copy_(torch.from_numpy(1.0 / np.sqrt(self.var + 1e-8)))
+
+
+class RewardScale:
+    """Divides rewards by the running standard deviation of the discounted return.
+
+    Rewards keep their sign and their zero, so that what is best stays best. The return of each environment runs
+    forward, G <- gamma G + r, and starts anew with each episode.
+
+    Source: OpenAI Baselines' VecNormalize; named reward scaling in arXiv:2005.12729, section 3.
+
+    Shapes:
+        reward, ended, valid [T, E].
+    """
+
+    clip = 10.0
+
+    def __init__(self, gamma: float, num_envs: int, device: str = "cpu"):
+        self.gamma = gamma
+        self.moments = RunningMoments(1)
+        self.returns = np.zeros(num_envs)
+        self._scale = torch.ones((), device=device)
+
+    def update(self, reward: Array, ended: Array, valid: Array) -> None:
+        """Takes in T steps; those that are not valid end their episode and do not count."""
+        running = np.empty(reward.shape)
+        for step, (now, goes_on) in enumerate(zip(reward, ~ended, strict=True)):
+            running[step] = self.returns = self.gamma * self.returns + now
+            self.returns = self.returns * goes_on
+        self.moments.update(running[valid][:, None])
+        self._refresh()
+
+    def __call__(self, reward: torch.Tensor) -> torch.Tensor:
+        """`reward` in standard deviations of the return, clipped to ±10."""
+        return (reward * self._scale).clamp(-self.clip, self.clip)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"returns": torch.from_numpy(self.returns.copy()), **self.moments.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.returns = state["returns"].cpu().numpy().copy()
+        self.moments.load_state_dict(state)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self._scale.fill_(1.0 / np.sqrt(self.moments.var[0] + 1e-8))

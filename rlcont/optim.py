@@ -1,4 +1,5 @@
-"""Optimisers over one flat vector of weights."""
+"""Optimisers over one flat vector of weights, in plain tensor operations that a compiler can fuse with what is around
+them."""
 
 from __future__ import annotations
 
@@ -6,19 +7,19 @@ from rlcont.lazy import torch
 
 
 class Adam:
-    """Adam on one vector, in plain tensor operations that a compiler can fuse with what is around them.
+    """Adam on one vector.
 
     Source: arXiv:1412.6980, Algorithm 1, with its default decay rates.
 
     Shapes:
-        weights, mean, square [N].
+        weights, mean, square [N]; lr [], to be written in place.
     """
 
     beta1, beta2, eps = 0.9, 0.999, 1e-8
 
     def __init__(self, weights: torch.Tensor, lr: float):
         self.weights = weights
-        self.lr = lr
+        self.lr = torch.tensor(lr, device=weights.device)
         self.mean = torch.zeros_like(weights, requires_grad=False)
         self.square = torch.zeros_like(weights, requires_grad=False)
         # 1 - beta^t by c <- beta c + (1 - beta), from 0: no digits are lost to a difference.
@@ -45,5 +46,40 @@ class Adam:
         }
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        for name, value in self.state_dict().items():
-            value.copy_(state[name])
+        _copy_into(self.state_dict(), state)
+
+
+class RMSProp:
+    """RMSProp on one vector.
+
+    Source: Tieleman & Hinton 2012, lecture 6.5 of Neural Networks for Machine Learning, with the decay rate and the
+    epsilon that A3C (arXiv:1602.01783) and its descendants use.
+    Differs: the epsilon is added to the root, as PyTorch does, not under it.
+
+    Shapes:
+        weights, square [N]; lr [], to be written in place.
+    """
+
+    alpha, eps = 0.99, 1e-5
+
+    def __init__(self, weights: torch.Tensor, lr: float):
+        self.weights = weights
+        self.lr = torch.tensor(lr, device=weights.device)
+        self.square = torch.zeros_like(weights, requires_grad=False)
+
+    def step(self, grad: torch.Tensor) -> None:
+        """Moves the weights by one step against `grad` [N]."""
+        with torch.no_grad():
+            self.square.mul_(self.alpha).addcmul_(grad, grad, value=1 - self.alpha)
+            self.weights.sub_(self.lr * grad / (self.square.sqrt() + self.eps))
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {"square": self.square}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        _copy_into(self.state_dict(), state)
+
+
+def _copy_into(own: dict[str, torch.Tensor], state: dict[str, torch.Tensor]) -> None:
+    for name, value in own.items():
+        value.copy_(state[name])

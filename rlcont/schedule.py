@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rlcont.schema import Count, PositiveFraction, schema
+from pydantic import model_validator
+
+from rlcont.schema import Count, Fraction, schema
 
 
 @schema
@@ -13,10 +15,16 @@ class DecayConfig:
 
     kind: Literal["none", "linear", "exponential"]
     """Course of the factor from 1 to `final`; none keeps it at 1."""
-    final: PositiveFraction
+    final: Fraction
     """Factor left at the end."""
     steps: Count | None
     """Environment steps the decay takes; null: the whole run."""
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> DecayConfig:
+        if self.kind == "exponential" and self.final == 0:
+            raise ValueError("final=0 is never reached by an exponential decay; use linear or a small number")
+        return self
 
 
 def decay_factor(config: DecayConfig, step: int, total_steps: int) -> float:

@@ -50,8 +50,8 @@ Widths = Annotated[tuple[Count, ...], BeforeValidator(_as_tuple)]
 
 
 @schema
-class NetworkConfig:
-    """One multilayer perceptron and its optimiser."""
+class BodyConfig:
+    """One multilayer perceptron."""
 
     hidden: Widths
     """Units of each hidden layer, first to last."""
@@ -59,6 +59,12 @@ class NetworkConfig:
     """Nonlinearity after each hidden layer."""
     layer_norm: Flag
     """Layer normalisation before each nonlinearity."""
+
+
+@schema
+class NetworkConfig(BodyConfig):
+    """One multilayer perceptron and its optimiser."""
+
     lr: Positive
     """Step size of Adam."""
 

@@ -151,7 +151,7 @@ def test_a_mutated_line_is_refused_in_one_line_or_makes_a_whole_configuration(ov
     for key, value in flat_keys(to_container(config)).items():
         if key in RANGES and value is not None and key != "total_steps":
             assert in_range(key, value), key
-    config.algo.check_run(config.total_steps, config.num_envs)
+    config.algo.check_run(config.total_steps, config.num_envs, config.noise)
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -4,7 +4,8 @@
 `Config` is the dataclass that `configs/algo/NAME.yaml` fills in. There is no other registry.
 
 Such a class is an `rlcont.core.Agent` made by `NAME(config, noise, spec, *, num_envs, total_steps, seed, device)`, with
-a static `memory_demand(config, spec)`; its `Config` has `check_run(total_steps, num_envs)`.
+a static `memory_demand(config, spec, num_envs)`; its `Config` has `check_run(total_steps, num_envs, noise)` and
+`num_updates(total_steps, num_envs)`.
 """
 
 from __future__ import annotations

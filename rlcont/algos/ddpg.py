@@ -10,7 +10,7 @@ from rlcont.core import Accelerate, Array, Batch, EnvSpec, EnvStep, Metrics, Use
 from rlcont.lazy import nets, torch
 from rlcont.memory.replay import Replay, payload_bytes
 from rlcont.noise import NoiseConfig, make_noise
-from rlcont.normalize import RunningNorm
+from rlcont.normalize import RewardScale, RunningNorm
 from rlcont.ops.clip import clip_norm
 from rlcont.ops.polyak import polyak_
 from rlcont.optim import Adam
@@ -49,10 +49,12 @@ class DDPGConfig:
     """Gradient updates per environment step; below 1, one update every 1/x steps."""
     normalize_obs: Flag
     """Shift and scale observations by their running mean and standard deviation."""
+    normalize_reward: Flag
+    """Divide rewards by the running standard deviation of the discounted return."""
     max_grad_norm: Positive | None
     """Gradients of actor and critic are each clipped to this 2-norm; null: never."""
 
-    def check_run(self, total_steps: int, num_envs: int) -> None:
+    def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:
         """Refuses what cannot work in a run of these sizes.
 
         Raises:
@@ -61,8 +63,8 @@ class DDPGConfig:
         for key, value in (("warmup_steps", self.warmup_steps), ("batch_size", self.batch_size)):
             if value >= total_steps:
                 raise UserError(f"algo.{key}={value}: must be below total_steps={total_steps}, or nothing is learned")
-        learning_steps = total_steps - max(self.warmup_steps, self.batch_size)
-        if learning_steps * self.updates_per_step < 1:
+        if self.num_updates(total_steps, num_envs) < 1:
+            learning_steps = total_steps - max(self.warmup_steps, self.batch_size)
             raise UserError(
                 f"algo.updates_per_step={self.updates_per_step}: no update falls due in the {learning_steps} steps of "
                 f"total_steps={total_steps} that are left for learning"
@@ -73,8 +75,8 @@ class DDPGConfig:
                 f"(algo.batch_size={self.batch_size}) and one step of every environment (num_envs={num_envs})"
             )
 
-    def num_updates(self, total_steps: int) -> int:
-        """Updates in a run of `total_steps` environment steps."""
+    def num_updates(self, total_steps: int, num_envs: int) -> int:
+        """Updates in a run of `total_steps` environment steps, the same for any number of environments."""
         # The small term keeps 100 x 0.29 at 29.
         learning_steps = total_steps - max(self.warmup_steps, self.batch_size)
         return int(learning_steps * self.updates_per_step + 1e-6)
@@ -85,7 +87,8 @@ class DDPG:
 
     Source: arXiv:1509.02971, Algorithm 1.
     Differs: the replay is preceded by uniformly random actions; a truncated episode bootstraps; no weight decay;
-    the action enters the critic's first layer; with `normalize_obs`, rows are stored raw and normalised when sampled.
+    the action enters the critic's first layer; with `normalize_obs` or `normalize_reward`, rows are stored raw and
+    normalised when sampled.
 
     `make_critic`, `q_value`, `td_target` and `critic_loss` are the seams for algorithms built on this one.
     """
@@ -124,6 +127,7 @@ class DDPG:
         noise_rng = numpy_generator(seed, "noise")
         self.noise = make_noise(noise, (num_envs, spec.action_dim), noise_rng, total_steps)
         self.normalizer = RunningNorm(spec.obs_dim, device) if config.normalize_obs else None
+        self.reward_scale = RewardScale(config.gamma, num_envs, device) if config.normalize_reward else None
         self.replay = Replay(
             config.replay_size,
             spec.obs_dim,
@@ -132,7 +136,7 @@ class DDPG:
         )
 
     @staticmethod
-    def memory_demand(config: DDPGConfig, spec: EnvSpec) -> tuple[str, int]:
+    def memory_demand(config: DDPGConfig, spec: EnvSpec, num_envs: int) -> tuple[str, int]:
         """The setting that decides how much memory is taken, and the bytes it asks for."""
         needed = payload_bytes(config.replay_size, spec.obs_dim, spec.action_dim)
         return f"algo.replay_size={config.replay_size}", needed
@@ -173,6 +177,8 @@ class DDPG:
         """One gradient step of critic and actor, one soft update of both targets."""
         if self.normalizer is not None:
             batch = batch._replace(obs=self.normalizer(batch.obs), next_obs=self.normalizer(batch.next_obs))
+        if self.reward_scale is not None:
+            batch = batch._replace(reward=self.reward_scale(batch.reward))
         with torch.no_grad():
             td_target = self.td_target(batch)
         critic_loss, metrics = self.critic_loss(batch, td_target)
@@ -207,6 +213,8 @@ class DDPG:
     def observe(self, step: EnvStep) -> None:
         self.num_steps += len(step.obs)
         self.noise.reset(step.ended)
+        if self.reward_scale is not None:
+            self.reward_scale.update(step.reward[None], step.ended[None], step.valid[None])
         if not step.valid.all():
             step = EnvStep(*(column[step.valid] for column in step))
         if self.normalizer is not None:
@@ -216,7 +224,7 @@ class DDPG:
 
     def learn(self) -> Metrics:
         metrics: Metrics = {}
-        while self.num_updates < self.config.num_updates(self.num_steps):
+        while self.num_updates < self.config.num_updates(self.num_steps, self.num_envs):
             metrics = self.accelerated_update(self.replay.sample(self.config.batch_size))
             self.num_updates += 1
         return metrics
@@ -270,4 +278,5 @@ class DDPG:
             "noise": self.noise,
             "replay": self.replay,
         }
-        return parts if self.normalizer is None else parts | {"normalizer": self.normalizer}
+        optional = {"normalizer": self.normalizer, "reward_scale": self.reward_scale}
+        return parts | {name: part for name, part in optional.items() if part is not None}

@@ -1,0 +1,271 @@
+"""Advantage actor-critic for continuous actions."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from rlcont.core import Accelerate, Array, EnvSpec, EnvStep, Metrics, UserError, as_it_is
+from rlcont.lazy import nets, policies, torch
+from rlcont.memory.rollout import Rollout, RolloutMemory
+from rlcont.noise import NoiseConfig
+from rlcont.normalize import RewardScale, RunningNorm
+from rlcont.ops.clip import clip_norm
+from rlcont.ops.returns import gae
+from rlcont.optim import Adam, RMSProp
+from rlcont.schedule import DecayConfig, decay_factor
+from rlcont.schema import BodyConfig, Count, Flag, Fraction, NonNegative, Positive, schema
+from rlcont.seeding import numpy_generator, torch_generator
+
+FLATTEST_BETA = 3**-0.5
+"""Standard deviation of the uniform distribution on [-1, 1]."""
+
+
+@schema
+class A2CConfig:
+    """Hyper-parameters of A2C."""
+
+    policy: Literal["gaussian", "squashed", "beta"]
+    """Distribution of the actions: normal, clipped to the box by the environment; tanh of a normal; Beta on the box."""
+    init_std: Positive
+    """Standard deviation it starts with, in units of half the action range (before tanh, for squashed)."""
+    network: BodyConfig
+    """Layers below the policy's and the value's last ones."""
+    shared_trunk: Flag
+    """One network for policy and value, rather than one each."""
+    gamma: Fraction
+    """Discount per environment step."""
+    gae_lambda: Fraction
+    """Weight of longer returns in the advantage: 0 takes one step, 1 the whole rollout."""
+    rollout_steps: Count
+    """Steps of each environment between two updates."""
+    optimizer: Literal["adam", "rmsprop"]
+    """Kind of gradient step."""
+    lr: Positive
+    """Step size."""
+    lr_decay: DecayConfig
+    """How the step size shrinks over the run."""
+    value_coef: Positive
+    """Weight of the value's squared error in the loss."""
+    entropy_coef: NonNegative
+    """Weight of the policy's entropy in the loss."""
+    max_grad_norm: Positive | None
+    """The gradient is clipped to this 2-norm; null: never."""
+    normalize_advantage: Flag
+    """Shift and scale the advantages of each rollout to mean 0 and standard deviation 1."""
+    normalize_obs: Flag
+    """Shift and scale observations by their running mean and standard deviation."""
+    normalize_reward: Flag
+    """Divide rewards by the running standard deviation of the discounted return."""
+
+    def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:
+        """Refuses what cannot work in a run of these sizes.
+
+        Raises:
+            UserError: nothing would be learned in the whole run, noise is to be added to what the policy drew, or a
+                Beta distribution is to be flatter than flat.
+        """
+        if noise.kind != "none":
+            raise UserError(
+                f"noise={noise.kind}: A2C explores by drawing from its policy, and learns from the probability of what "
+                "it drew; allowed: auto, none"
+            )
+        if self.policy == "beta" and self.init_std >= FLATTEST_BETA:
+            raise UserError(f"algo.init_std={self.init_std}: must be below {FLATTEST_BETA:.3f} for algo.policy=beta")
+        if self.num_updates(total_steps, num_envs) < 1:
+            raise UserError(
+                f"algo.rollout_steps={self.rollout_steps}: a rollout of num_envs={num_envs} times as many steps must "
+                f"fit into total_steps={total_steps}, or nothing is learned"
+            )
+        if self.normalize_advantage and self.rollout_steps * num_envs < 2:
+            raise UserError("algo.normalize_advantage=true: a rollout of one step has no deviation; allowed: false")
+
+    def num_updates(self, total_steps: int, num_envs: int) -> int:
+        """Updates in a run of `total_steps` environment steps."""
+        return total_steps // (self.rollout_steps * num_envs)
+
+
+class A2C:
+    """An on-policy actor-critic: it learns from each rollout once, and forgets it.
+
+    Source: arXiv:1602.01783 (A3C), Algorithm S3, with all environments in step, as in OpenAI Baselines' A2C; advantages
+    of arXiv:1506.02438.
+    Differs: an episode that is cut off bootstraps from the value of its own last observation.
+    """
+
+    Config = A2CConfig
+
+    def __init__(
+        self,
+        config: A2CConfig,
+        noise: NoiseConfig,
+        spec: EnvSpec,
+        *,
+        num_envs: int,
+        total_steps: int,
+        seed: int,
+        device: str,
+        accelerate: Accelerate = as_it_is,
+    ):
+        self.config = config
+        self.spec = spec
+        self.num_envs = num_envs
+        self.total_steps = total_steps
+        self.device = device
+        self.num_steps = 0
+        self.num_updates = 0
+
+        self.module = self.make_network(torch_generator(seed, "init", device))
+        self.network = nets.FlatNetwork(self.module)
+        self.policy = policies.POLICIES[config.policy]
+        optimizer = Adam if config.optimizer == "adam" else RMSProp
+        self.optimizer: Adam | RMSProp = optimizer(self.network.weights, config.lr)
+        self.accelerated_update = accelerate(self.update)
+
+        self.policy_rng = numpy_generator(seed, "policy")
+        self.memory = RolloutMemory(config.rollout_steps, num_envs, spec.obs_dim, spec.action_dim)
+        self.normalizer = RunningNorm(spec.obs_dim, device) if config.normalize_obs else None
+        self.reward_scale = RewardScale(config.gamma, num_envs, device) if config.normalize_reward else None
+        self._sample: Array = np.empty((num_envs, spec.action_dim), np.float32)
+
+    @staticmethod
+    def memory_demand(config: A2CConfig, spec: EnvSpec, num_envs: int) -> tuple[str, int]:
+        """The setting that decides how much memory is taken, and the bytes it asks for."""
+        row = 4 * (2 * spec.obs_dim + spec.action_dim + 2) + 2
+        return f"algo.rollout_steps={config.rollout_steps}", config.rollout_steps * num_envs * row
+
+    def make_network(self, generator: torch.Generator) -> nets.ActorCritic:
+        """Policy and value, obs [..., O] -> (the policy's parameters [..., A] each, value [...])."""
+        net, spec = self.config.network, self.spec
+        width = net.hidden[-1]
+
+        def trunk() -> torch.nn.Module:
+            return nets.body(spec.obs_dim, net.hidden, net.activation, net.layer_norm, generator)
+
+        policy = policies.POLICIES[self.config.policy](width, spec.action_dim, self.config.init_std, generator)
+        value = nets.linear(width, 1, generator, nets.OutputLinear)
+        return nets.ActorCritic(trunk(), policy, value, None if self.config.shared_trunk else trunk())
+
+    def advantages(self, rollout: Rollout, value: torch.Tensor, next_value: torch.Tensor) -> torch.Tensor:
+        """Advantages [T, E] from values [T, E]; 0 in rows that are not valid."""
+        reward = rollout.reward if self.reward_scale is None else self.reward_scale(rollout.reward)
+        # A row that is not valid gets nothing to carry to the row before it.
+        reward, discount = reward * rollout.valid, rollout.discount * rollout.valid
+        return gae(reward, discount, value * rollout.valid, next_value, rollout.ended, self.config.gae_lambda)
+
+    def update(self, rollout: Rollout) -> Metrics:
+        """One gradient step of policy and value on the whole rollout."""
+        config = self.config
+        if self.normalizer is not None:
+            rollout = rollout._replace(obs=self.normalizer(rollout.obs), next_obs=self.normalizer(rollout.next_obs))
+        parameters, value = self.network(rollout.obs)
+        with torch.no_grad():
+            _, next_value = self.network(rollout.next_obs)
+            advantage = self.advantages(rollout, value, next_value)
+            value_target = value + advantage
+        weight = rollout.valid / rollout.valid.sum().clamp(min=1)
+        value_loss = (weight * (value - value_target).square()).sum()
+        if config.normalize_advantage:
+            advantage = _standardised(advantage, weight)
+        log_prob = self.policy.log_prob(rollout.sample, *parameters)
+        policy_loss = -(weight * advantage * log_prob).sum()
+        entropy = (weight * self.policy.entropy(*parameters)).sum()
+        loss = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy
+
+        grad = self.network.gradient(loss)
+        grad_norm = grad.norm()
+        if config.max_grad_norm is not None:
+            grad = clip_norm(grad, config.max_grad_norm)
+        self.optimizer.step(grad)
+        with torch.no_grad():
+            value_mean = (weight * value_target).sum()
+            unexplained = value_loss / (weight * (value_target - value_mean).square()).sum().clamp(min=1e-8)
+        return {
+            "policy_loss": policy_loss.detach(),
+            "value_loss": value_loss.detach(),
+            "entropy": entropy.detach(),
+            "value_mean": value_mean,
+            "explained_variance": 1 - unexplained.detach(),
+            "grad_norm": grad_norm,
+        }
+
+    def act(self, obs: Array, *, explore: bool) -> Array:
+        with torch.inference_mode():
+            obs_tensor = torch.from_numpy(obs).to(self.device)
+            if self.normalizer is not None:
+                obs_tensor = self.normalizer(obs_tensor)
+            parameters = self.module.policy_parameters(obs_tensor)
+            if not explore:
+                return self.policy.mode(*parameters).cpu().numpy()
+            first, second = (parameter.cpu().numpy() for parameter in parameters)
+        self._sample = self.policy.sample(self.policy_rng, first, second)
+        return self.policy.to_action(self._sample)
+
+    def observe(self, step: EnvStep) -> None:
+        self.num_steps += len(step.obs)
+        discount = self.config.gamma * ~step.terminated
+        self.memory.add(step.obs, self._sample, step.reward, discount, step.next_obs, step.ended, step.valid)
+
+    def learn(self) -> Metrics:
+        if not self.memory.full:
+            return {}
+        rollout = self.memory.tensors
+        if self.reward_scale is not None:
+            self.reward_scale.update(rollout.reward.numpy(), rollout.ended.numpy(), rollout.valid.numpy())
+        self.optimizer.lr.fill_(self.lr())
+        metrics = self.accelerated_update(Rollout(*(tensor.to(self.device) for tensor in rollout)))
+        if self.normalizer is not None:
+            # After the update: it has to see what acting saw.
+            self.normalizer.update(rollout.obs[rollout.valid].numpy())
+        self.memory.clear()
+        self.num_updates += 1
+        return metrics
+
+    def lr(self) -> float:
+        """The step size of the next update."""
+        return self.config.lr * decay_factor(self.config.lr_decay, self.num_steps, self.total_steps)
+
+    def status(self) -> dict[str, float]:
+        return {"lr": self.lr(), "num_updates": self.num_updates}
+
+    def policy_state(self) -> dict[str, torch.Tensor]:
+        state = {f"network.{key}": value for key, value in self.network.state_dict().items()}
+        if self.normalizer is not None:
+            state |= {f"normalizer.{key}": value for key, value in self.normalizer.state_dict().items()}
+        return state
+
+    def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
+        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "normalizer": {}}
+        for key, value in state.items():
+            part, _, name = key.partition(".")
+            parts[part][name] = value
+        self.network.load_state_dict(parts["network"])
+        if self.normalizer is not None:
+            self.normalizer.load_state_dict(parts["normalizer"])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._parts().items()} | {
+            "policy_rng": self.policy_rng.bit_generator.state,
+            "num_steps": self.num_steps,
+            "num_updates": self.num_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.policy_rng.bit_generator.state = state["policy_rng"]
+        self.num_steps = state["num_steps"]
+        self.num_updates = state["num_updates"]
+
+    def _parts(self) -> dict[str, Any]:
+        """Everything with a state of its own, by the name it is saved under."""
+        parts: dict[str, Any] = {"network": self.network, "optimizer": self.optimizer, "memory": self.memory}
+        optional = {"normalizer": self.normalizer, "reward_scale": self.reward_scale}
+        return parts | {name: part for name, part in optional.items() if part is not None}
+
+
+def _standardised(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """`x` with weighted mean 0 and weighted deviation 1."""
+    centred = x - (weight * x).sum()
+    return centred / ((weight * centred.square()).sum().sqrt() + 1e-8)
