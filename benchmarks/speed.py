@@ -1,12 +1,12 @@
-"""How fast rlcont trains DDPG compared with its peers on this machine.
+"""How fast rlcont trains DDPG and A2C compared with its peers on this machine.
 
-Makes an environment for each peer, runs all systems in turn, and writes docs/results/speed.csv and the table of
-docs/benchmarks.md. Five rounds of everything take about 45 minutes on two cores; the machine should be idle. A run is
-given up when it takes longer than two minutes and its steps at 15 steps per second.
+Makes an environment for each peer, runs all systems in turn, and writes docs/results/speed.csv and the tables of
+docs/benchmarks.md. Five rounds of DDPG take about 45 minutes on two cores, those of A2C a few more; the machine should
+be idle. A run is given up when it takes longer than two minutes and its steps at 15 steps per second (A2C: 500).
 
     python benchmarks/speed.py                                  # everything, five rounds
     python benchmarks/speed.py --only rlcont-256 sb3-256 --rounds 3 --csv /tmp/speed.csv
-    python benchmarks/speed.py --rebuild                        # the table again, from the CSV
+    python benchmarks/speed.py --rebuild                        # the tables again, from the CSV
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from speed_report import ITEMS, PAGE, RUNS, Item, Row, read_rows, report, write_page, write_rows
@@ -30,13 +30,22 @@ PEERS_FOLDER = Path(__file__).parent / "peers"
 ENVIRONMENTS = Path(__file__).parent.parent / ".bench"
 PEERS = ["sb3", "sbx", "tianshou"]
 
-WARMUP, SETTLE = 1000, 1000
 START_SECONDS = 15
 """Imports and compilation, for the estimate."""
-TYPICAL_SPEED = 150
-"""Steps per second, for the estimate."""
-SLOWEST_SPEED = 15
-"""Steps per second below which a run is given up."""
+
+
+class Pace(NamedTuple):
+    """How an algorithm's runs go about."""
+
+    steps_before: int
+    """Environment steps before the window: the drivers' defaults."""
+    typical: float
+    """Steps per second, for the estimate."""
+    slowest: float
+    """Steps per second below which a run is given up."""
+
+
+PACES = {"ddpg": Pace(2000, 150, 15), "a2c": Pace(5120, 5000, 500)}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NPROC", "PJRT_NPROC")
 CPU_FLAGS = ["avx2", "avx512f", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8"]
 
@@ -49,8 +58,8 @@ def main() -> None:
     arguments = parse_arguments()
     if arguments.rebuild:
         return write_page(arguments.page, read_rows(arguments.csv))
-    items = [item for item in ITEMS if item.name in arguments.only and item.system in ("rlcont", *arguments.peers)]
-    minutes = arguments.rounds * sum(estimated_seconds(item, arguments.steps) for item in items) / 60
+    items = chosen_items(arguments)
+    minutes = arguments.rounds * sum(estimated_seconds(item) for item in items) / 60
     if not items:
         sys.exit("nothing to run: --only and --peers leave no item")
     machine = describe_machine()
@@ -74,19 +83,28 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [item.name for item in ITEMS]
     parser.add_argument("--rounds", type=int, default=5, help="times that everything is run (5)")
-    parser.add_argument("--steps", type=int, default=4000, help="environment steps of the measured window (4000)")
+    parser.add_argument(
+        "--steps", type=int, default=4000, help="environment steps of DDPG's window (4000); A2C's stays as it is"
+    )
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="ITEM", help=", ".join(names))
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help="peers to run: sb3 sbx tianshou")
     parser.add_argument("--precision", help="precision=… for rlcont's runs that say nothing of it")
-    parser.add_argument("--compile", help="compile=… for rlcont's runs (true)")
+    parser.add_argument("--compile", help="compile=… for rlcont's runs (DDPG: true, A2C: auto)")
     parser.add_argument("--csv", type=Path, default=RUNS, help="where the raw runs go")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page whose table is replaced")
-    parser.add_argument("--rebuild", action="store_true", help="run nothing; write the table from the CSV")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page whose tables are replaced")
+    parser.add_argument("--rebuild", action="store_true", help="run nothing; write the tables from the CSV")
     return parser.parse_args()
 
 
-def estimated_seconds(item: Item, steps: int) -> float:
-    return START_SECONDS + item.processes * (SETTLE + steps) / TYPICAL_SPEED
+def chosen_items(arguments: argparse.Namespace) -> list[Item]:
+    """What --only and --peers leave, with the windows that --steps gives them."""
+    items = [item for item in ITEMS if item.name in arguments.only and item.system in ("rlcont", *arguments.peers)]
+    return [item._replace(steps=arguments.steps) if item.algo == "ddpg" else item for item in items]
+
+
+def estimated_seconds(item: Item) -> float:
+    pace = PACES[item.algo]
+    return START_SECONDS + item.processes * (pace.steps_before + item.steps) / pace.typical
 
 
 def describe_machine() -> str:
@@ -139,13 +157,14 @@ def measure(item: Item, arguments: argparse.Namespace, problem: str | None) -> R
         return row
     options = [*item.options, *(f"--{key}={value}" for key, value in given.items())]
     try:
-        results = run_side_by_side(item, arguments.steps, options)
+        results = run_side_by_side(item, options)
     except RunError as error:
         return row | {"error": str(error)}
     steps = sum(result["steps"] for result in results)
     seconds = max(result["begin"] + result["seconds"] for result in results) - min(r["begin"] for r in results)
     versions = ", ".join(f"{name} {version}" for name, version in results[0]["versions"].items())
     return row | {
+        "extra": " ".join(filter(None, [row["extra"], results[0]["chosen"]])),
         "steps": steps,
         "seconds": f"{seconds:.3f}",
         "steps_per_second": f"{steps / seconds:.1f}",
@@ -153,16 +172,17 @@ def measure(item: Item, arguments: argparse.Namespace, problem: str | None) -> R
     }
 
 
-def run_side_by_side(item: Item, steps: int, options: list[str]) -> list[dict[str, Any]]:
+def run_side_by_side(item: Item, options: list[str]) -> list[dict[str, Any]]:
     """The results of the item's processes, which run at the same time.
 
     Raises:
         RunError: one of them failed.
     """
     python = sys.executable if item.system == "rlcont" else ENVIRONMENTS / item.system / "bin" / "python"
-    command = [python, PEERS_FOLDER / f"ddpg_{item.system}.py", "--hidden", item.hidden, *options]
-    command += ["--steps", steps, "--warmup", WARMUP, "--settle", SETTLE]
-    limit = 120 + (WARMUP + SETTLE + steps) / SLOWEST_SPEED
+    driver = PEERS_FOLDER / f"{item.algo}_{item.system}.py"
+    command = [python, driver, "--hidden", item.hidden, "--steps", item.steps, *options]
+    pace = PACES[item.algo]
+    limit = 120 + (pace.steps_before + item.steps) / pace.slowest
     outputs: list[str | RunError] = []
 
     def run(seed: int) -> None:

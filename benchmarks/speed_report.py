@@ -1,4 +1,4 @@
-"""The table of docs/benchmarks.md from the raw runs in docs/results/speed.csv."""
+"""The tables of docs/benchmarks.md from the raw runs in docs/results/speed.csv."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ class Item(NamedTuple):
     """Arguments of the driver."""
     processes: int = 1
     """Runs at the same time, each with one thread when there are several."""
+    algo: str = "ddpg"
+    steps: int = 4000
+    """Environment steps of the window of each run."""
+    stepping: str = ""
+    """What steps its environments, where there are several."""
+
+    @property
+    def detail(self) -> str:
+        """The second column: what tells the items of one system apart."""
+        return self.stepping or self.hidden.replace(",", "-")
 
 
 ITEMS = [
@@ -42,7 +52,32 @@ ITEMS = [
     Item("sbx-400-300", "sbx", "SBX (JAX)", "400,300", "rlcont-400-300"),
     Item("tianshou-256", "tianshou", "Tianshou", "256,256", "rlcont-256"),
     Item("tianshou-400-300", "tianshou", "Tianshou", "400,300", "rlcont-400-300"),
+    Item("rlcont-a2c", "rlcont", "rlcont", "64,64", "", algo="a2c", steps=102_400, stepping="workers=auto"),
+    Item(
+        "sb3-a2c",
+        "sb3",
+        "Stable-Baselines3",
+        "64,64",
+        "rlcont-a2c",
+        algo="a2c",
+        steps=102_400,
+        stepping="DummyVecEnv, 1 process",
+    ),
+    Item(
+        "sb3-a2c-subproc",
+        "sb3",
+        "Stable-Baselines3",
+        "64,64",
+        "rlcont-a2c",
+        ("--vec-env", "subproc"),
+        algo="a2c",
+        steps=102_400,
+        stepping="SubprocVecEnv, 8 processes",
+    ),
 ]
+
+HEADINGS = {"ddpg": ("DDPG", "network"), "a2c": ("A2C", "environments")}
+"""By algorithm, the first two columns of its table."""
 
 LEARNERS = [
     # Label, evaluations of its seeds, the item whose speed it trains at: the network of its settings.
@@ -92,24 +127,35 @@ def median_speed(rows: list[Row], item: str) -> float | None:
     return statistics.median(found) if found else None
 
 
-def speed_table(rows: list[Row]) -> str:
-    """One line per item that was run; an item's failed runs are named with the last line of their error."""
-    lines = ["| DDPG | network | steps/s, median | min–max | runs | rlcont is |", "|---|---|---:|---:|---:|---|"]
+def speed_tables(rows: list[Row]) -> str:
+    """A table for each algorithm that was run, with one line per item that was; failed runs are named in it."""
+    tables = [_speed_table(algo, rows) for algo in HEADINGS if any(_item(row).algo == algo for row in rows)]
+    return "\n\n".join(tables)
+
+
+def _speed_table(algo: str, rows: list[Row]) -> str:
+    name, detail = HEADINGS[algo]
+    lines = [f"| {name} | {detail} | steps/s, median | min–max | runs | rlcont is |", "|---|---|---:|---:|---:|---|"]
     for item in ITEMS:
         own = [row for row in rows if row["item"] == item.name]
-        if own:
+        if own and item.algo == algo:
             lines.append(_line(item, own, rows))
     return "\n".join(lines)
 
 
+def _item(row: Row) -> Item:
+    return next(item for item in ITEMS if item.name == row["item"])
+
+
 def _line(item: Item, own: list[Row], rows: list[Row]) -> str:
     found = speeds(rows, item.name)
-    extra = "".join(f", {setting}" for setting in own[0]["extra"].split())
+    settings = dict.fromkeys(setting for row in own for setting in row["extra"].split())
+    extra = "".join(f", {setting}" for setting in settings)
     errors = [row["error"] for row in own if row["error"]]
     number = f"{len(found)} of {len(own)}" if errors else f"{len(found)}"
     remark = _comparison(item, rows) + (f" failed: {_cell(errors[-1])}" if errors else "")
     middle = f"{statistics.median(found):.0f} | {min(found):.0f}–{max(found):.0f}" if found else "– | –"
-    return f"| {item.label}{extra} | {item.hidden.replace(',', '-')} | {middle} | {number} | {remark.strip()} |"
+    return f"| {item.label}{extra} | {item.detail} | {middle} | {number} | {remark.strip()} |"
 
 
 def _comparison(item: Item, rows: list[Row]) -> str:
@@ -165,8 +211,8 @@ def report(rows: list[Row], docs: Path = DOCS) -> str:
     dates = sorted({row["date"][:10] for row in rows})
     return "\n\n".join(
         [
-            speed_table(rows),
-            f"HalfCheetah-v4, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}; windows of {_windows(rows)} steps. "
+            speed_tables(rows),
+            f"HalfCheetah-v4, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}; windows of {_windows(rows)}. "
             f"Machine: {'; '.join(sorted({row['machine'] for row in rows}))}. "
             f"Load average {loads[0]:.2f} at the start, {min(loads):.2f}–{max(loads):.2f} between the runs; "
             f"in the second before each run other processes used {min(busy):.0f}–{max(busy):.0f} % of the machine.",
@@ -177,9 +223,10 @@ def report(rows: list[Row], docs: Path = DOCS) -> str:
 
 
 def _windows(rows: list[Row]) -> str:
-    processes = {item.name: item.processes for item in ITEMS}
-    windows = {int(row["steps"]) // processes[row["item"]] for row in rows if row["steps"]}
-    return " and ".join(map(str, sorted(windows))) or "no"
+    """The lengths of the windows, by algorithm."""
+    runs = [(_item(row), int(row["steps"])) for row in rows if row["steps"]]
+    lengths = sorted({(steps // item.processes, HEADINGS[item.algo][0]) for item, steps in runs})
+    return " and ".join(f"{steps} steps ({name})" for steps, name in lengths) or "no steps"
 
 
 def replace_between_markers(page: str, text: str) -> str:

@@ -15,7 +15,7 @@ from rlcont.accelerate import Acceleration, choose
 from rlcont.algos import load_algorithm
 from rlcont.config import RunConfig, to_container
 from rlcont.console import make_reporter
-from rlcont.core import Accelerate, Agent, EnvSpec, UserError, as_it_is
+from rlcont.core import Accelerate, Agent, EnvSpec, UserError, VectorEnv, as_it_is
 from rlcont.envs import BoxEnv, Environments
 from rlcont.evaluate import Evaluation, Evaluator
 from rlcont.interrupt import Interrupt
@@ -25,6 +25,7 @@ from rlcont.resources import available_memory, check_memory
 from rlcont.seeding import integers
 from rlcont.status import StatusFile
 from rlcont.train import train
+from rlcont.workers import WorkerEnvironments, useful_workers
 
 
 def resolve_device(device: str) -> str:
@@ -38,6 +39,15 @@ def resolve_device(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: torch sees no CUDA device here; allowed: auto, cpu")
     return device
+
+
+def make_environments(config: RunConfig) -> tuple[VectorEnv, int]:
+    """The environments that a run trains in, and the processes that step them: as many as asked for, or fastest."""
+    seeds = integers(config.seed, "environments", config.num_envs)
+    workers = config.workers
+    if workers == "auto":
+        workers = useful_workers(config.env, config.num_envs, torch.get_num_threads())
+    return Environments(config.env, seeds) if workers == 1 else WorkerEnvironments(config.env, seeds, workers), workers
 
 
 def choose_acceleration(config: RunConfig) -> Acceleration:
@@ -119,17 +129,18 @@ class _RunObserver:
 
 def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None = None) -> Path:
     """Trains as `config` says, in `folder` or else in a new one, and returns it."""
-    envs = Environments(config.env, integers(config.seed, "environments", config.num_envs))
+    envs, workers = make_environments(config)
     evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
     _check_memory(config, envs.spec)
     acceleration = choose_acceleration(config)
     agent = make_agent(config, envs.spec, acceleration)
     threads = torch.get_num_threads()
     folder = folder or runs.create_run_folder(config, choices)
-    runs.add_to_description(folder, {"acceleration": acceleration.facts() | {"threads": threads}})
+    runs.add_to_description(folder, {"acceleration": acceleration.facts() | {"threads": threads, "workers": workers}})
     tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
     print(f"{config.algo_name} on {config.env.id}, seed {config.seed}, {tuned}; {folder}", flush=True)
-    print(f"{acceleration}, {threads} thread{'s' if threads > 1 else ''} on {acceleration.device}", flush=True)
+    stepped = f"; {len(envs)} environments in {workers} processes" if workers > 1 else ""
+    print(f"{acceleration}, {threads} thread{'s' if threads > 1 else ''} on {acceleration.device}{stepped}", flush=True)
     if envs.spec.max_episode_steps is None:
         print(f"{config.env.id} has no time limit; env.max_episode_steps=N sets one", flush=True)
     observer = _RunObserver(config, folder, agent)

@@ -55,6 +55,8 @@ class RunConfig:
     """Environment steps, summed over the environments."""
     num_envs: Annotated[Count, Field(le=4096)]
     """Environments stepped side by side; auto: as many as suit the algorithm."""
+    workers: Literal["auto"] | Count
+    """Processes that step them; auto: one, or one per core where the environments take long enough."""
     device: Literal["auto", "cpu", "cuda"]
     """Where networks and replay live; auto: cuda where there is one."""
     compile: Literal["auto"] | Flag
@@ -111,6 +113,8 @@ def validate(container: dict[str, Any], origins: dict[str, str] | None = None) -
         config = RunConfig(**{str(key): value for key, value in container.items()} | {"algo": algo})
     except ValidationError as error:
         raise _one_line(error, "", container, origins or {}) from None
+    if config.workers != "auto" and config.workers > config.num_envs:
+        raise UserError(f"workers={config.workers}: must be at most num_envs={config.num_envs}")
     config.algo.check_run(config.total_steps, config.num_envs, config.noise)
     return config
 

@@ -77,6 +77,26 @@ class Batch(NamedTuple):
     next_obs: torch.Tensor
 
 
+class VectorEnv(Protocol):
+    """E environments that are stepped together."""
+
+    spec: EnvSpec
+    num_breakdowns: int
+    """Steps in which a simulator broke down, since the start."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def reset(self) -> Array:
+        """Opens an episode in every environment, each from its own seed; returns observations [E, O]."""
+
+    def step(self, action: Array) -> EnvStep:
+        """Advances every environment by one step and resets those whose episode ended."""
+
+    def close(self) -> None:
+        """Frees what the environments hold; they cannot be used afterwards."""
+
+
 class Policy(Protocol):
     """What acting alone needs: evaluation, export, remote actors."""
 

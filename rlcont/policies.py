@@ -65,6 +65,14 @@ class GaussianPolicy(nn.Module):
         return sample
 
 
+class BoundedGaussianPolicy(GaussianPolicy):
+    """Normal actions around a mean inside the box: tanh of the last layer."""
+
+    def forward(self, features: torch.Tensor) -> Parameters:
+        mean, std = super().forward(features)
+        return torch.tanh(mean), std
+
+
 class SquashedPolicy(GaussianPolicy):
     """tanh of a normal sample, so that every action is inside the box.
 
@@ -151,6 +159,7 @@ class BetaPolicy(nn.Module):
 
 POLICIES: dict[str, type[GaussianPolicy] | type[BetaPolicy]] = {
     "gaussian": GaussianPolicy,
+    "bounded_gaussian": BoundedGaussianPolicy,
     "squashed": SquashedPolicy,
     "beta": BetaPolicy,
 }

@@ -9,8 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from rlcont.core import Agent, Array, EnvStep, Metrics
-from rlcont.envs import Environments
+from rlcont.core import Agent, Array, EnvStep, Metrics, VectorEnv
 from rlcont.evaluate import Evaluation, Evaluator
 
 
@@ -26,7 +25,7 @@ class Observer(Protocol):
 
 def train(
     agent: Agent,
-    envs: Environments,
+    envs: VectorEnv,
     evaluate: Evaluator,
     observer: Observer,
     *,

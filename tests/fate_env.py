@@ -1,5 +1,8 @@
 """An environment that decides what becomes of its run; importing this registers it."""
 
+import multiprocessing
+import os
+import signal
 import time
 from typing import Any
 
@@ -11,13 +14,17 @@ LAST_STEP = 120
 
 
 class Fate(gymnasium.Env):
-    """At its own step 120: raises, hangs, or hangs deaf to Ctrl-C. With any other fate it goes on."""
+    """At its own step 120: raises, hangs, hangs deaf to Ctrl-C, or is killed. With any other fate it goes on.
+
+    A fate that begins with worker- spares the process that trains.
+    """
 
     action_space = Box(-1, 1, (1,))
     observation_space = Box(-1, 1, (1,))
 
     def __init__(self, fate: str):
-        self.fate = fate
+        spared = fate.startswith("worker-") and multiprocessing.parent_process() is None
+        self.fate = "none" if spared else fate.removeprefix("worker-")
         self.num_steps = 0
 
     def reset(self, *, seed: int | None = None, options: Any = None):
@@ -29,6 +36,8 @@ class Fate(gymnasium.Env):
             print("fate has struck", flush=True)
             if self.fate == "raise":
                 raise RuntimeError("this is fate\nand more of it")
+            if self.fate == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
             if self.fate.startswith("hang"):
                 time.sleep(600)
             while self.fate == "deaf":

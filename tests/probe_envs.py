@@ -83,28 +83,26 @@ def _script(name: str, **kwargs: Any) -> None:
     gymnasium.register(f"{name}-v0", Script, max_episode_steps=10, kwargs=kwargs)
 
 
-def register() -> None:
-    """Makes every id of this file known to Gymnasium."""
-    gymnasium.register("Counter-v0", Counter, max_episode_steps=5)
-    gymnasium.register("Endless-v0", Script)
-    gymnasium.register("Lottery-v0", Lottery)
+gymnasium.register("Counter-v0", Counter, max_episode_steps=5)
+gymnasium.register("Endless-v0", Script)
+gymnasium.register("Lottery-v0", Lottery)
 
-    _script("Plain")
-    _script("Unbounded", action_space=Box(-np.inf, np.inf, (1,)))
-    _script("HalfBounded", action_space=Box(np.float32([-1, -1]), np.float32([1, np.inf])))
-    _script("ZeroWidth", action_space=Box(np.float32([-1, 2]), np.float32([1, 2])))
-    _script("DiscreteActions", action_space=Discrete(3))
-    _script("IntegerActions", action_space=Box(0, 5, (1,), np.int64))
-    _script("ListObservations", observation_space=Sequence(Box(0, 1, (1,))))
-    _script("NanAtReset", observations=[np.nan])
-    _script("NanAtStep3", observations=[0, 1, 2, np.nan])
-    _script("HugeAtStep1", observations=[0, 1e300])
-    _script("LargeAtStep1", observations=[0, 1e38])
-    _script("InfiniteReward", rewards=[1, np.inf])
-    _script("NanReward", rewards=[np.nan])
-    _script("HugeReward", rewards=[1e39])
-    _script(
-        "DictObservations",
-        observation_space=Dict({"which": Discrete(3), "where": Box(-9, 9, (2, 2))}),
-        observations=[{"which": 1, "where": np.array([[1, 2], [3, 4]])}],
-    )
+_script("Plain")
+_script("Unbounded", action_space=Box(-np.inf, np.inf, (1,)))
+_script("HalfBounded", action_space=Box(np.float32([-1, -1]), np.float32([1, np.inf])))
+_script("ZeroWidth", action_space=Box(np.float32([-1, 2]), np.float32([1, 2])))
+_script("DiscreteActions", action_space=Discrete(3))
+_script("IntegerActions", action_space=Box(0, 5, (1,), np.int64))
+_script("ListObservations", observation_space=Sequence(Box(0, 1, (1,))))
+_script("NanAtReset", observations=[np.nan])
+_script("NanAtStep3", observations=[0, 1, 2, np.nan])
+_script("HugeAtStep1", observations=[0, 1e300])
+_script("LargeAtStep1", observations=[0, 1e38])
+_script("InfiniteReward", rewards=[1, np.inf])
+_script("NanReward", rewards=[np.nan])
+_script("HugeReward", rewards=[1e39])
+_script(
+    "DictObservations",
+    observation_space=Dict({"which": Discrete(3), "where": Box(-9, 9, (2, 2))}),
+    observations=[{"which": 1, "where": np.array([[1, 2], [3, 4]])}],
+)

@@ -9,10 +9,11 @@ import torch
 from global_generators import untouched_global_generators
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds import Probe, RandomWorld, assert_same, column, make_step, play
 
 from rlcont.algos import load_algorithm
 from rlcont.algos.ddpg import DDPG, DDPGConfig
-from rlcont.core import Batch, EnvSpec, EnvStep
+from rlcont.core import Batch, EnvSpec
 from rlcont.noise import GaussianConfig, NoNoise, OUConfig
 from rlcont.schedule import DecayConfig
 from rlcont.schema import NetworkConfig
@@ -40,50 +41,12 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
         "warmup_steps": 10,
         "updates_per_step": 1.0,
         "normalize_obs": False,
+        "normalize_reward": False,
         "max_grad_norm": None,
     }
     spec = EnvSpec("Probe", obs_dim, action_dim, None)
     config = DDPGConfig(**values | changes)
     return cls(config, noise, spec, num_envs=num_envs, total_steps=1000, seed=seed, device="cpu")
-
-
-def make_step(obs, action, reward, next_obs, terminated=False, truncated=False, obs_to_act_on=None, valid=True):
-    """A step of len(obs) environments; flags may be one for all."""
-    obs, action, next_obs = (np.asarray(x, np.float32) for x in (obs, action, next_obs))
-    num = len(obs)
-    flags = [np.broadcast_to(flag, num).copy() for flag in (terminated, truncated, valid)]
-    reward = np.broadcast_to(np.asarray(reward, np.float32), num).copy()
-    start = next_obs if obs_to_act_on is None else np.asarray(obs_to_act_on, np.float32)
-    return EnvStep(obs, action, reward, next_obs, flags[0], flags[1], start, flags[2])
-
-
-class RandomWorld:
-    """Steps of pure chance, in which episodes end both ways; observations are far from normal."""
-
-    def __init__(self, agent, seed=0):
-        self.rng = np.random.default_rng(seed)
-        self.shape = (agent.num_envs, agent.spec.obs_dim)
-        self.obs = self._obs()
-
-    def _obs(self):
-        return (3 + 2 * self.rng.standard_normal(self.shape)).astype(np.float32)
-
-    def step(self, action):
-        obs, next_obs, num = self.obs, self._obs(), len(self.obs)
-        terminated, truncated = self.rng.random((2, num)) < 0.2
-        self.obs = np.where((terminated | truncated)[:, None], self._obs(), next_obs)
-        reward = self.rng.standard_normal(num)
-        return make_step(obs, action, reward, next_obs, terminated, truncated, self.obs)
-
-
-def play(agent, world, num_steps):
-    """The training loop; returns the actions, [T, E, A]."""
-    actions = []
-    for _ in range(num_steps):
-        actions.append(agent.act(world.obs, explore=True))
-        agent.observe(world.step(actions[-1]))
-        agent.learn()
-    return np.stack(actions)
 
 
 def random_batch(seed, size=8, obs_dim=2, action_dim=1, gamma=0.9):
@@ -93,25 +56,6 @@ def random_batch(seed, size=8, obs_dim=2, action_dim=1, gamma=0.9):
     discount = gamma * (rng.random(size) < 0.7)
     fields = (obs, action, rng.standard_normal(size), discount, next_obs)
     return Batch(*(torch.tensor(field, dtype=torch.float32) for field in fields))
-
-
-def assert_same(left, right):
-    """Equality to the bit through nested dicts and lists of tensors, arrays and plain values."""
-    assert type(left) is type(right)
-    if isinstance(left, dict):
-        assert left.keys() == right.keys()
-        for key in left:
-            assert_same(left[key], right[key])
-    elif isinstance(left, list | tuple):
-        assert len(left) == len(right)
-        for one, other in zip(left, right, strict=True):
-            assert_same(one, other)
-    elif isinstance(left, torch.Tensor):
-        assert torch.equal(left, right)
-    elif isinstance(left, np.ndarray):
-        np.testing.assert_array_equal(left, right)
-    else:
-        assert left == right
 
 
 def stored(agent):
@@ -149,10 +93,6 @@ def agent_with_known_targets():
     set_net(agent.target_actor, [[0.0]], [0.0], [[0.0]], [math.atanh(0.5)])
     set_net(agent.target_critic, [[1.0, 2.0]], [0.0], [[3.0]], [0.5])
     return agent
-
-
-def column(*values):
-    return np.array(values, np.float32)[:, None]
 
 
 def test_td_target_by_hand():
@@ -571,27 +511,6 @@ def test_the_name_ddpg_stands_for_the_class():
 
 
 # Probe environments with known answers
-
-
-class Probe:
-    """E one-dimensional environments of `length` steps; the observation is the step's number unless `draw` says it."""
-
-    def __init__(self, reward, length=1, truncates=False, draw=None, num_envs=4):
-        self.reward, self.length, self.truncates, self.num_envs = reward, length, truncates, num_envs
-        self.draw = draw or (lambda: np.zeros((num_envs, 1), np.float32))
-        self.time = 0
-        self.obs = self.draw()
-
-    def step(self, action):
-        obs, reward = self.obs, self.reward(self.obs, action)[:, 0]
-        next_obs = obs + 1
-        self.time += 1
-        over = self.time == self.length
-        if over:
-            self.time = 0
-        self.obs = self.draw() if over else next_obs
-        ends = {"truncated": over} if self.truncates else {"terminated": over}
-        return make_step(obs, action, reward, next_obs, obs_to_act_on=self.obs, **ends)
 
 
 def solve(probe, num_steps, **changes):

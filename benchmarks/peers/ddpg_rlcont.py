@@ -1,13 +1,9 @@
-"""Training speed of the `rlcont` command itself, its logging included, read from the times of its own log lines."""
+"""Training speed of the `rlcont` command's DDPG, its logging included."""
 
 import math
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
+import rlcont_command
 import window
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 parser = window.parser(__doc__)
 parser.add_argument("--precision", help="passed on as precision=…")
@@ -43,23 +39,12 @@ settings = {
     "log.every": math.gcd(1000, first, arguments.steps),
 } | {key: value for key in ("precision", "compile") if (value := getattr(arguments, key)) is not None}
 
-with tempfile.TemporaryDirectory() as folder:
-    overrides = [f"{key}={value}" for key, value in settings.items()]
-    command = [str(Path(sys.executable).with_name("rlcont")), *overrides, f"output={folder}"]
-    code = subprocess.run(command, stdout=sys.stderr).returncode
-    if code != 0:
-        sys.exit(code)
-    (events,) = Path(folder).rglob("events.out.tfevents.*")
-    accumulator = EventAccumulator(str(events), size_guidance={"scalars": 0})
-    accumulator.Reload()
-    points = {event.step: event for event in accumulator.Scalars("train/num_updates")}
-
-begin, end = points[first], points[last]
+measured = rlcont_command.measure(settings, first, last)
 window.print_result(
     "rlcont",
     arguments.steps,
-    {"critic and actor": round(end.value - begin.value)},
-    begin.wall_time,
-    end.wall_time - begin.wall_time,
-    ["rlcont", "torch", "numpy", "gymnasium", "mujoco"],
+    {"critic and actor": measured.updates},
+    measured.begin,
+    measured.seconds,
+    rlcont_command.PACKAGES,
 )

@@ -1,4 +1,7 @@
-"""What the drivers share: arguments, the measured window, and the line of JSON they print. Standard library only."""
+"""What the drivers share: the measured window and the line of JSON they print; and DDPG's arguments and settings.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ Counters = Callable[[], dict[str, int]]
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """The arguments of every driver."""
+    """The arguments of every driver of DDPG."""
     arguments = argparse.ArgumentParser(description=description.partition("\n")[0])
     arguments.add_argument("--hidden", type=widths, default=[256, 256], help="units of actor and critic, as in 400,300")
     arguments.add_argument("--steps", type=int, default=4000, help="environment steps of the measured window")
@@ -40,12 +43,13 @@ class Window:
     `counters` reads how many gradient updates each of the peer's networks has had. It must wait for work under way.
     """
 
-    def __init__(self, first: int, steps: int, counters: Counters):
+    def __init__(self, first: int, steps: int, counters: Counters, steps_per_update: int = 1):
         self.first, self.last = first, first + steps
         self.counters = counters
+        self.steps_per_update = steps_per_update
 
     def tick(self, step: int) -> None:
-        """To be called once for every environment step, always at the same place of the loop."""
+        """To be called after every step of the environments, always at the same place of the loop."""
         if step == self.first:
             self._before = self.counters()
             self._begin, self._start = time.time(), time.perf_counter()
@@ -54,9 +58,10 @@ class Window:
             self._seconds = time.perf_counter() - self._start
 
     def report(self, system: str, packages: list[str]) -> None:
-        """Checks that every network had one update per step, and prints the result."""
+        """Checks that every network had the updates it should have had, and prints the result."""
         updates = {name: self._after[name] - self._before[name] for name in self._before}
-        print_result(system, self.last - self.first, updates, self._begin, self._seconds, packages)
+        steps = self.last - self.first
+        print_result(system, steps, updates, self._begin, self._seconds, packages, self.steps_per_update)
 
 
 def print_result(
@@ -66,9 +71,11 @@ def print_result(
     begin: float,
     seconds: float,
     packages: list[str],
+    steps_per_update: int = 1,
+    chosen: str = "",
 ) -> None:
-    """The driver's last line."""
-    if any(number != steps for number in updates.values()):
+    """The driver's last line; `chosen` are settings that the system chose by itself, as in workers=2."""
+    if any(number * steps_per_update != steps for number in updates.values()):
         raise SystemExit(f"{system}: {steps} environment steps in the window, but updates were {updates}")
     result = {
         "system": system,
@@ -77,6 +84,7 @@ def print_result(
         "begin": begin,
         "seconds": seconds,
         "steps_per_second": steps / seconds,
+        "chosen": chosen,
         "versions": {name: version(name) for name in packages},
     }
     print(json.dumps(result), flush=True)

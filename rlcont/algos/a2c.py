@@ -26,8 +26,9 @@ FLATTEST_BETA = 3**-0.5
 class A2CConfig:
     """Hyper-parameters of A2C."""
 
-    policy: Literal["gaussian", "squashed", "beta"]
-    """Distribution of the actions: normal, clipped to the box by the environment; tanh of a normal; Beta on the box."""
+    policy: Literal["gaussian", "bounded_gaussian", "squashed", "beta"]
+    """Distribution of the actions: normal, clipped by the environment; the same around a mean inside the box; tanh of a
+    normal; Beta on the box."""
     init_std: Positive
     """Standard deviation it starts with, in units of half the action range (before tanh, for squashed)."""
     network: BodyConfig

@@ -1,0 +1,162 @@
+"""Environments stepped by several processes: the numbers of one process, and no silence when one is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import fate_env
+import numpy as np
+import psutil
+import pytest
+
+from rlcont import workers
+from rlcont.core import UserError
+from rlcont.envs import Environments
+from rlcont.schema import EnvConfig
+from rlcont.workers import WorkerEnvironments, useful_workers
+
+
+def config(env_id, **kwargs):
+    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=None)
+
+
+def play(envs, num_steps, seed=0):
+    """Observations at the start, then every column of every step."""
+    rng = np.random.default_rng(seed)
+    columns = [envs.reset()]
+    for _ in range(num_steps):
+        action = rng.uniform(-1.2, 1.2, (len(envs), envs.spec.action_dim)).astype(np.float32)
+        columns += envs.step(action)
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("env_id", "num_envs", "num_workers"),
+    [("probe_envs:Lottery-v0", 5, 3), ("Hopper-v4", 4, 2), ("Pendulum-v1", 3, 3)],
+)
+def test_the_numbers_are_those_of_one_process(env_id, num_envs, num_workers):
+    seeds = list(range(10, 10 + num_envs))
+    expected = play(Environments(config(env_id), seeds), 250)
+    envs = WorkerEnvironments(config(env_id), seeds, num_workers)
+    assert len(envs) == num_envs
+    found = play(envs, 250)
+    envs.close()
+    ended = sum(column.sum() for column in expected if column.dtype == bool)
+    assert ended > 0
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_step_is_not_written_over_by_the_next():
+    envs = WorkerEnvironments(config("probe_envs:Lottery-v0"), [0, 1, 2], 2)
+    envs.reset()
+    first = envs.step(np.zeros((3, 1), np.float32))
+    kept = [column.copy() for column in first]
+    for _ in range(5):
+        envs.step(np.ones((3, 1), np.float32))
+    envs.close()
+    for column, copy in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(column, copy)
+
+
+def test_closing_ends_every_worker():
+    envs = WorkerEnvironments(config("Pendulum-v1"), [0, 1, 2], 3)
+    envs.reset()
+    processes = [worker.process for worker in envs._workers]
+    assert [process.is_alive() for process in processes] == [True, True]
+    envs.close()
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
+def step_until_fate(envs):
+    envs.reset()
+    for _ in range(fate_env.LAST_STEP):
+        envs.step(np.zeros((len(envs), 1), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("fate", "error", "message"),
+    [
+        ("worker-die", UserError, r"env=fate_env:Fate-v0: a worker process died \(exit code -9\)"),
+        ("worker-hang", UserError, r"env=fate_env:Fate-v0: a worker process did not answer for 3 s"),
+        ("worker-raise", RuntimeError, r"(?s)env=fate_env:Fate-v0: failed in a worker process:.*this is fate"),
+    ],
+)
+def test_a_lost_worker_is_an_error_that_names_the_environment(fate, error, message):
+    envs = WorkerEnvironments(config("fate_env:Fate-v0", fate=fate), [0, 1, 2], 2, patience=3)
+    start = time.monotonic()
+    with pytest.raises(error, match=message):
+        step_until_fate(envs)
+    envs.close()
+    assert time.monotonic() - start < 30
+    assert not envs._workers[0].process.is_alive()
+
+
+def test_a_mistake_of_the_environment_reads_the_same_from_a_worker():
+    own = Environments(config("probe_envs:NanAtStep3-v0"), [0])
+    envs = WorkerEnvironments(config("probe_envs:NanAtStep3-v0"), [0, 1], 2)
+    worker = envs._workers[0]
+
+    def step_the_worker():
+        worker.ask(np.zeros((1, 1), np.float32).tobytes())
+        worker.answer()
+
+    messages = []
+    for opened, step in ((own, lambda: own.step(np.zeros((1, 1), np.float32))), (envs, step_the_worker)):
+        opened.reset()
+        step()
+        step()
+        with pytest.raises(UserError) as caught:
+            step()
+        messages.append(str(caught.value))
+        opened.close()
+    assert messages[0] == messages[1] == "env=probe_envs:NanAtStep3-v0: observation 0 is nan"
+
+
+def test_a_worker_is_deaf_to_ctrl_c_and_does_not_outlive_the_process_that_trains():
+    script = (
+        "import sys, time\n"
+        "from rlcont.schema import EnvConfig\n"
+        "from rlcont.workers import WorkerEnvironments\n"
+        "if __name__ == '__main__':\n"
+        "    envs = WorkerEnvironments(EnvConfig(id='Pendulum-v1', kwargs={}, max_episode_steps=None), [0, 1], 2)\n"
+        "    envs.reset()\n"
+        "    print(envs._workers[0].process.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        os.kill(worker.pid, signal.SIGINT)
+        time.sleep(0.3)
+        assert worker.is_running()
+        assert worker.status() != psutil.STATUS_ZOMBIE
+        parent.kill()
+        worker.wait(10)
+        assert not psutil.pid_exists(worker.pid)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "num_envs", "cores", "expected"),
+    [
+        (1e-2, 8, 2, 2),
+        (1e-2, 8, 16, 8),
+        (1e-2, 1, 8, 1),
+        (1e-2, 8, 1, 1),
+        (1e-6, 8, 2, 1),
+        (workers.EXCHANGE_SECONDS / 4, 8, 2, 1),
+        (workers.EXCHANGE_SECONDS / 3, 8, 2, 2),
+    ],
+)
+def test_auto_takes_workers_where_the_time_they_save_is_more_than_they_cost(
+    monkeypatch, seconds, num_envs, cores, expected
+):
+    monkeypatch.setattr(workers, "_step_seconds", lambda config: seconds)
+    assert useful_workers(config("Pendulum-v1"), num_envs, cores) == expected
+
+
+def test_a_step_of_an_environment_is_timed():
+    assert 1e-7 < workers._step_seconds(config("Pendulum-v1")) < 0.1
