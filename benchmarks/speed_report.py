@@ -52,7 +52,7 @@ ITEMS = [
     Item("sbx-400-300", "sbx", "SBX (JAX)", "400,300", "rlcont-400-300"),
     Item("tianshou-256", "tianshou", "Tianshou", "256,256", "rlcont-256"),
     Item("tianshou-400-300", "tianshou", "Tianshou", "400,300", "rlcont-400-300"),
-    Item("rlcont-a2c", "rlcont", "rlcont", "64,64", "", algo="a2c", steps=102_400, stepping="workers=auto"),
+    Item("rlcont-a2c", "rlcont", "rlcont", "64,64", "", algo="a2c", steps=61_440, stepping="workers=auto"),
     Item(
         "sb3-a2c",
         "sb3",
@@ -60,7 +60,7 @@ ITEMS = [
         "64,64",
         "rlcont-a2c",
         algo="a2c",
-        steps=102_400,
+        steps=61_440,
         stepping="DummyVecEnv, 1 process",
     ),
     Item(
@@ -71,7 +71,7 @@ ITEMS = [
         "rlcont-a2c",
         ("--vec-env", "subproc"),
         algo="a2c",
-        steps=102_400,
+        steps=61_440,
         stepping="SubprocVecEnv, 8 processes",
     ),
 ]

@@ -354,7 +354,10 @@ def _check_key(override: Override, chosen: _Chosen) -> None:
     if key == "algo.auto_num_envs":
         raise UserError(f"{line}: is what num_envs=auto stands for; type num_envs={shown(override.value())}")
     for typed in flat_keys({key: override.value()}):
-        node = OmegaConf.select(chosen.config, typed, default=chosen)
+        try:
+            node = OmegaConf.select(chosen.config, typed, default=chosen)
+        except OmegaConfBaseException:  # It reaches into a list.
+            node = chosen
         if node is chosen or override.package is not None:
             raise UserError(f"{line}: {_unknown_key(typed, line, chosen)}")
         if isinstance(node, DictConfig):

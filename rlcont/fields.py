@@ -63,7 +63,7 @@ def general_fields() -> list[Field]:
     fields = [field for field in _fields("config", "RunConfig", "") if field.key not in chosen_by_groups]
     # Composing puts the algorithm's own number in place of auto, so the dataclass never sees it.
     return [
-        field._replace(allowed=f"auto or {field.article}{field.allowed}") if field.key == "num_envs" else field
+        field._replace(allowed=f"auto or a {field.allowed}", choices=["auto"]) if field.key == "num_envs" else field
         for field in fields
     ]
 
@@ -139,8 +139,8 @@ def _type(module: str, node: ast.AST | None) -> _Type:
             return _Type(f"{kind}, or null", {}, [*kind.choices, "null"])
         case ast.BinOp(left=left, right=right):
             one, other = _type(module, left), _type(module, right)
-            listed = [*one.choices, *other.choices] if one.choices and other.choices else []
-            return _Type(_one_of(listed) if listed else f"{one} or a {other}", {}, listed)
+            listed = [*one.choices, *other.choices]
+            return _Type(_one_of(listed) if one.choices and other.choices else f"{one} or a {other}", {}, listed)
         case ast.Subscript(value=inner):
             return _type(module, inner)
     return _Type("any value", {}, [])

@@ -1,19 +1,27 @@
 """The parts of the benchmarks that need neither peers nor time."""
 
+import argparse
 import json
 import math
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
+import a2c_setting
+import gymnasium
+import numpy as np
 import profile_step
 import pytest
+import speed
 import speed_report
 import torch
 import window
+import workers
+from gymnasium.vector import SyncVectorEnv
 from profile_step import Product, products
 from speed import RunError, run_command
-from speed_report import BEGIN, END, ITEMS, replace_between_markers, speed_table, steps_to_return, time_table
+from speed_report import BEGIN, END, ITEMS, replace_between_markers, speed_tables, steps_to_return, time_table
 from tiny import tiny
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,6 +30,7 @@ from rlcont.compose import compose_job
 from rlcont.config import validate
 from rlcont.core import Batch
 from rlcont.envs import Environments
+from rlcont.schema import EnvConfig
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,7 +49,7 @@ def cells(table, label, network):
 def test_table_gives_medians_spread_and_ratios():
     rows = [row("rlcont-256", speed) for speed in (300, 100, 200)] + [row("sb3-256", speed) for speed in (40, 90, 50)]
     rows += [row("rlcont-256-x2", 320), row("rlcont-400-300", 150), row("sbx-400-300", 200)]
-    table = speed_table(rows)
+    table = speed_tables(rows)
     assert cells(table, "rlcont", "256-256") == ["200", "100–300", "3", ""]
     assert cells(table, "Stable-Baselines3", "256-256") == ["50", "40–90", "3", "**4.00 ×** as fast"]
     assert cells(table, "SBX (JAX)", "400-300") == ["200", "200–200", "1", "**0.75 ×** as fast"]
@@ -50,7 +59,7 @@ def test_table_gives_medians_spread_and_ratios():
 
 def test_failed_runs_stay_in_the_table_with_their_error():
     rows = [row("rlcont-256", 200), row("sbx-256", error="no | such module"), row("sb3-256", 50)]
-    table = speed_table([*rows, row("sb3-256", error="killed")])
+    table = speed_tables([*rows, row("sb3-256", error="killed")])
     assert cells(table, "Stable-Baselines3", "256-256") == [
         "50",
         "50–50",
@@ -61,7 +70,25 @@ def test_failed_runs_stay_in_the_table_with_their_error():
 
 
 def test_the_settings_of_a_run_stand_beside_its_name():
-    assert cells(speed_table([row("rlcont-256", 9, extra="compile=true")]), "rlcont, compile=true", "256-256")[0] == "9"
+    assert (
+        cells(speed_tables([row("rlcont-256", 9, extra="compile=true")]), "rlcont, compile=true", "256-256")[0] == "9"
+    )
+
+
+def test_a_run_tells_what_its_system_chose():
+    rows = [row("rlcont-a2c", 9, extra="workers=2"), row("rlcont-a2c", 7, extra="workers=1")]
+    assert cells(speed_tables(rows), "rlcont, workers=2, workers=1", "workers=auto")[:2] == ["8", "7–9"]
+
+
+def test_every_algorithm_has_a_table_of_its_own():
+    a2c = [row("rlcont-a2c", 900, steps="61440"), row("sb3-a2c", 300), row("sb3-a2c-subproc", 450)]
+    table = speed_tables(a2c)
+    assert table.startswith("| A2C | environments | steps/s, median |")
+    assert cells(table, "rlcont", "workers=auto") == ["900", "900–900", "1", ""]
+    assert cells(table, "Stable-Baselines3", "DummyVecEnv, 1 process")[3] == "**3.00 ×** as fast"
+    assert cells(table, "Stable-Baselines3", "SubprocVecEnv, 8 processes")[3] == "**2.00 ×** as fast"
+    ddpg = [row("rlcont-256", 200)]
+    assert speed_tables([*a2c, *ddpg]) == f"{speed_tables(ddpg)}\n\n{table}"
 
 
 def test_items_are_compared_with_the_default_run_of_the_same_network():
@@ -71,13 +98,35 @@ def test_items_are_compared_with_the_default_run_of_the_same_network():
         if item.compared_with:
             other = by_name[item.compared_with]
             assert (other.system, other.hidden, other.options, other.processes) == ("rlcont", item.hidden, (), 1)
+            assert (other.algo, other.steps) == (item.algo, item.steps)
+
+
+def test_every_item_has_a_driver():
+    for item in ITEMS:
+        assert (ROOT / f"benchmarks/peers/{item.algo}_{item.system}.py").exists()
+
+
+def test_the_window_is_set_for_ddpg_alone():
+    arguments = argparse.Namespace(only=["rlcont-256", "sbx-256", "rlcont-a2c", "sb3-a2c"], peers=["sb3"], steps=500)
+    chosen = {item.name: item.steps for item in speed.chosen_items(arguments)}
+    default = {item.name: item.steps for item in ITEMS}
+    assert chosen == {"rlcont-256": 500, "rlcont-a2c": default["rlcont-a2c"], "sb3-a2c": default["sb3-a2c"]}
 
 
 def test_report_tells_machine_versions_and_load(tmp_path):
     rows = [row("rlcont-256", 200, load="0.50"), row("sb3-256", 50, busy_percent="7")]
     text = speed_report.report([*rows, row("rlcont-256-x2", 300, steps="8000")], tmp_path)
-    for fact in ("a CPU, 2 cores", "- torch 1", "2026-01-02;", "0.50 at the start", "1–7 %", "windows of 4000 steps"):
+    for fact in (
+        "a CPU, 2 cores",
+        "- torch 1",
+        "2026-01-02;",
+        "0.50 at the start",
+        "1–7 %",
+        "windows of 4000 steps (DDPG).",
+    ):
         assert fact in text
+    text = speed_report.report([*rows, row("sb3-a2c", 50, steps="61440")], tmp_path)
+    assert "windows of 4000 steps (DDPG) and 61440 steps (A2C)." in text
 
 
 def test_runs_survive_their_file(tmp_path):
@@ -136,9 +185,9 @@ def test_time_is_the_median_of_the_seeds_over_the_measured_speed(tmp_path):
     assert "| SBX (JAX) | not measured yet: docs/results/peers/HalfCheetah-v4/sbx-s*.csv | – | – | – |" in table
 
 
-def run_window(updates_per_step):
+def run_window(updates_per_step, steps_per_update=1):
     updates = 0
-    measured = window.Window(10, 20, lambda: {"critic": updates, "actor": updates})
+    measured = window.Window(10, 20, lambda: {"critic": int(updates), "actor": int(updates)}, steps_per_update)
     for step in range(40):
         measured.tick(step)
         updates += updates_per_step
@@ -158,12 +207,34 @@ def test_window_refuses_other_work_than_one_update_per_step():
         run_window(2)
 
 
-def test_the_driver_of_rlcont_measures_the_command():
-    sizes = ["--hidden", "8", "--warmup", "300", "--settle", "100", "--steps", "200"]
-    output = run_command([sys.executable, ROOT / "benchmarks/peers/ddpg_rlcont.py", *sizes])
+def test_window_knows_how_many_steps_an_update_takes(capsys):
+    run_window(0.25, steps_per_update=4)
+    assert json.loads(capsys.readouterr().out)["updates"] == {"critic": 5, "actor": 5}
+    with pytest.raises(SystemExit, match="20 environment steps in the window, but updates were"):
+        run_window(0.5, steps_per_update=4)
+
+
+@pytest.mark.parametrize("steps", ["0", "255", "1000", "-256"])
+def test_a_window_of_a2c_must_end_with_a_rollout(steps, capsys):
+    assert a2c_setting.parser("any").parse_args(["--steps", "512"]).steps == 512
+    with pytest.raises(SystemExit):
+        a2c_setting.parser("any").parse_args([f"--steps={steps}"])
+    assert f"{steps} is no multiple of 256" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("algo", "sizes", "updates"),
+    [
+        ("ddpg", ["--warmup", "300", "--settle", "100", "--steps", "200"], {"critic and actor": 200}),
+        ("a2c", ["--settle", "512", "--steps", "768"], {"policy and value": 3}),
+    ],
+)
+def test_the_drivers_of_rlcont_measure_the_command(algo, sizes, updates):
+    output = run_command([sys.executable, ROOT / f"benchmarks/peers/{algo}_rlcont.py", "--hidden", "8", *sizes])
     result = json.loads(output.splitlines()[-1])
-    assert result["updates"] == {"critic and actor": 200}
+    assert result["updates"] == updates
     assert result["steps_per_second"] > 0
+    assert re.fullmatch(r"workers=\d+" if algo == "a2c" else "", result["chosen"])
 
 
 def test_a_failed_run_is_told_by_the_last_line_of_what_it_said():
@@ -252,3 +323,34 @@ def test_profile_table_divides_the_best_limit_by_the_update():
     assert "| … its matrix products, by torch.profiler | 2.000 | 40% of update |" in text
     assert "| fp32 | 2.000 | 1 | 1 | 40% |" in text
     assert "| bf16 | 0.500 | 4 | 1 | 10% |" in text
+
+
+def test_threads_step_the_same_environments():
+    config = EnvConfig(id="Pendulum-v1", kwargs={}, max_episode_steps=5)
+    plain, threaded = Environments(config, [3, 4, 5]), workers.ThreadedEnvironments(config, [3, 4, 5], 2)
+    np.testing.assert_array_equal(threaded.reset(), plain.reset())
+    for action in np.random.default_rng(0).uniform(-1, 1, (12, 3, 1)):
+        step = plain.step(action)
+        obs, reward = threaded.step(action)
+        np.testing.assert_array_equal(obs, step.obs_to_act_on)
+        np.testing.assert_array_equal(reward, step.reward)
+    threaded.close()
+    plain.close()
+
+
+def test_random_actions_fill_the_bounds_of_what_they_are_for():
+    config = EnvConfig(id="Pendulum-v1", kwargs={}, max_episode_steps=None)
+    own, gymnasium_own = Environments(config, [0]), SyncVectorEnv([partial(gymnasium.make, config.id)])
+    for envs, bound in ((own, 1), (gymnasium_own, 2)):
+        actions = workers.random_actions(envs, 4, gymnasium_own.single_action_space)
+        assert actions.shape == (workers.NUM_ACTIONS, 4, 1)
+        assert 0.9 * bound < np.abs(actions).max() <= bound
+        envs.close()
+
+
+def test_workers_table_compares_with_one_process():
+    medians = {"Any-v1": {"one process": 100.0, "2 processes": 150.0}, "Other-v1": {"one process": 9, "2 processes": 3}}
+    assert workers.table(medians, {"Any-v1": 2, "Other-v1": 1}).splitlines()[2:] == [
+        "| Any-v1 | 100 (1.00 ×) | 150 (1.50 ×) | 2 |",
+        "| Other-v1 | 9 (1.00 ×) | 3 (0.33 ×) | 1 |",
+    ]

@@ -168,7 +168,7 @@ def test_a_saved_configuration_is_read_back_equal():
         ("algo.tau=0", "must be a number above 0, at most 1"),
         ("seed=1.5", "must be a whole number at least 0"),
         ("seed=-1", "must be a whole number at least 0"),
-        ("num_envs=0", "must be a whole number from 1 to 4096"),
+        ("num_envs=0", "must be auto or a whole number from 1 to 4096"),
         ("device=gpu", "cuda"),
         ("total_steps=500", "algo.warmup_steps"),
         ("algo.replay_size=10", "algo.batch_size"),

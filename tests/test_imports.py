@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "rlcont"
 MODULES = {str(path.relative_to(PACKAGE).with_suffix("")).replace("/", "."): path for path in PACKAGE.rglob("*.py")}
 FOUNDATION = {"core", "lazy", "schema"}
 LIGHT = {"errors", "names", "fields", "words", "help", "completion"}
-PARTS = FOUNDATION | {"nets", "noise", "normalize", "optim", "schedule", "seeding"}
+PARTS = FOUNDATION | {"nets", "noise", "normalize", "optim", "policies", "schedule", "seeding"}
 
 
 def imports(name: str) -> set[str]:
@@ -39,7 +39,7 @@ def test_ops_import_only_torch(name):
 
 def test_nets_import_only_torch():
     assert not own("nets")
-    assert imports("nets") <= {"__future__", "collections", "copy", "functools", "torch"}
+    assert imports("nets") <= {"__future__", "collections", "copy", "functools", "torch", "typing"}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("memory.") and "__init__" not in name])

@@ -55,7 +55,7 @@ RANGES = {
     "noise.sigma": (0, math.inf, True, False),
     "noise.theta": (0, 2, False, False),
     "noise.mu": (-math.inf, math.inf, True, False),
-    "noise.decay.final": (1e-300, 1, True, False),
+    "noise.decay.final": (0, 1, True, False),
     "noise.decay.steps": (1, 2**62, True, True),
 }
 OU = ["noise=ou", "noise.decay.kind=linear"]

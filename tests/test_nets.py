@@ -4,7 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from rlcont.nets import ACTIVATIONS, DeterministicPolicy, FlatNetwork, OutputLinear, QFunction, linear, mlp
+from rlcont.nets import (
+    ACTIVATIONS,
+    ActorCritic,
+    DeterministicPolicy,
+    FlatNetwork,
+    OutputLinear,
+    QFunction,
+    body,
+    linear,
+    mlp,
+)
+from rlcont.policies import GaussianPolicy
 
 
 def generator(seed=0):
@@ -116,6 +127,73 @@ def test_a_q_function_by_hand():
 def test_a_q_function_gives_one_number_a_row():
     q_function = QFunction(mlp(5, [8], 1, "relu", False, generator()))
     assert q_function(torch.zeros(7, 3), torch.zeros(7, 2)).shape == (7,)
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_a_body_is_an_mlp_without_its_last_layer(layer_norm):
+    trunk = body(5, [4, 3], "tanh", layer_norm, generator())
+    net = mlp(5, [4, 3], 2, "tanh", layer_norm, generator())
+    x = torch.randn(6, 5, generator=generator(1))
+    assert [type(layer) for layer in trunk] == [type(layer) for layer in net[:-1]]
+    assert trunk(x).shape == (6, 3)
+    assert torch.equal(trunk(x), net[:-1](x))
+
+
+# A policy and a value
+
+
+def actor_critic(shared):
+    """obs [..., 3] -> Gaussian over two actions, value."""
+    rng = generator()
+    trunk, policy = body(3, [4, 5], "tanh", False, rng), GaussianPolicy(5, 2, 0.5, rng)
+    value = linear(5, 1, rng, OutputLinear)
+    return ActorCritic(trunk, policy, value, None if shared else body(3, [5], "tanh", False, rng))
+
+
+def observations():
+    return torch.randn(6, 7, 3, generator=generator(1))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_an_actor_critic_is_its_parts_one_after_the_other(shared):
+    net, obs = actor_critic(shared), observations()
+    (mean, std), value = net(obs)
+    assert mean.shape == std.shape == (6, 7, 2)
+    assert value.shape == (6, 7)
+    torch.testing.assert_close((mean, std), net.policy(net.trunk(obs)))
+    features = (net.trunk if shared else net.value_trunk)(obs)
+    torch.testing.assert_close(value, (features @ net.value.weight.T + net.value.bias)[..., 0])
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_policys_part_alone_equals_that_of_the_whole(shared):
+    net, obs = actor_critic(shared), observations()
+    whole, _ = net(obs)
+    for alone, expected in zip(net.policy_parameters(obs), whole, strict=True):
+        assert torch.equal(alone, expected)
+
+
+def parts_reached(net, loss):
+    """The parts of `net` whose parameters get a gradient from `loss`; a part is reached as a whole or not at all."""
+    names, params = zip(*net.named_parameters(), strict=True)
+    grads = torch.autograd.grad(loss, params, retain_graph=True, allow_unused=True)
+    reached, left = set(), set()
+    for name, grad in zip(names, grads, strict=True):
+        (left if grad is None or not grad.any() else reached).add(name.partition(".")[0])
+    assert not reached & left
+    return reached
+
+
+@pytest.mark.parametrize(
+    ("shared", "of_policy", "of_value"),
+    [(False, {"trunk", "policy"}, {"value_trunk", "value"}), (True, {"trunk", "policy"}, {"trunk", "value"})],
+)
+def test_policy_and_value_train_their_own_parts_and_the_trunk_they_share(shared, of_policy, of_value):
+    net, obs = actor_critic(shared), observations()
+    (mean, std), value = net(obs)
+    assert parts_reached(net, (mean.square() + std).sum()) == of_policy
+    assert parts_reached(net, value.square().sum()) == of_value
+    assert {name.partition(".")[0] for name, _ in net.named_parameters()} == of_policy | of_value
 
 
 # One vector of weights

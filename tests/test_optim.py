@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from rlcont.optim import Adam
+from rlcont.optim import Adam, RMSProp
+
+OPTIMISERS = [Adam, RMSProp]
 
 
 def test_two_steps_by_hand():
@@ -29,25 +31,79 @@ def test_adam_equals_pytorchs(scale):
     torch.testing.assert_close(weights, param.detach(), rtol=0, atol=1e-5)
 
 
-def test_the_weights_may_be_a_leaf_that_is_differentiated():
+def test_two_rmsprop_steps_by_hand():
+    weights = torch.tensor([1.0, -2.0])
+    rmsprop = RMSProp(weights, lr=0.1)
+    # square = 0.01 * 4 and 0.01 * 1e-10, whose root 1e-6 is a tenth of epsilon: steps of 0.1 * 2 / (0.2 + 0.00001) and
+    # 0.1 * 1e-5 / 1.1e-5.
+    rmsprop.step(torch.tensor([2.0, -1e-5]))
+    torch.testing.assert_close(weights, torch.tensor([1 - 0.2 / 0.20001, -2 + 0.1 / 1.1]), rtol=0, atol=3e-7)
+    # square = 0.99 * 0.04 + 0.01 * 1 = 0.0496 and 0.99e-12.
+    rmsprop.step(torch.tensor([-1.0, 0.0]))
+    first = 1 - 0.2 / 0.20001 + 0.1 / (0.0496**0.5 + 1e-5)
+    torch.testing.assert_close(weights, torch.tensor([first, -2 + 0.1 / 1.1]), rtol=0, atol=3e-7)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e4])
+def test_rmsprop_equals_pytorchs(scale):
+    rng = torch.Generator().manual_seed(0)
+    weights = torch.randn(50, generator=rng)
+    start = weights.clone()
+    param = weights.clone().requires_grad_()
+    rmsprop, reference = RMSProp(weights, 1e-2), torch.optim.RMSprop([param], 1e-2, alpha=0.99, eps=1e-5)
+    for _ in range(300):
+        param.grad = scale * torch.randn(50, generator=rng)
+        rmsprop.step(param.grad)
+        reference.step()
+    torch.testing.assert_close(weights, param.detach(), rtol=0, atol=1e-5)
+    assert (weights - start).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_a_step_size_written_in_place_takes_effect_at_the_next_step(optimiser):
+    grads = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
+    weights, twice = torch.zeros(5), torch.zeros(5)
+    one, other = optimiser(weights, 0.01), optimiser(twice, 0.01)
+    assert one.lr.shape == ()
+    one.step(grads[0])
+    other.step(grads[0])
+    first = weights.clone()
+    assert first.abs().min() > 0
+    one.lr.fill_(0.0)
+    one.step(grads[1])
+    assert torch.equal(weights, first)
+    other.lr.fill_(0.0)
+    other.step(grads[1])
+    one.lr.fill_(0.01)
+    other.lr.fill_(0.02)
+    one.step(grads[2])
+    other.step(grads[2])
+    torch.testing.assert_close(twice - first, 2 * (weights - first), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_the_weights_may_be_a_leaf_that_is_differentiated(optimiser):
     weights = torch.tensor([2.0], requires_grad=True)
-    Adam(weights, 0.5).step(torch.autograd.grad(weights**2, [weights])[0])
+    optimiser(weights, 0.5).step(torch.autograd.grad(weights**2, [weights])[0])
     assert weights.requires_grad
-    torch.testing.assert_close(weights.detach(), torch.tensor([1.5]))
+    # Adam's first step is lr, RMSProp's lr / sqrt(0.01).
+    expected = {Adam: 2 - 0.5, RMSProp: 2 - 5.0}[optimiser]
+    torch.testing.assert_close(weights.detach(), torch.tensor([expected]), rtol=0, atol=2e-4)
 
 
-def test_a_loaded_state_goes_on_as_the_saved_one():
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_a_loaded_state_goes_on_as_the_saved_one(optimiser):
     rng = torch.Generator().manual_seed(0)
     grads = torch.randn(20, 5, generator=rng)
     one, other = torch.zeros(5), torch.ones(5)
-    first, second = Adam(one, 0.01), Adam(other, 0.01)
+    first, second = optimiser(one, 0.01), optimiser(other, 0.01)
     for grad in grads[:10]:
         first.step(grad)
-    memory = second.mean.data_ptr()
+    memory = second.square.data_ptr()
     second.load_state_dict({name: value.clone() for name, value in first.state_dict().items()})
     other.copy_(one)
     for grad in grads[10:]:
         first.step(grad)
         second.step(grad)
     assert torch.equal(one, other)
-    assert second.mean.data_ptr() == memory
+    assert second.square.data_ptr() == memory

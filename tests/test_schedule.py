@@ -34,6 +34,11 @@ def test_without_steps_the_decay_takes_the_whole_run(kind, halfway):
     assert decay_factor(config, 1000, 1000) == pytest.approx(0.01)
 
 
+def test_a_linear_decay_to_zero_reaches_it():
+    config = DecayConfig(kind="linear", final=0.0, steps=None)
+    assert [decay_factor(config, step, 1024) for step in (0, 256, 1023, 1024, 1025)] == [1, 0.75, 1 / 1024, 0, 0]
+
+
 @given(
     kind=st.sampled_from(["none", "linear", "exponential"]),
     final=st.floats(1e-6, 1),
@@ -46,6 +51,6 @@ def test_the_factor_never_rises_and_stays_between_final_and_one(kind, final, ste
     assert final - 1e-12 <= later <= now <= 1
 
 
-def test_a_decay_to_zero_is_refused():
-    with pytest.raises(ValidationError):
+def test_an_exponential_decay_to_zero_is_refused():
+    with pytest.raises(ValidationError, match="final=0 is never reached"):
         DecayConfig(kind="exponential", final=0.0, steps=None)

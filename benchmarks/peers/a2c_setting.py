@@ -24,7 +24,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     """The arguments of every driver of A2C, which has no random steps before learning."""
     arguments = argparse.ArgumentParser(description=description.partition("\n")[0])
     arguments.add_argument("--hidden", type=window.widths, default=[64, 64], help="units of policy and value, each")
-    arguments.add_argument("--steps", type=whole_rollouts, default=102_400, help="environment steps of the window")
+    arguments.add_argument("--steps", type=whole_rollouts, default=61_440, help="environment steps of the window")
     arguments.add_argument("--settle", type=whole_rollouts, default=5120, help="environment steps before the window")
     arguments.add_argument("--seed", type=int, default=0)
     return arguments
