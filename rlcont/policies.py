@@ -90,7 +90,8 @@ class SquashedPolicy(GaussianPolicy):
     def entropy(mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
         """H(N(mean, std)) + E[ln(1 - tanh(u)^2)], the expectation by Gauss-Hermite quadrature.
 
-        It has no closed form. The quadrature draws nothing and differentiates.
+        It has no closed form. The quadrature draws nothing and differentiates; it is exact to 2e-4 up to a std of 2, to
+        0.03 up to 5.
         """
         nodes, weights = (torch.tensor(numbers, dtype=mean.dtype, device=mean.device) for numbers in _QUADRATURE)
         u = mean.unsqueeze(-1) + std.unsqueeze(-1) * nodes
@@ -123,7 +124,8 @@ class BetaPolicy(nn.Module):
         self.alpha = _small_linear(num_in, action_dim, generator)
         self.beta = _small_linear(num_in, action_dim, generator)
         for layer in (self.alpha, self.beta):
-            nn.init.constant_(layer.bias, math.log(math.expm1(excess)))
+            # softplus of it is excess.
+            nn.init.constant_(layer.bias, excess + math.log(-math.expm1(-excess)))
 
     def forward(self, features: torch.Tensor) -> Parameters:
         """alpha and beta."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from rlcont.core import Accelerate, Array, EnvSpec, EnvStep, Metrics, UserError, as_it_is
 from rlcont.lazy import nets, policies, torch
@@ -15,7 +16,7 @@ from rlcont.ops.clip import clip_norm
 from rlcont.ops.returns import gae
 from rlcont.optim import Adam, RMSProp
 from rlcont.schedule import DecayConfig, decay_factor
-from rlcont.schema import BodyConfig, Count, Flag, Fraction, NonNegative, Positive, schema
+from rlcont.schema import BodyConfig, Count, Flag, Fraction, NonNegative, Number, Positive, schema
 from rlcont.seeding import numpy_generator, torch_generator
 
 FLATTEST_BETA = 3**-0.5
@@ -29,7 +30,7 @@ class A2CConfig:
     policy: Literal["gaussian", "bounded_gaussian", "squashed", "beta"]
     """Distribution of the actions: normal, clipped by the environment; the same around a mean inside the box; tanh of a
     normal; Beta on the box."""
-    init_std: Positive
+    init_std: Annotated[Number, Field(ge=0.001)]
     """Standard deviation it starts with, in units of half the action range (before tanh, for squashed)."""
     network: BodyConfig
     """Layers below the policy's and the value's last ones."""
