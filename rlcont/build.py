@@ -42,12 +42,17 @@ def resolve_device(device: str) -> str:
 
 
 def make_environments(config: RunConfig) -> tuple[VectorEnv, int]:
-    """The environments that a run trains in, and the processes that step them: as many as asked for, or fastest."""
+    """The environments that a run trains in, and the processes that step them: as many as asked for, or fastest.
+
+    The workers take their share of the cores from torch, whose threads would spin on them between two updates.
+    """
     seeds = integers(config.seed, "environments", config.num_envs)
-    workers = config.workers
-    if workers == "auto":
-        workers = useful_workers(config.env, config.num_envs, torch.get_num_threads())
-    return Environments(config.env, seeds) if workers == 1 else WorkerEnvironments(config.env, seeds, workers), workers
+    cores = torch.get_num_threads()
+    workers = useful_workers(config.env, config.num_envs, cores) if config.workers == "auto" else config.workers
+    if workers == 1:
+        return Environments(config.env, seeds), 1
+    torch.set_num_threads(max(1, cores // workers))
+    return WorkerEnvironments(config.env, seeds, workers), workers
 
 
 def choose_acceleration(config: RunConfig) -> Acceleration:

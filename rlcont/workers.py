@@ -21,6 +21,8 @@ PATIENCE = 300.0
 EXCHANGE_SECONDS = 2e-4
 """What it costs a step that a worker has to be asked, and waited for."""
 TIMED_STEPS = 50
+SPIN_SECONDS = 1e-3
+"""How long both ends look for a message before they sleep. A core that went idle takes longer to wake than a step."""
 
 _RESET, _OK, _MISTAKE, _FAILURE = b"r", b"o", b"m", b"f"
 
@@ -121,9 +123,7 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(theirs, config, seeds), daemon=True)
         self.process.start()
         theirs.close()
-        # Asked at each step, where connection.poll would make a selector each time.
-        self.poll = select.poll()
-        self.poll.register(self.connection.fileno(), select.POLLIN)
+        self.poll = _poll(self.connection)
 
     def ask(self, message: bytes) -> None:
         with contextlib.suppress(BrokenPipeError):  # Its answer tells why.
@@ -131,7 +131,7 @@ class _Worker:
 
     def answer(self) -> Array:
         """The floats that it sent."""
-        if not self.poll.poll(1000 * self.patience):
+        if not _arrives(self.poll, self.patience):
             raise UserError(
                 f"env={self.env_id}: a worker process did not answer for {self.patience:.0f} s; "
                 "workers=1 steps all environments in one process"
@@ -164,8 +164,10 @@ def _serve(connection: Connection, config: EnvConfig, seeds: list[int]) -> None:
     # A terminal sends Ctrl-C to every process; the one that trains decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     envs: Environments | None = None
+    poll = _poll(connection)
     with contextlib.suppress(EOFError, OSError):
         while True:
+            _arrives(poll, None)
             message = connection.recv_bytes()
             try:
                 envs = envs or Environments(config, seeds)
@@ -174,6 +176,22 @@ def _serve(connection: Connection, config: EnvConfig, seeds: list[int]) -> None:
                 connection.send_bytes(_MISTAKE + str(error).encode())
             except Exception:
                 connection.send_bytes(_FAILURE + traceback.format_exc().encode())
+
+
+def _poll(connection: Connection) -> select.poll:
+    """Asked at each step, where connection.poll would make a selector each time."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return poll
+
+
+def _arrives(poll: select.poll, patience: float | None) -> bool:
+    """Waits for a message, or the end of the connection; False where none came in `patience` seconds."""
+    end = time.perf_counter() + SPIN_SECONDS
+    while time.perf_counter() < end:
+        if poll.poll(0):
+            return True
+    return bool(poll.poll(None if patience is None else 1000 * patience))
 
 
 def _answer(envs: Environments, message: bytes) -> Array:
