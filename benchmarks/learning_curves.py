@@ -76,7 +76,7 @@ def plot(curves: dict[str, dict[int, Curve]], title: str, path: Path, last_step:
     plt.close(figure)
 
 
-def main() -> None:
+def ddpg() -> None:
     cheetah = arms(DOCS / "results" / "ddpg" / "HalfCheetah-v4")
     tuned = {"tuned": cheetah["gaussian-0.1"]}
     precision = {"fp32": cheetah["gaussian-0.1"], "bf16": cheetah.pop("bf16")}
@@ -84,8 +84,17 @@ def main() -> None:
     plot(cheetah, "DDPG on HalfCheetah-v4: exploration noise", DOCS / "images" / "ddpg-noise.png", 150_000)
     print(table(tuned, [100_000, 200_000, 300_000]), end="\n\n")
     print(table(cheetah, [50_000, 100_000, 150_000]), end="\n\n")
-    print(table(precision, [100_000, 150_000, 200_000]))
+    print(table(precision, [100_000, 150_000, 200_000]), end="\n\n")
+
+
+def a2c() -> None:
+    for folder in sorted((DOCS / "results" / "a2c").iterdir()):
+        found = arms(folder)
+        picture = DOCS / "images" / f"a2c-{folder.name.partition('-')[0].lower()}.png"
+        plot(found, f"A2C on {folder.name}", picture, 1_000_000)
+        print(f"{folder.name}\n\n{table(found, [250_000, 500_000, 750_000, 1_000_000])}", end="\n\n")
 
 
 if __name__ == "__main__":
-    main()
+    ddpg()
+    a2c()

@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import sysconfig
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -130,7 +131,7 @@ def _compiled(update: Update, required: bool) -> Update:
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     # Of all that the update reads only tensors change, so nothing else is looked at before each call.
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
-    function: Update = torch.compile(update, fullgraph=True, dynamic=False, options=options)
+    function: Update = torch.compile(_with_own_code(update), fullgraph=True, dynamic=False, options=options)
 
     def run(batch: NamedTuple) -> Metrics:
         nonlocal function
@@ -147,6 +148,23 @@ def _compiled(update: Update, required: bool) -> Update:
             return update(batch)
 
     return run
+
+
+def _with_own_code(update: Update) -> Update:
+    """`update` with a code object that no other function has.
+
+    The compiler keeps what it made with the code object, where another agent's update would find it: made for other
+    hyper-parameters, which are not looked at.
+    """
+    function: Any = getattr(update, "__func__", update)
+    own = types.FunctionType(
+        function.__code__.replace(),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    return types.MethodType(own, update.__self__) if hasattr(update, "__self__") else own
 
 
 def _recorded(update: Update, record: Recorder) -> Update:

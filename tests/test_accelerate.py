@@ -97,6 +97,49 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
     envs.close()
 
 
+@pytest.mark.parametrize("policy", ["gaussian", "squashed", "beta"])
+def test_a_compiled_update_of_a2c_equals_an_eager_one_at_states_met_in_training(policy):
+    run = validate(
+        compose_job(
+            ["algo=a2c", "env=Pendulum-v1", "total_steps=20000", "num_envs=4", f"algo.policy={policy}"]
+            + ["algo.entropy_coef=0.01", "algo.network.hidden=[32,32]", "algo.rollout_steps=16"]
+        ).container
+    )
+    envs = Environments(run.env, [0, 1, 2, 3])
+    trained = make_agent(run, envs.spec)
+    eager = make_agent(run, envs.spec)
+    fast = make_agent(run, envs.spec, Acceleration(True, "fp32", "cpu", required=True))
+    obs, num_compared = envs.reset(), 0
+    while num_compared < NUM_STATES:
+        step = envs.step(trained.act(obs, explore=True))
+        obs = step.obs_to_act_on
+        trained.observe(step)
+        if trained.memory.full:
+            for agent in (eager, fast):
+                agent.load_state_dict(copy.deepcopy(trained.state_dict()))
+            before = trained.network.weights.detach().clone()
+            expected, metrics = eager.learn(), fast.learn()
+            for name in expected:
+                torch.testing.assert_close(metrics[name], expected[name], rtol=1e-3, atol=1e-4)
+            steps = [agent.network.weights.detach() - before for agent in (fast, eager)]
+            assert relative_error(*steps) < 1e-3
+            num_compared += 1
+        trained.learn()
+    envs.close()
+
+
+def test_agents_of_one_process_keep_their_own_hyper_parameters():
+    """Jobs of a sweep may share a process; only tensors are looked at before compiled code is used again."""
+    for tau in (0.01, 0.5):
+        run = config(f"algo.tau={tau}")
+        spec = BoxEnv(run.env).spec
+        agents = [make_agent(run, spec, Acceleration(c, "fp32", "cpu", required=c)) for c in (False, True)]
+        for agent in agents:
+            agent.accelerated_update(random_batch(0))
+        eager, fast = (agent.target_actor.weights - agent.actor.weights.detach() for agent in agents)
+        assert relative_error(fast, eager) < 1e-3
+
+
 def random_batch(seed, size=32):
     rng = torch.Generator().manual_seed(seed)
     obs, next_obs = torch.randn(2, size, 3, generator=rng)
@@ -280,4 +323,5 @@ def test_a_compiled_run_from_the_command_line(tmp_path):
         "precision": "bf16",
         "device": "cpu",
         "threads": 1,
+        "workers": 1,
     }
