@@ -48,13 +48,35 @@ def linear(num_in: int, num_out: int, generator: torch.Generator, layer_type: ty
     return layer
 
 
+def orthogonal(
+    num_in: int,
+    num_out: int,
+    generator: torch.Generator,
+    layer_type: type[nn.Linear] = nn.Linear,
+    gain: float = 2**0.5,
+) -> nn.Linear:
+    """A linear layer whose weights are orthogonal, times `gain`, and whose bias is 0.
+
+    Source: arXiv:1312.6120.
+    """
+    layer = nn.utils.skip_init(layer_type, num_in, num_out, device=generator.device)
+    nn.init.orthogonal_(layer.weight, gain, generator)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 def body(
-    num_in: int, hidden: Sequence[int], activation: str, layer_norm: bool, generator: torch.Generator
+    num_in: int,
+    hidden: Sequence[int],
+    activation: str,
+    layer_norm: bool,
+    generator: torch.Generator,
+    make_layer: Callable[..., nn.Linear] = linear,
 ) -> nn.Sequential:
     """num_in -> hidden..., with `activation` after each."""
     layers: list[nn.Module] = []
     for width in hidden:
-        layers.append(linear(num_in, width, generator))
+        layers.append(make_layer(num_in, width, generator))
         if layer_norm:
             layers.append(nn.LayerNorm(width, device=generator.device))
         layers.append(ACTIVATIONS[activation]())

@@ -17,10 +17,10 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from rlcont.core import Array
-from rlcont.nets import OutputLinear, linear
+from rlcont.nets import OutputLinear, orthogonal
 
 SMALL = 0.01
-"""Factor on the last layer's initial weights, so that the first actions hardly depend on what is observed."""
+"""Gain of the last layer's initial weights: the first actions hardly depend on what is observed."""
 
 Parameters = tuple[torch.Tensor, torch.Tensor]
 
@@ -177,11 +177,7 @@ _QUADRATURE = _hermite(32)
 
 
 def _small_linear(num_in: int, num_out: int, generator: torch.Generator) -> nn.Linear:
-    layer = linear(num_in, num_out, generator, OutputLinear)
-    with torch.no_grad():
-        layer.weight.mul_(SMALL)
-        layer.bias.zero_()
-    return layer
+    return orthogonal(num_in, num_out, generator, OutputLinear, SMALL)
 
 
 def _log_tanh_slope(u: torch.Tensor) -> torch.Tensor:

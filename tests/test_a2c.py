@@ -396,7 +396,8 @@ def test_the_name_a2c_stands_for_the_class():
 
 def solve(probe, num_updates, **changes):
     """An agent after `num_updates` updates in the probe."""
-    changes = {"lr": 5e-3, "lr_decay": TO_ZERO, "rollout_steps": 4, "gamma": 0.9, "gae_lambda": 1.0} | changes
+    defaults = {"lr": 5e-3, "lr_decay": TO_ZERO, "rollout_steps": 4, "gamma": 0.9, "gae_lambda": 1.0, "init_std": 0.3}
+    changes = defaults | changes
     agent = make_agent(
         obs_dim=1, action_dim=1, num_envs=probe.num_envs, total_steps=4 * probe.num_envs * num_updates, **changes
     )

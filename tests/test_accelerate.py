@@ -99,12 +99,9 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
 
 @pytest.mark.parametrize("policy", ["gaussian", "squashed", "beta"])
 def test_a_compiled_update_of_a2c_equals_an_eager_one_at_states_met_in_training(policy):
-    run = validate(
-        compose_job(
-            ["algo=a2c", "env=Pendulum-v1", "total_steps=20000", "num_envs=4", f"algo.policy={policy}"]
-            + ["algo.entropy_coef=0.01", "algo.network.hidden=[32,32]", "algo.rollout_steps=16"]
-        ).container
-    )
+    small = ["num_envs=4", "algo.network.hidden=[32,32]", "algo.rollout_steps=16"]
+    options = [f"algo.policy={policy}", "algo.entropy_coef=0.01"]
+    run = validate(compose_job(["algo=a2c", "env=Pendulum-v1", *small, *options]).container)
     envs = Environments(run.env, [0, 1, 2, 3])
     trained = make_agent(run, envs.spec)
     eager = make_agent(run, envs.spec)

@@ -14,6 +14,7 @@ from rlcont.nets import (
     body,
     linear,
     mlp,
+    orthogonal,
 )
 from rlcont.policies import GaussianPolicy
 
@@ -31,6 +32,16 @@ def set_linear(layer, weight, bias):
     with torch.no_grad():
         layer.weight.copy_(torch.tensor(weight))
         layer.bias.copy_(torch.tensor(bias))
+
+
+@pytest.mark.parametrize(("num_in", "num_out"), [(17, 64), (64, 64), (64, 6)])
+@pytest.mark.parametrize("gain", [1.0, 2**0.5, 0.01])
+def test_an_orthogonal_layer_has_the_gain_as_its_only_singular_value_and_no_bias(num_in, num_out, gain):
+    layer = orthogonal(num_in, num_out, generator(), gain=gain)
+    torch.testing.assert_close(torch.linalg.svdvals(layer.weight), torch.full((min(num_in, num_out),), gain))
+    assert not layer.bias.any()
+    assert torch.equal(layer.weight, orthogonal(num_in, num_out, generator(), gain=gain).weight)
+    assert not torch.equal(layer.weight, orthogonal(num_in, num_out, generator(1), gain=gain).weight)
 
 
 @pytest.mark.parametrize("num_in", [4, 100])

@@ -143,10 +143,10 @@ class A2C:
         width = net.hidden[-1]
 
         def trunk() -> torch.nn.Module:
-            return nets.body(spec.obs_dim, net.hidden, net.activation, net.layer_norm, generator)
+            return nets.body(spec.obs_dim, net.hidden, net.activation, net.layer_norm, generator, nets.orthogonal)
 
         policy = policies.POLICIES[self.config.policy](width, spec.action_dim, self.config.init_std, generator)
-        value = nets.linear(width, 1, generator, nets.OutputLinear)
+        value = nets.orthogonal(width, 1, generator, nets.OutputLinear, gain=1.0)
         return nets.ActorCritic(trunk(), policy, value, None if self.config.shared_trunk else trunk())
 
     def advantages(self, rollout: Rollout, value: torch.Tensor, next_value: torch.Tensor) -> torch.Tensor:
