@@ -88,7 +88,7 @@ def ddpg() -> None:
 
 
 def a2c() -> None:
-    for folder in sorted((DOCS / "results" / "a2c").iterdir()):
+    for folder in sorted((DOCS / "results" / "a2c").glob("*-v*")):
         found = arms(folder)
         picture = DOCS / "images" / f"a2c-{folder.name.partition('-')[0].lower()}.png"
         plot(found, f"A2C on {folder.name}", picture, 1_000_000)

@@ -58,7 +58,10 @@ def make_environments(config: RunConfig) -> tuple[VectorEnv, int]:
 def choose_acceleration(config: RunConfig) -> Acceleration:
     """How the updates of a run are made fast on this machine."""
     num_updates = config.algo.num_updates(config.total_steps, config.num_envs)
-    return choose(config.compile, config.precision, resolve_device(config.device), num_updates)
+    on_policy = load_algorithm(config.algo_name).on_policy
+    # An update that was rounded otherwise than acting would learn from another policy than the one that acted.
+    precision = "fp32" if on_policy and config.precision == "auto" else config.precision
+    return choose(config.compile, precision, resolve_device(config.device), num_updates)
 
 
 def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = as_it_is) -> Agent:
@@ -134,8 +137,17 @@ class _RunObserver:
 
 def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None = None) -> Path:
     """Trains as `config` says, in `folder` or else in a new one, and returns it."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        return _run(config, choices, folder, stack)
+
+
+def _run(config: RunConfig, choices: dict[str, str | None], folder: Path | None, stack: contextlib.ExitStack) -> Path:
+    """`run`, with a stack for what is to be put back or closed however it ends."""
     envs, workers = make_environments(config)
+    stack.callback(envs.close)
     evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
+    stack.callback(evaluate.close)
     _check_memory(config, envs.spec)
     acceleration = choose_acceleration(config)
     agent = make_agent(config, envs.spec, acceleration)
@@ -149,7 +161,7 @@ def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None =
     if envs.spec.max_episode_steps is None:
         print(f"{config.env.id} has no time limit; env.max_episode_steps=N sets one", flush=True)
     observer = _RunObserver(config, folder, agent)
-    with contextlib.closing(envs), contextlib.closing(evaluate), observer:
+    with observer:
         evaluation = train(
             agent,
             envs,

@@ -101,7 +101,7 @@ class Policy(Protocol):
     """What acting alone needs: evaluation, export, remote actors."""
 
     def act(self, obs: Array, *, explore: bool) -> Array:
-        """Actions [E, A] in [-1, 1] for observations [E, O].
+        """Actions [E, A] for observations [E, O], in units of the box [-1, 1], to which the environment layer clips.
 
         With `explore=False` nothing in the agent changes, its generators included.
         """
@@ -126,7 +126,7 @@ class Agent(Policy, Protocol):
         """Numbers about the agent itself for a log line, such as noise scale and replay fill."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the replay's rows: weights, optimisers, normaliser, noise, generators, counters; live."""
+        """Everything but a replay's rows: weights, optimisers, normaliser, noise, generators, counters; live."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over what `state_dict` of an agent of the same configuration gave."""

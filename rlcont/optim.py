@@ -52,9 +52,10 @@ class Adam:
 class RMSProp:
     """RMSProp on one vector.
 
-    Source: Tieleman & Hinton 2012, lecture 6.5 of Neural Networks for Machine Learning, with the decay rate and the
-    epsilon that A3C (arXiv:1602.01783) and its descendants use.
-    Differs: the epsilon is added to the root, as PyTorch does, not under it.
+    Source: Tieleman & Hinton 2012, lecture 6.5 of Neural Networks for Machine Learning, with the decay rate of A3C
+    (arXiv:1602.01783) and the epsilon of OpenAI Baselines' A2C.
+    Differs: the mean square is corrected for its start at 0, as Adam's is; the first step would be ten times as long
+    as the next ones. The epsilon is added to the root, as PyTorch does, not under it.
 
     Shapes:
         weights, square [N]; lr [], to be written in place.
@@ -66,15 +67,17 @@ class RMSProp:
         self.weights = weights
         self.lr = torch.tensor(lr, device=weights.device)
         self.square = torch.zeros_like(weights, requires_grad=False)
+        self.square_correction = torch.zeros((), device=weights.device)
 
     def step(self, grad: torch.Tensor) -> None:
         """Moves the weights by one step against `grad` [N]."""
         with torch.no_grad():
             self.square.mul_(self.alpha).addcmul_(grad, grad, value=1 - self.alpha)
-            self.weights.sub_(self.lr * grad / (self.square.sqrt() + self.eps))
+            self.square_correction.mul_(self.alpha).add_(1 - self.alpha)
+            self.weights.sub_(self.lr * grad / ((self.square / self.square_correction).sqrt() + self.eps))
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        return {"square": self.square}
+        return {"square": self.square, "square_correction": self.square_correction}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         _copy_into(self.state_dict(), state)

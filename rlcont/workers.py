@@ -8,6 +8,7 @@ import select
 import signal
 import time
 import traceback
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -56,6 +57,7 @@ class WorkerEnvironments:
     """E environments like `Environments`, in groups of which this process steps the first and workers the others.
 
     Each environment has its own seed and knows nothing of its neighbours, so the numbers are those of `Environments`.
+    After an error, Ctrl-C included, nothing is left to be stepped: some answers would belong to the step before.
 
     Raises:
         UserError: an environment's mistake, as from `Environments`; a worker that died, or did not answer in `patience`
@@ -68,12 +70,10 @@ class WorkerEnvironments:
         self._num_envs = len(seeds)
         self._ends = np.cumsum([len(group) for group in groups])
         self._workers: list[_Worker] = []
-        try:
-            self._workers = [_Worker(config, group, patience) for group in groups[1:]]
+        with self._ended_by_an_error():
+            for group in groups[1:]:
+                self._workers.append(_Worker(config, group, patience))
             self._own = Environments(config, groups[0])
-        except BaseException:
-            self._end_workers()
-            raise
         self.spec = self._own.spec
         self._obs: Array = np.empty((len(seeds), self.spec.obs_dim), np.float32)
 
@@ -82,20 +82,22 @@ class WorkerEnvironments:
 
     def reset(self) -> Array:
         """Opens an episode in every environment, each from its own seed; returns [E, O]."""
-        for worker in self._workers:
-            worker.ask(_RESET)
-        own = self._own.reset()
-        rows = [worker.answer().reshape(-1, self.spec.obs_dim) for worker in self._workers]
+        with self._ended_by_an_error():
+            for worker in self._workers:
+                worker.ask(_RESET)
+            own = self._own.reset()
+            rows = [worker.answer().reshape(-1, self.spec.obs_dim) for worker in self._workers]
         self._obs = np.concatenate([own, *rows])
         return self._obs
 
     def step(self, action: Array) -> EnvStep:
         """Advances every environment by one step and resets those whose episode ended."""
         groups = np.split(action, self._ends[:-1])
-        for worker, group in zip(self._workers, groups[1:], strict=True):
-            worker.ask(np.asarray(group, np.float32).tobytes())
-        own = _packed(self._own.step(groups[0]))
-        rows = np.concatenate([own, *(worker.answer().reshape(-1, own.shape[1]) for worker in self._workers)])
+        with self._ended_by_an_error():
+            for worker, group in zip(self._workers, groups[1:], strict=True):
+                worker.ask(np.asarray(group, np.float32).tobytes())
+            own = _packed(self._own.step(groups[0]))
+            rows = np.concatenate([own, *(worker.answer().reshape(-1, own.shape[1]) for worker in self._workers)])
         step = _unpacked(rows, self._obs, action)
         self.num_breakdowns += int(np.count_nonzero(~step.valid))
         self._obs = step.obs_to_act_on
@@ -103,10 +105,20 @@ class WorkerEnvironments:
 
     def close(self) -> None:
         """Ends the workers and frees what the environments hold; they cannot be used afterwards."""
-        self._own.close()
         self._end_workers()
+        self._own.close()
+
+    @contextlib.contextmanager
+    def _ended_by_an_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._end_workers()
+            raise
 
     def _end_workers(self) -> None:
+        for worker in self._workers:
+            worker.connection.close()
         for worker in self._workers:
             worker.end()
 
@@ -138,7 +150,7 @@ class _Worker:
             )
         try:
             message = self.connection.recv_bytes()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):
             self.process.join(5)
             raise UserError(
                 f"env={self.env_id}: a worker process died (exit code {self.process.exitcode}); "
@@ -152,7 +164,7 @@ class _Worker:
         return np.frombuffer(content, np.float32)
 
     def end(self) -> None:
-        self.connection.close()
+        """Waits a second for it to end by itself, its connection being closed."""
         self.process.join(1)
         if self.process.is_alive():
             self.process.kill()
@@ -176,6 +188,8 @@ def _serve(connection: Connection, config: EnvConfig, seeds: list[int]) -> None:
                 connection.send_bytes(_MISTAKE + str(error).encode())
             except Exception:
                 connection.send_bytes(_FAILURE + traceback.format_exc().encode())
+    if envs is not None:
+        envs.close()
 
 
 def _poll(connection: Connection) -> select.poll:

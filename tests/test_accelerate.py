@@ -97,7 +97,7 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
     envs.close()
 
 
-@pytest.mark.parametrize("policy", ["gaussian", "squashed", "beta"])
+@pytest.mark.parametrize("policy", ["gaussian", "bounded_gaussian", "squashed", "beta"])
 def test_a_compiled_update_of_a2c_equals_an_eager_one_at_states_met_in_training(policy):
     small = ["num_envs=4", "algo.network.hidden=[32,32]", "algo.rollout_steps=16"]
     options = [f"algo.policy={policy}", "algo.entropy_coef=0.01"]

@@ -103,7 +103,7 @@ RANGES = [
     ("algo=a2c noise=ou", "allowed: auto, none"),
     ("algo=a2c algo.auto_num_envs=4", "type num_envs=4"),
     ("algo=a2c algo.policy=betta", "did you mean beta?"),
-    ("algo=a2c algo.policy=beta algo.init_std=0.6", "must be below 0.577"),
+    ("algo=a2c algo.policy=beta algo.init_std=0.6", "must be from 0.02 to 0.55"),
     ("algo=a2c algo.warmup_steps=5", "no such key"),
     ("algo=a2c total_steps=100", "must fit into total_steps=100"),
     ("algo=a2c algo.lr_decay.kind=exponential", "never reached"),

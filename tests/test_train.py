@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import tiny
+from tiny import TINY_A2C, tiny
 
 from rlcont.build import run
 from rlcont.compose import compose_job
@@ -17,7 +17,15 @@ from rlcont.train import Interval
 
 
 def tiny_run(tmp_path, *overrides):
-    composed = compose_job(tiny(f"output={tmp_path}", *overrides))
+    return whole_run(tiny(f"output={tmp_path}", *overrides))
+
+
+def tiny_a2c_run(tmp_path, *overrides):
+    return whole_run([*TINY_A2C, f"output={tmp_path}", *overrides])
+
+
+def whole_run(overrides):
+    composed = compose_job(overrides)
     return run(validate(composed.container), composed.choices)
 
 
@@ -43,6 +51,32 @@ def test_the_same_seed_gives_the_same_run(tmp_path, overrides):
     assert one != other
     assert evaluations(one) == evaluations(other)
     assert same_weights(one, other)
+
+
+@pytest.mark.parametrize("policy", ["gaussian", "squashed", "beta"])
+def test_the_same_seed_gives_the_same_run_of_a2c_with_any_number_of_workers(tmp_path, policy):
+    one, other, stepped_by_two = (
+        tiny_a2c_run(tmp_path, f"algo.policy={policy}", f"workers={workers}") for workers in (1, 1, 2)
+    )
+    assert evaluations(one) == evaluations(other) == evaluations(stepped_by_two)
+    assert same_weights(one, other)
+    assert same_weights(one, stepped_by_two)
+
+
+def test_evaluating_a2c_more_often_changes_no_training_number(tmp_path):
+    tags = ["train/return", "learn/policy_loss", "learn/value_loss", "learn/entropy", "train/action_mean"]
+    often, seldom = (tiny_a2c_run(tmp_path, f"eval.every={every}") for every in (50, 400))
+    assert len(evaluations(often)) > len(evaluations(seldom))
+    assert scalars(often, tags) == scalars(seldom, tags)
+    assert same_weights(often, seldom)
+
+
+def test_a_run_leaves_torchs_threads_as_they_were(tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    tiny_a2c_run(tmp_path, "workers=2")
+    assert torch.get_num_threads() == before + 1
+    torch.set_num_threads(before)
 
 
 def test_another_seed_gives_another_run(tmp_path):

@@ -95,6 +95,18 @@ def test_a_lost_worker_is_an_error_that_names_the_environment(fate, error, messa
     assert not envs._workers[0].process.is_alive()
 
 
+def test_after_an_error_there_is_nothing_left_to_be_stepped():
+    """The workers' answers to the step that failed would be taken for those to the next."""
+    envs = WorkerEnvironments(config("Pendulum-v1"), [0, 1], 2)
+    envs.reset()
+    with pytest.raises(UserError, match="action is nan"):
+        envs.step(np.full((2, 1), np.nan, np.float32))
+    assert not envs._workers[0].process.is_alive()
+    with pytest.raises(OSError, match="closed"):
+        envs.step(np.zeros((2, 1), np.float32))
+    envs.close()
+
+
 def test_a_mistake_of_the_environment_reads_the_same_from_a_worker():
     own = Environments(config("probe_envs:NanAtStep3-v0"), [0])
     envs = WorkerEnvironments(config("probe_envs:NanAtStep3-v0"), [0, 1], 2)

@@ -18,3 +18,17 @@ def tiny(*changes: str) -> list[str]:
     """TINY with some settings changed or added; a key that is typed twice is a mistake."""
     changed = {change.partition("=")[0] for change in changes}
     return [setting for setting in TINY if setting.partition("=")[0] not in changed] + list(changes)
+
+
+TINY_A2C = [
+    "algo=a2c",
+    "env=Pendulum-v1",
+    "tuned=none",
+    "total_steps=400",
+    "num_envs=2",
+    "algo.rollout_steps=10",
+    "algo.network.hidden=[16]",
+    "eval.every=200",
+    "eval.episodes=2",
+    "log.every=100",
+]

@@ -19,8 +19,9 @@ from rlcont.schedule import DecayConfig, decay_factor
 from rlcont.schema import BodyConfig, Count, Flag, Fraction, NonNegative, Number, Positive, schema
 from rlcont.seeding import numpy_generator, torch_generator
 
-FLATTEST_BETA = 3**-0.5
-"""Standard deviation of the uniform distribution on [-1, 1]."""
+BETA_STDS = (0.02, 0.55)
+"""Initial standard deviations of a Beta policy. Below, float32 loses its entropy; at 0.577 it is flat, and hardly
+learns."""
 
 
 @schema
@@ -66,15 +67,16 @@ class A2CConfig:
 
         Raises:
             UserError: nothing would be learned in the whole run, noise is to be added to what the policy drew, or a
-                Beta distribution is to be flatter than flat.
+                Beta distribution would be too flat or too narrow.
         """
         if noise.kind != "none":
             raise UserError(
                 f"noise={noise.kind}: A2C explores by drawing from its policy, and learns from the probability of what "
                 "it drew; allowed: auto, none"
             )
-        if self.policy == "beta" and self.init_std >= FLATTEST_BETA:
-            raise UserError(f"algo.init_std={self.init_std}: must be below {FLATTEST_BETA:.3f} for algo.policy=beta")
+        lowest, highest = BETA_STDS
+        if self.policy == "beta" and not lowest <= self.init_std <= highest:
+            raise UserError(f"algo.init_std={self.init_std}: must be from {lowest} to {highest} for algo.policy=beta")
         if self.num_updates(total_steps, num_envs) < 1:
             raise UserError(
                 f"algo.rollout_steps={self.rollout_steps}: a rollout of num_envs={num_envs} times as many steps must "
@@ -93,10 +95,12 @@ class A2C:
 
     Source: arXiv:1602.01783 (A3C), Algorithm S3, with all environments in step, as in OpenAI Baselines' A2C; advantages
     of arXiv:1506.02438.
-    Differs: an episode that is cut off bootstraps from the value of its own last observation.
+    Differs: an episode that is cut off bootstraps from the value of its own last observation; observations, rewards and
+    advantages may be normalised; the standard deviation does not depend on the observation; networks begin orthogonal.
     """
 
     Config = A2CConfig
+    on_policy = True
 
     def __init__(
         self,
@@ -225,8 +229,9 @@ class A2C:
         return metrics
 
     def lr(self) -> float:
-        """The step size of the next update."""
-        return self.config.lr * decay_factor(self.config.lr_decay, self.num_steps, self.total_steps)
+        """The step size of the next update, by the steps that were learned from before it."""
+        num_steps = self.num_updates * self.config.rollout_steps * self.num_envs
+        return self.config.lr * decay_factor(self.config.lr_decay, num_steps, self.total_steps)
 
     def status(self) -> dict[str, float]:
         return {"lr": self.lr(), "num_updates": self.num_updates}

@@ -94,6 +94,7 @@ class DDPG:
     """
 
     Config = DDPGConfig
+    on_policy = False
 
     def __init__(
         self,
