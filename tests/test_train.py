@@ -21,7 +21,7 @@ def tiny_run(tmp_path, *overrides):
 
 
 def tiny_a2c_run(tmp_path, *overrides):
-    return whole_run([*TINY_A2C, f"output={tmp_path}", *overrides])
+    return whole_run(tiny(f"output={tmp_path}", *overrides, base=TINY_A2C))
 
 
 def whole_run(overrides):

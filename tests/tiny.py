@@ -14,12 +14,6 @@ TINY = [
 ]
 
 
-def tiny(*changes: str) -> list[str]:
-    """TINY with some settings changed or added; a key that is typed twice is a mistake."""
-    changed = {change.partition("=")[0] for change in changes}
-    return [setting for setting in TINY if setting.partition("=")[0] not in changed] + list(changes)
-
-
 TINY_A2C = [
     "algo=a2c",
     "env=Pendulum-v1",
@@ -32,3 +26,9 @@ TINY_A2C = [
     "eval.episodes=2",
     "log.every=100",
 ]
+
+
+def tiny(*changes: str, base: list[str] = TINY) -> list[str]:
+    """`base` with some settings changed or added; a key that is typed twice is a mistake."""
+    changed = {change.partition("=")[0] for change in changes}
+    return [setting for setting in base if setting.partition("=")[0] not in changed] + list(changes)
