@@ -18,6 +18,7 @@ from rlcont.optim import Adam, RMSProp
 from rlcont.schedule import DecayConfig, decay_factor
 from rlcont.schema import BodyConfig, Count, Flag, Fraction, NonNegative, Number, Positive, schema
 from rlcont.seeding import numpy_generator, torch_generator
+from rlcont.state import existing, flat_state, load_flat_state, load_states, states
 
 BETA_STDS = (0.02, 0.55)
 """Initial standard deviations of a Beta policy. Below, float32 loses its entropy; at 0.577 it is flat, and hardly
@@ -237,39 +238,36 @@ class A2C:
         return {"lr": self.lr(), "num_updates": self.num_updates}
 
     def policy_state(self) -> dict[str, torch.Tensor]:
-        state = {f"network.{key}": value for key, value in self.network.state_dict().items()}
-        if self.normalizer is not None:
-            state |= {f"normalizer.{key}": value for key, value in self.normalizer.state_dict().items()}
-        return state
+        return flat_state(self._policy_parts())
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
-        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "normalizer": {}}
-        for key, value in state.items():
-            part, _, name = key.partition(".")
-            parts[part][name] = value
-        self.network.load_state_dict(parts["network"])
-        if self.normalizer is not None:
-            self.normalizer.load_state_dict(parts["normalizer"])
+        load_flat_state(self._policy_parts(), state)
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()} | {
+        return states(self._parts()) | {
             "policy_rng": self.policy_rng.bit_generator.state,
             "num_steps": self.num_steps,
             "num_updates": self.num_updates,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+        load_states(self._parts(), state)
         self.policy_rng.bit_generator.state = state["policy_rng"]
         self.num_steps = state["num_steps"]
         self.num_updates = state["num_updates"]
 
+    def _policy_parts(self) -> dict[str, Any]:
+        return existing(network=self.network, normalizer=self.normalizer)
+
     def _parts(self) -> dict[str, Any]:
         """Everything with a state of its own, by the name it is saved under."""
-        parts: dict[str, Any] = {"network": self.network, "optimizer": self.optimizer, "memory": self.memory}
-        optional = {"normalizer": self.normalizer, "reward_scale": self.reward_scale}
-        return parts | {name: part for name, part in optional.items() if part is not None}
+        return existing(
+            network=self.network,
+            optimizer=self.optimizer,
+            memory=self.memory,
+            normalizer=self.normalizer,
+            reward_scale=self.reward_scale,
+        )
 
 
 def _standardised(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

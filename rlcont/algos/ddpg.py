@@ -25,6 +25,7 @@ from rlcont.schema import (
     schema,
 )
 from rlcont.seeding import numpy_generator, torch_generator
+from rlcont.state import existing, flat_state, load_flat_state, load_states, states
 
 
 @schema
@@ -238,46 +239,38 @@ class DDPG:
         }
 
     def policy_state(self) -> dict[str, torch.Tensor]:
-        state = {f"actor.{key}": value for key, value in self.actor.state_dict().items()}
-        if self.normalizer is not None:
-            moments = self.normalizer.state_dict()
-            state |= {f"normalizer.{key}": value for key, value in moments.items()}
-        return state
+        return flat_state(self._policy_parts())
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
-        parts: dict[str, dict[str, torch.Tensor]] = {"actor": {}, "normalizer": {}}
-        for key, value in state.items():
-            part, _, name = key.partition(".")
-            parts[part][name] = value
-        self.actor.load_state_dict(parts["actor"])
-        if self.normalizer is not None:
-            self.normalizer.load_state_dict(parts["normalizer"])
+        load_flat_state(self._policy_parts(), state)
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()} | {
+        return states(self._parts()) | {
             "warmup_rng": self.warmup_rng.bit_generator.state,
             "num_steps": self.num_steps,
             "num_updates": self.num_updates,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+        load_states(self._parts(), state)
         self.warmup_rng.bit_generator.state = state["warmup_rng"]
         self.num_steps = state["num_steps"]
         self.num_updates = state["num_updates"]
 
+    def _policy_parts(self) -> dict[str, Any]:
+        return existing(actor=self.actor, normalizer=self.normalizer)
+
     def _parts(self) -> dict[str, Any]:
         """Everything with a state of its own, by the name it is saved under."""
-        parts: dict[str, Any] = {
-            "actor": self.actor,
-            "critic": self.critic,
-            "target_actor": self.target_actor,
-            "target_critic": self.target_critic,
-            "actor_optimizer": self.actor_optimizer,
-            "critic_optimizer": self.critic_optimizer,
-            "noise": self.noise,
-            "replay": self.replay,
-        }
-        optional = {"normalizer": self.normalizer, "reward_scale": self.reward_scale}
-        return parts | {name: part for name, part in optional.items() if part is not None}
+        return existing(
+            actor=self.actor,
+            critic=self.critic,
+            target_actor=self.target_actor,
+            target_critic=self.target_critic,
+            actor_optimizer=self.actor_optimizer,
+            critic_optimizer=self.critic_optimizer,
+            noise=self.noise,
+            replay=self.replay,
+            normalizer=self.normalizer,
+            reward_scale=self.reward_scale,
+        )
