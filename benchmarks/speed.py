@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
-from speed_report import ITEMS, PAGE, RUNS, Item, Row, read_rows, report, write_page, write_rows
+from speed_report import ITEMS, PAGE, RUNS, Item, Row, algo_of, read_rows, report, write_page, write_rows
 
 PEERS_FOLDER = Path(__file__).parent / "peers"
 ENVIRONMENTS = Path(__file__).parent.parent / ".bench"
@@ -66,6 +66,7 @@ def main() -> None:
     print(f"{machine}\nload average {os.getloadavg()[0]:.2f}; about {minutes:.0f} min, installations apart", flush=True)
     missing = {system: problem for system in arguments.peers if (problem := prepare(system, items)) is not None}
 
+    kept = rows_of_other_algorithms(arguments.csv, items)
     rows: list[Row] = []
     for number in range(1, arguments.rounds + 1):
         for item in items:
@@ -74,7 +75,7 @@ def main() -> None:
             outcome = f"failed: {row['error']}" if row["error"] else f"{row['steps_per_second']} steps/s"
             before = f"others used {row['busy_percent']} % before"
             print(f"[{len(rows)}/{arguments.rounds * len(items)}] {item.name}: {outcome} ({before})", flush=True)
-            write_rows(arguments.csv, rows)
+            write_rows(arguments.csv, [*kept, *rows])
     print(report(read_rows(arguments.csv)))
     return write_page(arguments.page, read_rows(arguments.csv))
 
@@ -100,6 +101,17 @@ def chosen_items(arguments: argparse.Namespace) -> list[Item]:
     """What --only and --peers leave, with the windows that --steps gives them."""
     items = [item for item in ITEMS if item.name in arguments.only and item.system in ("rlcont", *arguments.peers)]
     return [item._replace(steps=arguments.steps) if item.algo == "ddpg" else item for item in items]
+
+
+def rows_of_other_algorithms(path: Path, items: list[Item]) -> list[Row]:
+    """What a run of `items` leaves of the CSV: the tables that it does not touch.
+
+    Within a table, all rows are of one run.
+    """
+    if not path.exists():
+        return []
+    algos = {item.algo for item in items}
+    return [row for row in read_rows(path) if algo_of(row) not in algos]
 
 
 def estimated_seconds(item: Item) -> float:

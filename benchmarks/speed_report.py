@@ -128,8 +128,12 @@ def median_speed(rows: list[Row], item: str) -> float | None:
 
 
 def speed_tables(rows: list[Row]) -> str:
-    """A table for each algorithm that was run, with one line per item that was; failed runs are named in it."""
-    tables = [_speed_table(algo, rows) for algo in HEADINGS if any(_item(row).algo == algo for row in rows)]
+    """A table for each algorithm that was run, with one line per item that was, and when and where it was made.
+
+    Failed runs are named in it.
+    """
+    by_algo = {algo: [row for row in rows if algo_of(row) == algo] for algo in HEADINGS}
+    tables = [f"{_speed_table(algo, own)}\n\n{_circumstances(own)}" for algo, own in by_algo.items() if own]
     return "\n\n".join(tables)
 
 
@@ -141,6 +145,10 @@ def _speed_table(algo: str, rows: list[Row]) -> str:
         if own and item.algo == algo:
             lines.append(_line(item, own, rows))
     return "\n".join(lines)
+
+
+def algo_of(row: Row) -> str:
+    return _item(row).algo
 
 
 def _item(row: Row) -> Item:
@@ -205,28 +213,31 @@ def _hours(seconds: float) -> str:
 
 def report(rows: list[Row], docs: Path = DOCS) -> str:
     """Everything between the page's markers."""
-    loads = [float(row["load"]) for row in rows]
-    busy = [float(row["busy_percent"]) for row in rows]
     versions = "\n".join(f"- {line}" for line in sorted({row["versions"] for row in rows if row["versions"]}))
-    dates = sorted({row["date"][:10] for row in rows})
     return "\n\n".join(
         [
             speed_tables(rows),
-            f"HalfCheetah-v4, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}; windows of {_windows(rows)}. "
-            f"Machine: {'; '.join(sorted({row['machine'] for row in rows}))}. "
-            f"Load average {loads[0]:.2f} at the start, {min(loads):.2f}–{max(loads):.2f} between the runs; "
-            f"in the second before each run other processes used {min(busy):.0f}–{max(busy):.0f} % of the machine.",
             f"Versions:\n\n{versions}" if versions else "No run ended well.",
             time_table(rows, docs),
         ]
     )
 
 
+def _circumstances(rows: list[Row]) -> str:
+    loads = [float(row["load"]) for row in rows]
+    busy = [float(row["busy_percent"]) for row in rows]
+    dates = sorted({row["date"][:10] for row in rows})
+    return (
+        f"HalfCheetah-v4, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}; windows of {_windows(rows)} steps. "
+        f"Machine: {'; '.join(sorted({row['machine'] for row in rows}))}. "
+        f"Load average {loads[0]:.2f} at the start, {min(loads):.2f}–{max(loads):.2f} between the runs; "
+        f"in the second before each run other processes used {min(busy):.0f}–{max(busy):.0f} % of the machine."
+    )
+
+
 def _windows(rows: list[Row]) -> str:
-    """The lengths of the windows, by algorithm."""
-    runs = [(_item(row), int(row["steps"])) for row in rows if row["steps"]]
-    lengths = sorted({(steps // item.processes, HEADINGS[item.algo][0]) for item, steps in runs})
-    return " and ".join(f"{steps} steps ({name})" for steps, name in lengths) or "no steps"
+    windows = {int(row["steps"]) // _item(row).processes for row in rows if row["steps"]}
+    return " and ".join(map(str, sorted(windows))) or "no"
 
 
 def replace_between_markers(page: str, text: str) -> str:

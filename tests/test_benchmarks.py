@@ -122,11 +122,25 @@ def test_report_tells_machine_versions_and_load(tmp_path):
         "2026-01-02;",
         "0.50 at the start",
         "1–7 %",
-        "windows of 4000 steps (DDPG).",
+        "windows of 4000 steps.",
     ):
         assert fact in text
-    text = speed_report.report([*rows, row("sb3-a2c", 50, steps="61440")], tmp_path)
-    assert "windows of 4000 steps (DDPG) and 61440 steps (A2C)." in text
+    elsewhere = row("sb3-a2c", 50, steps="61440", machine="another CPU")
+    ddpg, a2c = speed_report.report([*rows, elsewhere], tmp_path).split("| A2C |")
+    assert "windows of 4000 steps. Machine: a CPU, 2 cores." in ddpg
+    assert "windows of 61440 steps. Machine: another CPU." in a2c
+
+
+def test_a_run_leaves_the_rows_of_other_algorithms(tmp_path):
+    path = tmp_path / "speed.csv"
+    by_name = {item.name: item for item in ITEMS}
+    assert speed.rows_of_other_algorithms(path, ITEMS) == []
+    speed_report.write_rows(path, [row("rlcont-256", 1), row("sb3-256", 2), row("sb3-a2c", 3)])
+    left = {
+        name: [kept["item"] for kept in speed.rows_of_other_algorithms(path, [by_name[name]])]
+        for name in ("rlcont-256", "rlcont-a2c")
+    }
+    assert left == {"rlcont-256": ["sb3-a2c"], "rlcont-a2c": ["rlcont-256", "sb3-256"]}
 
 
 def test_runs_survive_their_file(tmp_path):
