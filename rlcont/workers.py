@@ -19,7 +19,7 @@ from rlcont.schema import EnvConfig
 
 PATIENCE = 300.0
 """Seconds without an answer after which a worker is taken for hung; some environments load a world at reset."""
-EXCHANGE_SECONDS = 2e-4
+EXCHANGE_SECONDS = 3e-4
 """What it costs a step that a worker has to be asked, and waited for."""
 TIMED_STEPS = 50
 SPIN_SECONDS = 1e-3
