@@ -143,7 +143,7 @@ def compose_job(overrides: list[str]) -> Composed:
     groups = [override for override in groups if _line(override) != "experiment=null"]
     values = [override for override in parsed if override.key_or_group not in GROUPS]
     for override in groups:
-        _check_option(override)
+        _check_option(override, groups)
     # Twice the same option is harmless, but not to Hydra.
     chosen = _chosen(names.CONFIG_DIR, tuple(dict.fromkeys(_line(override) for override in groups)))
     for override in values:
@@ -305,8 +305,8 @@ def _check_form(override: Override) -> None:
         raise UserError(f"{line}: must be key=value, with a value")
 
 
-def _check_option(override: Override) -> None:
-    """Refuses an option that its group does not have."""
+def _check_option(override: Override, groups: list[Override]) -> None:
+    """Refuses an option that its group does not have; `groups` are all that were typed."""
     group, value = override.key_or_group, override.value()
     if override.is_delete():
         return None
@@ -323,6 +323,9 @@ def _check_option(override: Override) -> None:
     listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)
     if group == "tuned":
         listed = "none or ALGO/ENV, a file in configs/tuned"
+        algo = next((typed.value() for typed in groups if typed.key_or_group == "algo"), None)
+        algo = algo or _chosen(names.CONFIG_DIR, ()).choices["algo"]
+        allowed = [option for option in allowed if option.startswith(f"{algo}/")] or allowed
     raise UserError(f"{group}={shown(value)}: allowed: {listed}{nearest(str(value), allowed)}")
 
 
