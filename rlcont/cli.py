@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """The console script: exit code 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    # NumPy's products are those of acting, too small to share out; idle threads of its own would spin beside torch's.
+    # It reads this once, while it is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         _dispatch(sys.argv[1:])
     except UserError as error:

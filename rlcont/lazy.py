@@ -1,8 +1,8 @@
 """torch, and what is built on it, loaded at first use.
 
 `import torch` takes two seconds; a typo on the command line should not. Files that a configuration is validated
-with (an algorithm's file and what it imports) take `torch`, `nets` and `policies` from here; all others import them
-as usual.
+with (an algorithm's file and what it imports) take `torch`, `nets`, `policies` and `acting` from here; all others
+import them as usual.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch as torch
 
+    from rlcont import acting as acting
     from rlcont import nets as nets
     from rlcont import policies as policies
 else:
@@ -29,5 +30,6 @@ else:
             return getattr(module, attribute)
 
     torch = _LazyModule("torch")
+    acting = _LazyModule("rlcont.acting")
     nets = _LazyModule("rlcont.nets")
     policies = _LazyModule("rlcont.policies")

@@ -75,13 +75,19 @@ class RunningNorm(RunningMoments):
         """`obs` [..., O] shifted and scaled, clipped to ±10 standard deviations."""
         return ((obs - self._shift) * self._scale).clamp(-self.clip, self.clip)
 
+    def on_array(self, obs: Array) -> Array:
+        """The same for an array, on the host wherever the tensors are."""
+        return np.minimum(np.maximum((obs - self._host_shift) * self._host_scale, -self.clip), self.clip)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self._refresh()
 
     def _refresh(self) -> None:
-        self._shift.copy_(torch.from_numpy(self.mean))
-        self._scale.copy_(torch.from_numpy(1.0 / np.sqrt(self.var + 1e-8)))
+        self._host_shift = self.mean.astype(np.float32)
+        self._host_scale = (1.0 / np.sqrt(self.var + 1e-8)).astype(np.float32)
+        self._shift.copy_(torch.from_numpy(self._host_shift))
+        self._scale.copy_(torch.from_numpy(self._host_scale))
 
 
 class RewardScale:

@@ -52,7 +52,7 @@ class GaussianPolicy(nn.Module):
         return (std.log() + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
 
     @staticmethod
-    def mode(mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    def deterministic(mean: Array, std: Array) -> Array:
         """The action without exploration: the mean."""
         return mean
 
@@ -98,9 +98,9 @@ class SquashedPolicy(GaussianPolicy):
         return GaussianPolicy.entropy(mean, std) + (_log_tanh_slope(u) * weights).sum((-1, -2))
 
     @staticmethod
-    def mode(mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    def deterministic(mean: Array, std: Array) -> Array:
         """The action without exploration: the median, tanh of the mean."""
-        return torch.tanh(mean)
+        return np.tanh(mean)
 
     @staticmethod
     def to_action(sample: Array) -> Array:
@@ -145,7 +145,7 @@ class BetaPolicy(nn.Module):
         return (own + (alpha + beta - 2) * digamma(alpha + beta) + math.log(2)).sum(-1)
 
     @staticmethod
-    def mode(alpha: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
+    def deterministic(alpha: Array, beta: Array) -> Array:
         """The action without exploration: the mean. The mode jumps about where the density is almost flat."""
         return (alpha - beta) / (alpha + beta)
 

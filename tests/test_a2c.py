@@ -110,8 +110,8 @@ class Reference:
         config = self.config
         obs = torch.tensor(np.stack([step.obs for step in steps]))
         next_obs = torch.tensor(np.stack([step.next_obs for step in steps]))
-        parameters, value = self.module(obs)
-        next_value = self.module(next_obs)[1]
+        parameters, value, _ = self.module(obs, obs)
+        _, next_value, _ = self.module(next_obs, next_obs)
         advantage = self.advantages(steps, value.detach().numpy(), next_value.detach().numpy())
         target = torch.tensor(advantage, dtype=torch.float32) + value.detach()
         if config.normalize_advantage:
@@ -409,7 +409,7 @@ def action_and_value(agent, *observations):
     """What the policy does at the observations without exploring, and the value of them."""
     obs = column(*observations)
     with torch.no_grad():
-        _, value = agent.network(torch.from_numpy(obs))
+        _, value, _ = agent.network(torch.from_numpy(obs), torch.from_numpy(obs))
     return agent.act(obs, explore=False)[:, 0], value.numpy()
 
 

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "rlcont"
 MODULES = {str(path.relative_to(PACKAGE).with_suffix("")).replace("/", "."): path for path in PACKAGE.rglob("*.py")}
 FOUNDATION = {"core", "lazy", "schema"}
 LIGHT = {"errors", "names", "fields", "words", "help", "completion"}
-PARTS = FOUNDATION | {"nets", "noise", "normalize", "optim", "policies", "schedule", "seeding", "state"}
+PARTS = FOUNDATION | {"acting", "nets", "noise", "normalize", "optim", "policies", "schedule", "seeding", "state"}
 
 
 def imports(name: str) -> set[str]:

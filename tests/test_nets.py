@@ -168,19 +168,21 @@ def observations():
 @pytest.mark.parametrize("shared", [False, True])
 def test_an_actor_critic_is_its_parts_one_after_the_other(shared):
     net, obs = actor_critic(shared), observations()
-    (mean, std), value = net(obs)
+    next_obs = 2 * obs
+    (mean, std), value, next_value = net(obs, next_obs)
     assert mean.shape == std.shape == (6, 7, 2)
-    assert value.shape == (6, 7)
+    assert value.shape == next_value.shape == (6, 7)
     torch.testing.assert_close((mean, std), net.policy(net.trunk(obs)))
-    features = (net.trunk if shared else net.value_trunk)(obs)
-    torch.testing.assert_close(value, (features @ net.value.weight.T + net.value.bias)[..., 0])
+    trunk = net.trunk if shared else net.value_trunk
+    for own, inputs in ((value, obs), (next_value, next_obs)):
+        torch.testing.assert_close(own, (trunk(inputs) @ net.value.weight.T + net.value.bias)[..., 0])
 
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_policys_part_alone_equals_that_of_the_whole(shared):
     net, obs = actor_critic(shared), observations()
-    whole, _ = net(obs)
-    for alone, expected in zip(net.policy_parameters(obs), whole, strict=True):
+    whole, *_ = net(obs, obs)
+    for alone, expected in zip(net.acting()(obs), whole, strict=True):
         assert torch.equal(alone, expected)
 
 
@@ -201,7 +203,8 @@ def parts_reached(net, loss):
 )
 def test_policy_and_value_train_their_own_parts_and_the_trunk_they_share(shared, of_policy, of_value):
     net, obs = actor_critic(shared), observations()
-    (mean, std), value = net(obs)
+    (mean, std), value, next_value = net(obs, obs)
+    assert not next_value.requires_grad
     assert parts_reached(net, (mean.square() + std).sum()) == of_policy
     assert parts_reached(net, value.square().sum()) == of_value
     assert {name.partition(".")[0] for name, _ in net.named_parameters()} == of_policy | of_value

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from rlcont.core import Accelerate, Array, EnvSpec, EnvStep, Metrics, UserError, as_it_is
-from rlcont.lazy import nets, policies, torch
+from rlcont.lazy import acting, nets, policies, torch
 from rlcont.memory.rollout import Rollout, RolloutMemory
 from rlcont.noise import NoiseConfig
 from rlcont.normalize import RewardScale, RunningNorm
@@ -134,6 +134,7 @@ class A2C:
         self.memory = RolloutMemory(config.rollout_steps, num_envs, spec.obs_dim, spec.action_dim)
         self.normalizer = RunningNorm(spec.obs_dim, device) if config.normalize_obs else None
         self.reward_scale = RewardScale(config.gamma, num_envs, device) if config.normalize_reward else None
+        self.forward = acting.make_forward(self.module.acting(), self.normalizer, device)
         self._sample: Array = np.empty((num_envs, spec.action_dim), np.float32)
 
     @staticmethod
@@ -166,9 +167,8 @@ class A2C:
         config = self.config
         if self.normalizer is not None:
             rollout = rollout._replace(obs=self.normalizer(rollout.obs), next_obs=self.normalizer(rollout.next_obs))
-        parameters, value = self.network(rollout.obs)
+        parameters, value, next_value = self.network(rollout.obs, rollout.next_obs)
         with torch.no_grad():
-            _, next_value = self.network(rollout.next_obs)
             advantage = self.advantages(rollout, value, next_value)
             value_target = value + advantage
         weight = rollout.valid / rollout.valid.sum().clamp(min=1)
@@ -198,15 +198,10 @@ class A2C:
         }
 
     def act(self, obs: Array, *, explore: bool) -> Array:
-        with torch.inference_mode():
-            obs_tensor = torch.from_numpy(obs).to(self.device)
-            if self.normalizer is not None:
-                obs_tensor = self.normalizer(obs_tensor)
-            parameters = self.module.policy_parameters(obs_tensor)
-            if not explore:
-                return self.policy.mode(*parameters).cpu().numpy()
-            first, second = (parameter.cpu().numpy() for parameter in parameters)
-        self._sample = self.policy.sample(self.policy_rng, first, second)
+        parameters = self.forward(obs)
+        if not explore:
+            return self.policy.deterministic(*parameters)
+        self._sample = self.policy.sample(self.policy_rng, *parameters)
         return self.policy.to_action(self._sample)
 
     def observe(self, step: EnvStep) -> None:

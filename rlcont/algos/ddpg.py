@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rlcont.core import Accelerate, Array, Batch, EnvSpec, EnvStep, Metrics, UserError, as_it_is
-from rlcont.lazy import nets, torch
+from rlcont.lazy import acting, nets, torch
 from rlcont.memory.replay import Replay, payload_bytes
 from rlcont.noise import NoiseConfig, make_noise
 from rlcont.normalize import RewardScale, RunningNorm
@@ -130,6 +130,7 @@ class DDPG:
         self.noise = make_noise(noise, (num_envs, spec.action_dim), noise_rng, total_steps)
         self.normalizer = RunningNorm(spec.obs_dim, device) if config.normalize_obs else None
         self.reward_scale = RewardScale(config.gamma, num_envs, device) if config.normalize_reward else None
+        self.forward = acting.make_forward(self.actor.module, self.normalizer, device)
         self.replay = Replay(
             config.replay_size,
             spec.obs_dim,
@@ -203,11 +204,7 @@ class DDPG:
         if explore and self.num_steps < self.config.warmup_steps:
             shape = (len(obs), self.spec.action_dim)
             return self.warmup_rng.uniform(-1, 1, shape).astype(np.float32)
-        with torch.inference_mode():
-            obs_tensor = torch.from_numpy(obs).to(self.device)
-            if self.normalizer is not None:
-                obs_tensor = self.normalizer(obs_tensor)
-            action = self.actor(obs_tensor).cpu().numpy()
+        action = self.forward(obs)
         if explore:
             action = np.clip(action + self.noise.sample(self.num_steps), -1, 1)
         return action
