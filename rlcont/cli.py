@@ -111,7 +111,8 @@ def _sweep(overrides: list[str]) -> None:
 def _sweep_by_hydra(overrides: list[str]) -> None:
     import hydra
 
-    from rlcont.compose import CONFIG_DIR, free_kwargs
+    from rlcont.names import CONFIG_DIR
+    from rlcont.overrides import free_kwargs
 
     sys.argv[1:] = ["--multirun", *(free_kwargs(override) for override in overrides)]
     hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(_job)()

@@ -1,11 +1,10 @@
-"""Hydra: from what the user typed and the YAML files to one plain container per job."""
+"""Hydra: from the YAML files and what the user typed to one plain container per job."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import functools
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +18,6 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -32,9 +29,18 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rlcont import names
 from rlcont.core import UserError
-from rlcont.fields import noise_fields
-from rlcont.names import CONFIG_DIR as CONFIG_DIR
-from rlcont.names import GROUPS, broken_yaml, did_you_mean, flat_keys, nearest, nearest_key, options, short, shown
+from rlcont.names import GROUPS, broken_yaml, flat_keys, nearest, options, short, shown
+from rlcont.overrides import (
+    Chosen,
+    check_decay,
+    check_form,
+    check_key,
+    check_option,
+    free_kwargs,
+    line_of,
+    parse,
+    refuse_doubles,
+)
 
 
 class Composed(NamedTuple):
@@ -44,14 +50,6 @@ class Composed(NamedTuple):
     container: dict[str, Any]
     choices: dict[str, str | None]
     sweep: dict[str, Any]
-    origins: dict[str, str]
-
-
-class _Chosen(NamedTuple):
-    """What the chosen files say, before any value that was typed."""
-
-    config: DictConfig
-    choices: dict[str, str | None]
     origins: dict[str, str]
 
 
@@ -112,15 +110,15 @@ def expand_sweep(overrides: list[str]) -> list[list[str]]:
         UserError: an override that cannot be read, is typed twice, or stands for no value at all.
     """
     with _hydra() as loader:
-        parsed = _parse([free_kwargs(override) for override in overrides], loader)
-        _refuse_doubles(parsed)
-        hydras = [_line(override) for override in parsed if override.is_hydra_override()]
+        parsed = parse([free_kwargs(override) for override in overrides], loader)
+        refuse_doubles(parsed)
+        hydras = [line_of(override) for override in parsed if override.is_hydra_override()]
         own = [override for override in parsed if not override.is_hydra_override()]
         for override in own:
             if override.is_sweep_override() and not override.is_discrete_sweep():
-                raise UserError(f"{_line(override)}: a sweep needs a list of values, as in seed=0,1 or seed=range(5)")
+                raise UserError(f"{line_of(override)}: a sweep needs a list of values, as in seed=0,1 or seed=range(5)")
             if override.is_sweep_override() and not any(True for _ in override.sweep_string_iterator()):
-                raise UserError(f"{_line(override)}: stands for no value at all, so there is nothing to run")
+                raise UserError(f"{line_of(override)}: stands for no value at all, so there is nothing to run")
     if hydras:
         try:
             _chosen(names.CONFIG_DIR, tuple(hydras))
@@ -135,19 +133,24 @@ def compose_job(overrides: list[str]) -> Composed:
     Raises:
         UserError: one line for the first override or file that cannot be meant.
     """
-    parsed = _parse([free_kwargs(override) for override in overrides])
+    parsed = parse([free_kwargs(override) for override in overrides])
     for override in parsed:
-        _check_form(override)
-    _refuse_doubles(parsed)
+        check_form(override)
+    refuse_doubles(parsed)
     groups = [override for override in parsed if override.key_or_group in GROUPS]
-    groups = [override for override in groups if _line(override) != "experiment=null"]
+    groups = [override for override in groups if line_of(override) != "experiment=null"]
     values = [override for override in parsed if override.key_or_group not in GROUPS]
+
+    def algo() -> str:
+        typed = [str(override.value()) for override in groups if override.key_or_group == "algo"]
+        return typed[0] if typed else str(_chosen(names.CONFIG_DIR, ()).choices["algo"])
+
     for override in groups:
-        _check_option(override, groups)
+        check_option(override, algo)
     # Twice the same option is harmless, but not to Hydra.
-    chosen = _chosen(names.CONFIG_DIR, tuple(dict.fromkeys(_line(override) for override in groups)))
+    chosen = _chosen(names.CONFIG_DIR, tuple(dict.fromkeys(line_of(override) for override in groups)))
     for override in values:
-        _check_key(override, chosen)
+        check_key(override, chosen)
     typed = tuple(override.key_or_group for override in values)
     origins = {
         key: file for key, file in chosen.origins.items() if not f"{key}.".startswith(tuple(f"{t}." for t in typed))
@@ -163,7 +166,7 @@ def compose_job(overrides: list[str]) -> Composed:
         raise UserError(f"{' '.join(overrides)}: {_first_line(error)}") from None
     except RecursionError:
         raise UserError(f"{' '.join(overrides)}: a value refers to itself") from None
-    _check_decay(values, composed.container["noise"])
+    check_decay(values, composed.container["noise"])
     return composed
 
 
@@ -174,13 +177,8 @@ def composed_by_hydra(config: DictConfig) -> Composed:
     return _composed(_without_hydra(config), choices, {})
 
 
-def free_kwargs(override: str) -> str:
-    """`env.kwargs.x=1` as Hydra wants it for a key that no YAML file declares."""
-    return re.sub(r"^\+{0,2}(?=env\.kwargs\.)", "++", override)
-
-
 @functools.cache
-def _chosen(config_dir: Path, groups: tuple[str, ...]) -> _Chosen:
+def _chosen(config_dir: Path, groups: tuple[str, ...]) -> Chosen:
     """Composes the chosen files; the jobs of a sweep that choose the same ones share the result."""
     with _hydra() as loader:
         try:
@@ -193,7 +191,7 @@ def _chosen(config_dir: Path, groups: tuple[str, ...]) -> _Chosen:
         except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
             raise UserError(f"configs: {_first_line(error)}") from None
     choices = {group: _existing(group, config.hydra.runtime.choices.get(group)) for group in GROUPS}
-    return _Chosen(_without_hydra(config), choices, origins)
+    return Chosen(_without_hydra(config), choices, origins)
 
 
 def _origins(config_dir: Path, files: list[tuple[str, str]]) -> dict[str, str]:
@@ -242,158 +240,9 @@ def _env_id(config_path: str) -> str | None:
     return config_path.removeprefix("env/").removesuffix(".yaml") if config_path.startswith("env/") else None
 
 
-def _parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """Parses one by one, so that a complaint names the override it is about."""
-    parser = OverridesParser.create(loader)
-    parsed = []
-    for override in overrides:
-        key, _, value = override.partition("=")
-        key = key.lstrip("+") if key.startswith("++env.kwargs.") else key
-        if not re.fullmatch(r"[~+]{0,2}\w[\w-]*([./@][\w-]+)*", key):
-            raise UserError(f"{override}: must be key=value, with a key such as seed or algo.actor.lr")
-        if value.startswith("="):
-            raise UserError(f"{override}: one = too many; did you mean {key}={value.lstrip('=')}?")
-        try:
-            parsed += parser.parse_overrides([override])
-        except HydraException:
-            raise UserError(f"{key}={value}: {_unreadable(key, value)}") from None
-    return parsed
-
-
-def _unreadable(key: str, value: str) -> str:
-    if re.search(r"\s[\w.]+=", value):
-        return "one word for several; drop the quotes around them"
-    return (
-        "cannot be read; quotes and brackets must close, no value of a list may be missing, and a value with special "
-        f"characters takes quotes of its own, as in '{key}=\"VALUE\"'"
-    )
-
-
-def _line(override: Override) -> str:
-    """An override as it was typed."""
-    line = override.input_line or ""
-    return line.lstrip("+") if override.key_or_group.startswith("env.kwargs.") else line
-
-
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-def _refuse_doubles(parsed: list[Override]) -> None:
-    """Refuses one key with two values: which of them is meant?"""
-    seen: dict[str, Override] = {}
-    for override in parsed:
-        before = seen.setdefault(override.key_or_group, override)
-        if _line(before) != _line(override):
-            raise UserError(
-                f"{_line(before)} {_line(override)}: {override.key_or_group} is typed twice; keep one of them"
-            )
-
-
-def _check_form(override: Override) -> None:
-    """Refuses what no single run can be told, whatever its key."""
-    line, key = _line(override), override.key_or_group
-    if override.is_hydra_override():
-        raise UserError(f"{line}: Hydra's own settings count in sweeps only; add -m")
-    if override.is_sweep_override():
-        raise UserError(f"{line}: several values make a sweep; add -m")
-    if override.is_delete():
-        if key in ("tuned", "experiment") and override.value() is None:
-            return
-        raise UserError(f"{line}: only tuned and experiment can be taken away; to change {key}, type {key}=VALUE")
-    if override.value() == "":
-        raise UserError(f"{line}: must be key=value, with a value")
-
-
-def _check_option(override: Override, groups: list[Override]) -> None:
-    """Refuses an option that its group does not have; `groups` are all that were typed."""
-    group, value = override.key_or_group, override.value()
-    if override.is_delete():
-        return None
-    _refuse_plus(override)
-    allowed = options(group)
-    if override.package is not None:
-        raise UserError(f"{_line(override)}: no such key; did you mean {group}={shown(value)}?")
-    if value in allowed:
-        return None
-    if group == "env" and isinstance(value, str):
-        from rlcont.envs import find_env
-
-        return find_env(value)
-    listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)
-    if group == "tuned":
-        listed = "none or ALGO/ENV, a file in configs/tuned"
-        algo = next((typed.value() for typed in groups if typed.key_or_group == "algo"), None)
-        algo = algo or _chosen(names.CONFIG_DIR, ()).choices["algo"]
-        allowed = [option for option in allowed if option.startswith(f"{algo}/")] or allowed
-    raise UserError(f"{group}={shown(value)}: allowed: {listed}{nearest(str(value), allowed)}")
-
-
-def _refuse_plus(override: Override) -> None:
-    """Refuses Hydra's + and ++: every key is declared."""
-    if override.is_add() or override.is_force_add():
-        line = _line(override)
-        raise UserError(f"{line}: no + is needed; write {line.lstrip('+')}")
-
-
 def _existing(group: str, choice: str | None) -> str | None:
     """The chosen option, or None where an optional file does not exist."""
     return choice if group == "env" or choice in options(group) else None
-
-
-def _check_key(override: Override, chosen: _Chosen) -> None:
-    """Refuses a key that the chosen files do not declare, or that does not count with them."""
-    line, key = _line(override), override.key_or_group
-    if key.startswith("env.kwargs."):
-        return
-    if key in ("env.id", "noise.kind"):
-        group = key.partition(".")[0]
-        raise UserError(f"{line}: choose it with {group}={shown(override.value())}")
-    if key == "env.kwargs":
-        raise UserError(f"{line}: name the argument, as in env.kwargs.NAME=VALUE")
-    noise = chosen.choices["noise"]
-    if key.startswith("algo.auto_noise") and noise != "auto":
-        raise UserError(f"{line}: counts only with noise=auto")
-    if key == "algo.auto_num_envs":
-        raise UserError(f"{line}: is what num_envs=auto stands for; type num_envs={shown(override.value())}")
-    for typed in flat_keys({key: override.value()}):
-        try:
-            node = OmegaConf.select(chosen.config, typed, default=chosen)
-        except OmegaConfBaseException:  # It reaches into a list.
-            node = chosen
-        if node is chosen or override.package is not None:
-            raise UserError(f"{line}: {_unknown_key(typed, line, chosen)}")
-        if isinstance(node, DictConfig):
-            raise UserError(
-                f"{line}: stands for several keys; set {' or '.join(f'{typed}.{name!s}=VALUE' for name in node)}"
-            )
-    _refuse_plus(override)
-
-
-def _unknown_key(key: str, line: str, chosen: _Chosen) -> str:
-    """Why `key` is not declared: it belongs to another noise, or to nothing at all."""
-    noise = chosen.choices["noise"]
-    kinds = [kind for kind in options("noise") if key in (field.key for field in noise_fields(kind))]
-    if not kinds:
-        declared: Any = OmegaConf.to_container(chosen.config, resolve=False)
-        near = nearest_key(key, [*flat_keys(declared), *GROUPS])
-        return f"no such key{near or '; rlcont --help algo=' + str(chosen.choices['algo']) + ' lists them'}"
-    if noise == "auto":
-        return (
-            "noise=auto takes its kind and values from the algorithm's settings; "
-            f"choose one, as in noise={kinds[0]} {line}"
-        )
-    name = key.removeprefix("noise.")
-    return f"noise={noise} has no {name}{did_you_mean([f'noise={kind}' for kind in kinds])}"
-
-
-def _check_decay(values: list[Override], noise: dict[str, Any]) -> None:
-    """Refuses a decay that is described but off."""
-    for override in values:
-        for key in ("noise.decay.final", "noise.decay.steps"):
-            typed = flat_keys({override.key_or_group: override.value()})
-            if key in typed and noise["decay"]["kind"] == "none":
-                raise UserError(f"{_line(override)}: nothing decays; add noise.decay.kind=linear or exponential")
 
 
 def _resolve_auto_noise(container: dict[str, Any], origins: dict[str, str]) -> None:
@@ -424,3 +273,7 @@ def _resolve_auto_num_envs(container: dict[str, Any], origins: dict[str, str]) -
         container["num_envs"] = number
         if "algo.auto_num_envs" in origins:
             origins["num_envs"] = origins["algo.auto_num_envs"]
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

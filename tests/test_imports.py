@@ -77,9 +77,9 @@ def test_help_and_completion_need_nothing_heavy(name):
     assert imports(name) - own(name) <= standard | {"yaml"}
 
 
-def test_hydra_stops_at_compose():
+def test_hydra_stops_at_compose_and_overrides():
     users = {name for name in MODULES if imports(name) & {"hydra", "omegaconf"}}
-    assert users <= {"compose", "cli"}
+    assert users <= {"compose", "overrides", "cli"}
 
 
 def test_only_the_command_line_and_a_sweeps_job_know_of_the_build():
