@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -159,8 +160,9 @@ class A2C:
         """Advantages [T, E] from values [T, E]; 0 in rows that are not valid."""
         reward = rollout.reward if self.reward_scale is None else self.reward_scale(rollout.reward)
         # A row that is not valid gets nothing to carry to the row before it.
-        reward, discount = reward * rollout.valid, rollout.discount * rollout.valid
-        return gae(reward, discount, value * rollout.valid, next_value, rollout.ended, self.config.gae_lambda)
+        valid = rollout.valid.float()
+        reward, discount, value = reward * valid, rollout.discount * valid, value * valid
+        return gae(reward, discount, value, next_value, rollout.ended, self.config.gae_lambda)
 
     def update(self, rollout: Rollout) -> Metrics:
         """One gradient step of policy and value on the whole rollout."""
@@ -171,13 +173,14 @@ class A2C:
         with torch.no_grad():
             advantage = self.advantages(rollout, value, next_value)
             value_target = value + advantage
-        weight = rollout.valid / rollout.valid.sum().clamp(min=1)
-        value_loss = (weight * (value - value_target).square()).sum()
+        mean = _mean_of(rollout.valid)
+        value_loss = mean((value - value_target).square())
         if config.normalize_advantage:
-            advantage = _standardised(advantage, weight)
+            advantage = advantage - mean(advantage)
+            advantage = advantage / (mean(advantage.square()).sqrt() + 1e-8)
         log_prob = self.policy.log_prob(rollout.sample, *parameters)
-        policy_loss = -(weight * advantage * log_prob).sum()
-        entropy = (weight * self.policy.entropy(*parameters)).sum()
+        policy_loss = -mean(advantage * log_prob)
+        entropy = mean(self.policy.entropy(*parameters))
         loss = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy
 
         grad = self.network.gradient(loss)
@@ -186,8 +189,8 @@ class A2C:
             grad = clip_norm(grad, config.max_grad_norm)
         self.optimizer.step(grad)
         with torch.no_grad():
-            value_mean = (weight * value_target).sum()
-            unexplained = value_loss / (weight * (value_target - value_mean).square()).sum().clamp(min=1e-8)
+            value_mean = mean(value_target)
+            unexplained = value_loss / mean((value_target - value_mean).square()).clamp(min=1e-8)
         return {
             "policy_loss": policy_loss.detach(),
             "value_loss": value_loss.detach(),
@@ -265,7 +268,8 @@ class A2C:
         )
 
 
-def _standardised(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """`x` with weighted mean 0 and weighted deviation 1."""
-    centred = x - (weight * x).sum()
-    return centred / ((weight * centred.square()).sum().sqrt() + 1e-8)
+def _mean_of(valid: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The mean over the rows [T, E] that are valid."""
+    weight = valid.flatten().float()
+    weight = weight / weight.sum().clamp(min=1)
+    return lambda x: weight @ x.flatten()

@@ -24,7 +24,7 @@ def gae(
         all [T, E]; ended bool.
     """
     delta = reward + discount * next_value - value
-    return suffix_sums(delta, gae_lambda * discount * ~ended)
+    return suffix_sums(delta, gae_lambda * discount * (~ended).to(discount.dtype))
 
 
 def suffix_sums(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
