@@ -120,10 +120,7 @@ class QFunction(nn.Module):
 
 
 class ActorCritic(nn.Module):
-    """obs, next_obs [..., O] -> (what the policy makes of obs, value [...], next_value [...] without a gradient).
-
-    Policy and value have a trunk for both or one for each.
-    """
+    """obs [..., O] -> (what the policy makes of it, value [...]), with a trunk for both or one for each."""
 
     def __init__(self, trunk: nn.Module, policy: nn.Module, value: nn.Linear, value_trunk: nn.Module | None):
         super().__init__()
@@ -132,15 +129,10 @@ class ActorCritic(nn.Module):
         self.value = value
         self.value_trunk = value_trunk
 
-    def forward(
-        self, obs: torch.Tensor, next_obs: torch.Tensor
-    ) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor, torch.Tensor]:
+    def forward(self, obs: torch.Tensor) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
         features = self.trunk(obs)
         value_features = features if self.value_trunk is None else self.value_trunk(obs)
-        with torch.no_grad():
-            next_features = (self.value_trunk or self.trunk)(next_obs)
-            next_value = self.value(next_features).squeeze(-1)
-        return self.policy(features), self.value(value_features).squeeze(-1), next_value
+        return self.policy(features), self.value(value_features).squeeze(-1)
 
     def acting(self) -> nn.Sequential:
         """The policy's part alone, obs [..., O] -> what the policy makes of it, with the same weights."""

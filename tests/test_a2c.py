@@ -31,6 +31,7 @@ def make_config(**changes):
         "gamma": 0.9,
         "gae_lambda": 0.8,
         "rollout_steps": 4,
+        "num_minibatches": 1,
         "optimizer": "rmsprop",
         "lr": 1e-3,
         "lr_decay": NO_DECAY,
@@ -81,6 +82,7 @@ class Reference:
     def __init__(self, agent):
         self.config = agent.config
         self.module = copy.deepcopy(agent.module)
+        self.rng = copy.deepcopy(agent.minibatch_rng)
         params = [param.detach().clone().requires_grad_(True) for param in agent.module.parameters()]
         for param, own in zip(self.module.parameters(), params, strict=True):
             param.data = own.data
@@ -106,18 +108,30 @@ class Reference:
                 advantages[t, env] = carried
         return advantages
 
-    def update(self, steps, samples):
-        config = self.config
+    def learn(self, steps, samples):
+        """The losses of the last gradient step."""
         obs = torch.tensor(np.stack([step.obs for step in steps]))
         next_obs = torch.tensor(np.stack([step.next_obs for step in steps]))
-        parameters, value, _ = self.module(obs, obs)
-        _, next_value, _ = self.module(next_obs, next_obs)
-        advantage = self.advantages(steps, value.detach().numpy(), next_value.detach().numpy())
-        target = torch.tensor(advantage, dtype=torch.float32) + value.detach()
-        if config.normalize_advantage:
+        with torch.no_grad():
+            value, next_value = self.module(obs)[1].numpy(), self.module(next_obs)[1].numpy()
+        advantage = self.advantages(steps, value, next_value)
+        target = advantage + value
+        if self.config.normalize_advantage:
             advantage = (advantage - advantage.mean()) / advantage.std()
-        log_prob, entropy = log_prob_and_entropy(config.policy, parameters, torch.tensor(np.stack(samples)))
-        policy_loss = -(torch.tensor(advantage, dtype=torch.float32) * log_prob).mean()
+        rows = [(t, env) for t in range(value.shape[0]) for env in range(value.shape[1])]
+        order = self.rng.permutation(len(rows))
+        size = len(rows) // self.config.num_minibatches
+        for first in range(0, len(rows), size):
+            chosen = [rows[index] for index in order[first : first + size]]
+            columns = (np.stack([column[t][env] for t, env in chosen]) for column in (obs, samples, advantage, target))
+            losses = self.update(*(torch.as_tensor(column, dtype=torch.float32) for column in columns))
+        return losses
+
+    def update(self, obs, sample, advantage, target):
+        config = self.config
+        parameters, value = self.module(obs)
+        log_prob, entropy = log_prob_and_entropy(config.policy, parameters, sample)
+        policy_loss = -(advantage * log_prob).mean()
         value_loss = ((value - target) ** 2).mean()
         loss = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy.mean()
         self.optimizer.zero_grad()
@@ -135,8 +149,9 @@ class Reference:
         {},
         {"normalize_advantage": True, "max_grad_norm": 0.1, "entropy_coef": 0.02},
         {"shared_trunk": True, "optimizer": "adam", "entropy_coef": 0.02, "gae_lambda": 1.0},
+        {"num_minibatches": 3, "normalize_advantage": True},
     ],
-    ids=["plain", "options", "shared"],
+    ids=["plain", "options", "shared", "minibatches"],
 )
 def test_updates_equal_those_of_a_plain_implementation(policy, changes):
     agent = make_agent(policy=policy, lr=3e-3, **changes)
@@ -149,12 +164,12 @@ def test_updates_equal_those_of_a_plain_implementation(policy, changes):
             samples.append(agent._sample.copy())
             agent.observe(steps[-1])
             metrics = agent.learn()
-        losses = reference.update(steps, samples)
+        losses = reference.learn(steps, samples)
         expected = [metrics[name].item() for name in ("policy_loss", "value_loss", "entropy")]
         assert losses == pytest.approx(expected, rel=1e-3, abs=1e-5)
         flat = torch.cat([param.detach().reshape(-1) for param in reference.module.parameters()])
         torch.testing.assert_close(weights(agent), flat, rtol=1e-3, atol=2e-5)
-    assert agent.num_updates == 6
+    assert agent.num_updates == 6 * agent.config.num_minibatches
 
 
 def advantages_of(agent, steps):
@@ -226,9 +241,52 @@ def test_an_update_leaves_the_rollout_alone():
     world = RandomWorld(agent)
     for _ in range(4):
         agent.observe(world.step(agent.act(world.obs, explore=True)))
-    kept = [tensor.clone() for tensor in agent.memory.tensors]
-    agent.update(agent.memory.tensors)
-    assert_same(list(agent.memory.tensors), kept)
+    rollout = agent.memory.tensors
+    kept = [tensor.clone() for tensor in rollout]
+    prepared = agent.prepare(rollout)
+    assert_same(list(rollout), kept)
+    for batch in agent._minibatches(rollout, prepared):
+        agent.update(batch)
+    assert_same(list(rollout), kept)
+
+
+def test_minibatches_hold_every_row_of_the_rollout_once():
+    agent = make_agent(num_minibatches=3)
+    world = RandomWorld(agent)
+    rollouts = []
+    for _ in range(2):
+        for _ in range(4):
+            agent.observe(world.step(agent.act(world.obs, explore=True)))
+        rollout = agent.memory.tensors
+        prepared = agent.prepare(rollout)
+        rows = [rollout.obs, rollout.sample, prepared["advantage"], prepared["value_target"], rollout.valid.float()]
+        batches = list(agent._minibatches(rollout, prepared))
+        assert [len(batch.obs) for batch in batches] == [4, 4, 4]
+        expected = {
+            tuple(x.item() for x in torch.cat([c[t, e].ravel() for c in rows])) for t in range(4) for e in range(3)
+        }
+        dealt = [tuple(torch.cat([c[i].ravel() for c in batch]).tolist()) for batch in batches for i in range(4)]
+        assert len(expected) == 12
+        assert set(dealt) == expected
+        agent.memory.clear()
+        rollouts.append([batch.obs for batch in batches])
+    assert not torch.equal(rollouts[0][0], rollouts[1][0])
+
+
+def test_every_minibatch_is_learned_from_with_the_values_of_before_the_first():
+    agent = make_agent(num_minibatches=4, lr=0.1)
+    world = RandomWorld(agent)
+    seen = []
+    update = agent.accelerated_update
+    agent.accelerated_update = lambda batch: seen.append(batch) or update(batch)
+    for _ in range(4):
+        agent.observe(world.step(agent.act(world.obs, explore=True)))
+    expected = copy.deepcopy(agent).prepare(agent.memory.tensors)["value_target"]
+    before = weights(agent)
+    agent.learn()
+    assert (weights(agent) - before).abs().max() > 0.2
+    targets = torch.cat([batch.value_target for batch in seen])
+    assert_same(targets.sort().values, expected.flatten().sort().values)
 
 
 # When and how fast it learns
@@ -244,10 +302,13 @@ def test_it_learns_once_from_each_rollout_and_forgets_it():
         assert bool(metrics) == (step % 4 == 0) == (not torch.equal(before, weights(agent)))
         assert agent.learn() == {}
     assert agent.num_updates == agent.status()["num_updates"] == agent.config.num_updates(36, 3) == 3
+    assert make_config(num_minibatches=6).num_updates(47, 3) == 18
 
 
-def test_the_step_size_falls_linearly_to_nothing():
-    agent = make_agent(num_envs=1, rollout_steps=10, total_steps=40, lr=0.1, lr_decay=TO_ZERO)
+@pytest.mark.parametrize("num_minibatches", [1, 5])
+def test_the_step_size_falls_linearly_to_nothing(num_minibatches):
+    options = {"num_minibatches": num_minibatches, "lr_decay": TO_ZERO}
+    agent = make_agent(num_envs=1, rollout_steps=10, total_steps=40, lr=0.1, **options)
     world = RandomWorld(agent)
     rates = []
     for _ in range(4):
@@ -306,7 +367,13 @@ def test_learning_sees_observations_as_acting_saw_them():
 
 # The same run again, and a run that goes on
 
-ALL_OPTIONS = {"normalize_obs": True, "normalize_reward": True, "normalize_advantage": True, "lr_decay": TO_ZERO}
+ALL_OPTIONS = {
+    "num_minibatches": 2,
+    "normalize_obs": True,
+    "normalize_reward": True,
+    "normalize_advantage": True,
+    "lr_decay": TO_ZERO,
+}
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -371,6 +438,8 @@ def test_noise_is_refused_with_the_reason():
         ({"policy": "beta", "init_std": 0.56}, 1000, 8, "must be from 0.02 to 0.55"),
         ({"policy": "beta", "init_std": 0.01}, 1000, 8, "must be from 0.02 to 0.55"),
         ({"rollout_steps": 1, "normalize_advantage": True}, 1000, 1, "has no deviation"),
+        ({"num_minibatches": 5}, 1000, 8, "num_minibatches=5: must divide the 32 rows"),
+        ({"num_minibatches": 64}, 1000, 8, "num_minibatches=64: must divide the 32 rows"),
     ],
 )
 def test_a_run_that_cannot_work_is_refused(changes, total_steps, num_envs, message):
@@ -383,6 +452,7 @@ def test_the_largest_and_smallest_allowed_runs_are_not_refused():
     make_config(rollout_steps=32).check_run(256, 8, NO_NOISE)
     make_config(policy="beta", init_std=0.55).check_run(1000, 8, NO_NOISE)
     make_config(rollout_steps=1, normalize_advantage=True).check_run(1000, 2, NO_NOISE)
+    make_config(num_minibatches=32).check_run(1000, 8, NO_NOISE)
 
 
 def test_the_name_a2c_stands_for_the_class():
@@ -409,7 +479,7 @@ def action_and_value(agent, *observations):
     """What the policy does at the observations without exploring, and the value of them."""
     obs = column(*observations)
     with torch.no_grad():
-        _, value, _ = agent.network(torch.from_numpy(obs), torch.from_numpy(obs))
+        _, value = agent.network(torch.from_numpy(obs))
     return agent.act(obs, explore=False)[:, 0], value.numpy()
 
 

@@ -168,20 +168,18 @@ def observations():
 @pytest.mark.parametrize("shared", [False, True])
 def test_an_actor_critic_is_its_parts_one_after_the_other(shared):
     net, obs = actor_critic(shared), observations()
-    next_obs = 2 * obs
-    (mean, std), value, next_value = net(obs, next_obs)
+    (mean, std), value = net(obs)
     assert mean.shape == std.shape == (6, 7, 2)
-    assert value.shape == next_value.shape == (6, 7)
+    assert value.shape == (6, 7)
     torch.testing.assert_close((mean, std), net.policy(net.trunk(obs)))
-    trunk = net.trunk if shared else net.value_trunk
-    for own, inputs in ((value, obs), (next_value, next_obs)):
-        torch.testing.assert_close(own, (trunk(inputs) @ net.value.weight.T + net.value.bias)[..., 0])
+    features = (net.trunk if shared else net.value_trunk)(obs)
+    torch.testing.assert_close(value, (features @ net.value.weight.T + net.value.bias)[..., 0])
 
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_policys_part_alone_equals_that_of_the_whole(shared):
     net, obs = actor_critic(shared), observations()
-    whole, *_ = net(obs, obs)
+    whole, _ = net(obs)
     for alone, expected in zip(net.acting()(obs), whole, strict=True):
         assert torch.equal(alone, expected)
 
@@ -203,8 +201,7 @@ def parts_reached(net, loss):
 )
 def test_policy_and_value_train_their_own_parts_and_the_trunk_they_share(shared, of_policy, of_value):
     net, obs = actor_critic(shared), observations()
-    (mean, std), value, next_value = net(obs, obs)
-    assert not next_value.requires_grad
+    (mean, std), value = net(obs)
     assert parts_reached(net, (mean.square() + std).sum()) == of_policy
     assert parts_reached(net, value.square().sum()) == of_value
     assert {name.partition(".")[0] for name, _ in net.named_parameters()} == of_policy | of_value

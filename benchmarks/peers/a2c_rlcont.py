@@ -21,6 +21,7 @@ settings = {
     "seed": arguments.seed,
     "num_envs": setting.NUM_ENVS,
     "algo.rollout_steps": setting.ROLLOUT_STEPS,
+    "algo.num_minibatches": 1,
     "algo.policy": "gaussian",
     "algo.init_std": setting.INIT_STD,
     "algo.network.hidden": str(arguments.hidden).replace(" ", ""),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -45,6 +45,8 @@ class A2CConfig:
     """Weight of longer returns in the advantage: 0 takes one step, 1 the whole rollout."""
     rollout_steps: Count
     """Steps of each environment between two updates."""
+    num_minibatches: Count
+    """Equal parts, drawn at random, that the rows of a rollout are dealt into. Each makes one gradient step."""
     optimizer: Literal["adam", "rmsprop"]
     """Kind of gradient step."""
     lr: Positive
@@ -87,18 +89,41 @@ class A2CConfig:
         if self.normalize_advantage and self.rollout_steps * num_envs < 2:
             raise UserError("algo.normalize_advantage=true: a rollout of one step has no deviation; allowed: false")
 
+        rows = self.rollout_steps * num_envs
+        if rows % self.num_minibatches != 0:
+            raise UserError(
+                f"algo.num_minibatches={self.num_minibatches}: must divide the {rows} rows of a rollout "
+                f"(algo.rollout_steps={self.rollout_steps} times num_envs={num_envs})"
+            )
+
     def num_updates(self, total_steps: int, num_envs: int) -> int:
-        """Updates in a run of `total_steps` environment steps."""
-        return total_steps // (self.rollout_steps * num_envs)
+        """Gradient steps in a run of `total_steps` environment steps."""
+        return total_steps // (self.rollout_steps * num_envs) * self.num_minibatches
+
+
+class Minibatch(NamedTuple):
+    """Rows of a rollout, with what to learn from each.
+
+    Shapes:
+        obs [B, O], normalised; sample [B, A]; advantage, value_target, valid [B]; all float32 on the agent's device.
+    """
+
+    obs: torch.Tensor
+    sample: torch.Tensor
+    advantage: torch.Tensor
+    value_target: torch.Tensor
+    valid: torch.Tensor
 
 
 class A2C:
-    """An on-policy actor-critic: it learns from each rollout once, and forgets it.
+    """An on-policy actor-critic: it learns from each row of a rollout once, and forgets it.
 
     Source: arXiv:1602.01783 (A3C), Algorithm S3, with all environments in step, as in OpenAI Baselines' A2C; advantages
     of arXiv:1506.02438.
-    Differs: an episode that is cut off bootstraps from the value of its own last observation; observations, rewards and
-    advantages may be normalised; the standard deviation does not depend on the observation; networks begin orthogonal.
+    Differs: an episode that is cut off bootstraps from the value of its own last observation; a rollout may be learned
+    from in several gradient steps, each on some of its rows, with the advantages of before the first; observations,
+    rewards and advantages may be normalised; the standard deviation does not depend on the observation; networks begin
+    orthogonal.
     """
 
     Config = A2CConfig
@@ -129,9 +154,11 @@ class A2C:
         self.policy = policies.POLICIES[config.policy]
         optimizer = Adam if config.optimizer == "adam" else RMSProp
         self.optimizer: Adam | RMSProp = optimizer(self.network.weights, config.lr)
+        self.accelerated_prepare = accelerate(self.prepare)
         self.accelerated_update = accelerate(self.update)
 
         self.policy_rng = numpy_generator(seed, "policy")
+        self.minibatch_rng = numpy_generator(seed, "minibatches")
         self.memory = RolloutMemory(config.rollout_steps, num_envs, spec.obs_dim, spec.action_dim)
         self.normalizer = RunningNorm(spec.obs_dim, device) if config.normalize_obs else None
         self.reward_scale = RewardScale(config.gamma, num_envs, device) if config.normalize_reward else None
@@ -164,22 +191,32 @@ class A2C:
         reward, discount, value = reward * valid, rollout.discount * valid, value * valid
         return gae(reward, discount, value, next_value, rollout.ended, self.config.gae_lambda)
 
-    def update(self, rollout: Rollout) -> Metrics:
-        """One gradient step of policy and value on the whole rollout."""
-        config = self.config
+    def prepare(self, rollout: Rollout) -> dict[str, torch.Tensor]:
+        """Normalised `obs`, `advantage` and `value_target` of each row [T, E, ...], by the weights of before learning;
+        and two figures to log."""
+        obs, next_obs = rollout.obs, rollout.next_obs
         if self.normalizer is not None:
-            rollout = rollout._replace(obs=self.normalizer(rollout.obs), next_obs=self.normalizer(rollout.next_obs))
-        parameters, value, next_value = self.network(rollout.obs, rollout.next_obs)
+            obs, next_obs = self.normalizer(obs), self.normalizer(next_obs)
+        mean = _mean_of(rollout.valid.float())
         with torch.no_grad():
+            _, (value, next_value) = self.network(torch.stack([obs, next_obs]))
             advantage = self.advantages(rollout, value, next_value)
             value_target = value + advantage
-        mean = _mean_of(rollout.valid)
-        value_loss = mean((value - value_target).square())
-        if config.normalize_advantage:
-            advantage = advantage - mean(advantage)
-            advantage = advantage / (mean(advantage.square()).sqrt() + 1e-8)
-        log_prob = self.policy.log_prob(rollout.sample, *parameters)
-        policy_loss = -mean(advantage * log_prob)
+            value_mean = mean(value_target)
+            unexplained = mean(advantage.square()) / mean((value_target - value_mean).square()).clamp(min=1e-8)
+            if self.config.normalize_advantage:
+                advantage = advantage - mean(advantage)
+                advantage = advantage / (mean(advantage.square()).sqrt() + 1e-8)
+        figures = {"value_mean": value_mean, "explained_variance": 1 - unexplained}
+        return {"obs": obs, "advantage": advantage, "value_target": value_target} | figures
+
+    def update(self, batch: Minibatch) -> Metrics:
+        """One gradient step of policy and value."""
+        config = self.config
+        parameters, value = self.network(batch.obs)
+        mean = _mean_of(batch.valid)
+        policy_loss = -mean(batch.advantage * self.policy.log_prob(batch.sample, *parameters))
+        value_loss = mean((value - batch.value_target).square())
         entropy = mean(self.policy.entropy(*parameters))
         loss = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy
 
@@ -188,15 +225,10 @@ class A2C:
         if config.max_grad_norm is not None:
             grad = clip_norm(grad, config.max_grad_norm)
         self.optimizer.step(grad)
-        with torch.no_grad():
-            value_mean = mean(value_target)
-            unexplained = value_loss / mean((value_target - value_mean).square()).clamp(min=1e-8)
         return {
             "policy_loss": policy_loss.detach(),
             "value_loss": value_loss.detach(),
             "entropy": entropy.detach(),
-            "value_mean": value_mean,
-            "explained_variance": 1 - unexplained.detach(),
             "grad_norm": grad_norm,
         }
 
@@ -219,17 +251,29 @@ class A2C:
         if self.reward_scale is not None:
             self.reward_scale.update(rollout.reward.numpy(), rollout.ended.numpy(), rollout.valid.numpy())
         self.optimizer.lr.fill_(self.lr())
-        metrics = self.accelerated_update(Rollout(*(tensor.to(self.device) for tensor in rollout)))
+        on_device = Rollout(*(tensor.to(self.device) for tensor in rollout))
+        prepared = self.accelerated_prepare(on_device)
+        for batch in self._minibatches(on_device, prepared):
+            metrics = self.accelerated_update(batch)
+            self.num_updates += 1
         if self.normalizer is not None:
-            # After the update: it has to see what acting saw.
+            # After the updates: they have to see what acting saw.
             self.normalizer.update(rollout.obs[rollout.valid].numpy())
         self.memory.clear()
-        self.num_updates += 1
-        return metrics
+        return metrics | {name: prepared[name] for name in ("value_mean", "explained_variance")}
+
+    def _minibatches(self, rollout: Rollout, prepared: dict[str, torch.Tensor]) -> Iterator[Minibatch]:
+        """The rows of a rollout, dealt at random into equal parts."""
+        rows = Minibatch(
+            prepared["obs"], rollout.sample, prepared["advantage"], prepared["value_target"], rollout.valid.float()
+        )
+        order = self.minibatch_rng.permutation(rollout.valid.numel())
+        for part in torch.from_numpy(order).to(self.device).chunk(self.config.num_minibatches):
+            yield Minibatch(*(column.flatten(0, 1)[part] for column in rows))
 
     def lr(self) -> float:
-        """The step size of the next update, by the steps that were learned from before it."""
-        num_steps = self.num_updates * self.config.rollout_steps * self.num_envs
+        """The step size of the next rollout's updates, by the steps that were learned from before it."""
+        num_steps = self.num_updates // self.config.num_minibatches * self.config.rollout_steps * self.num_envs
         return self.config.lr * decay_factor(self.config.lr_decay, num_steps, self.total_steps)
 
     def status(self) -> dict[str, float]:
@@ -244,6 +288,7 @@ class A2C:
     def state_dict(self) -> dict[str, Any]:
         return states(self._parts()) | {
             "policy_rng": self.policy_rng.bit_generator.state,
+            "minibatch_rng": self.minibatch_rng.bit_generator.state,
             "num_steps": self.num_steps,
             "num_updates": self.num_updates,
         }
@@ -251,6 +296,7 @@ class A2C:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         load_states(self._parts(), state)
         self.policy_rng.bit_generator.state = state["policy_rng"]
+        self.minibatch_rng.bit_generator.state = state["minibatch_rng"]
         self.num_steps = state["num_steps"]
         self.num_updates = state["num_updates"]
 
@@ -269,7 +315,7 @@ class A2C:
 
 
 def _mean_of(valid: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The mean over the rows [T, E] that are valid."""
-    weight = valid.flatten().float()
+    """The mean over the rows that are valid, from 1 and 0 for each."""
+    weight = valid.flatten()
     weight = weight / weight.sum().clamp(min=1)
     return lambda x: weight @ x.flatten()
