@@ -91,8 +91,10 @@ def a2c() -> None:
     for folder in sorted((DOCS / "results" / "a2c").glob("*-v*")):
         found = arms(folder)
         picture = DOCS / "images" / f"a2c-{folder.name.partition('-')[0].lower()}.png"
-        plot(found, f"A2C on {folder.name}", picture, 1_000_000)
-        print(f"{folder.name}\n\n{table(found, [250_000, 500_000, 750_000, 1_000_000])}", end="\n\n")
+        evaluated = sorted({step for seeds in found.values() for curve in seeds.values() for step, _ in curve})
+        quarters = [evaluated[(len(evaluated) - 1) * quarter // 4] for quarter in (1, 2, 3, 4)]
+        plot(found, f"A2C on {folder.name}", picture, evaluated[-1])
+        print(f"{folder.name}\n\n{table(found, quarters)}", end="\n\n")
 
 
 if __name__ == "__main__":
