@@ -21,6 +21,7 @@ TINY_A2C = [
     "total_steps=400",
     "num_envs=2",
     "algo.rollout_steps=10",
+    "algo.num_minibatches=2",
     "algo.network.hidden=[16]",
     "eval.every=200",
     "eval.episodes=2",
