@@ -26,12 +26,9 @@ Forward = Callable[[Array], Any]
 def make_forward(module: nn.Module, normalizer: RunningNorm | None, device: str) -> Forward:
     """`module` of normalised observations, from arrays to arrays, by its weights of the moment.
 
-    A module that lives on a GPU, or has a layer without a form in NumPy, is called as it is.
+    A module that lives on a GPU is called as it is.
     """
-    try:
-        forward = on_arrays(module) if device == "cpu" else _through_torch(module, device)
-    except NotImplementedError:
-        forward = _through_torch(module, device)
+    forward = on_arrays(module) if device == "cpu" else _through_torch(module, device)
     if normalizer is None:
         return forward
     return lambda obs: forward(normalizer.on_array(obs))
@@ -39,12 +36,8 @@ def make_forward(module: nn.Module, normalizer: RunningNorm | None, device: str)
 
 @singledispatch
 def on_arrays(module: nn.Module) -> Forward:
-    """The forward pass of `module` in NumPy, over the memory of its parameters.
-
-    Raises:
-        NotImplementedError: a kind of layer that is not known here.
-    """
-    raise NotImplementedError(type(module).__name__)
+    """The forward pass of `module` in NumPy, over the memory of its parameters; a layer not known here is called."""
+    return _through_torch(module, "cpu")
 
 
 @on_arrays.register

@@ -217,7 +217,7 @@ def _origins(config_dir: Path, files: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
-    return OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])  # type: ignore[misc]
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[str, str]) -> Composed:

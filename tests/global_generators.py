@@ -7,8 +7,7 @@ import torch
 
 
 def _numpy_state():
-    # NPY002 warns against the legacy global generator; here it is the very thing that is watched.
-    return np.random.get_state()[1].copy()  # noqa: NPY002
+    return np.random.get_state()[1].copy()  # noqa: NPY002, the legacy global generator is what is watched here
 
 
 @contextlib.contextmanager
