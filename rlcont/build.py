@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import time
 from pathlib import Path
 
 import torch
@@ -13,18 +12,18 @@ import torch
 from rlcont import runs
 from rlcont.accelerate import Acceleration, choose
 from rlcont.algos import load_algorithm
-from rlcont.config import RunConfig, to_container
-from rlcont.console import make_reporter
+from rlcont.checkpoint import Checkpoints
+from rlcont.config import RunConfig
 from rlcont.core import Accelerate, Agent, EnvSpec, UserError, VectorEnv, as_it_is
 from rlcont.envs import BoxEnv, Environments
-from rlcont.evaluate import Evaluation, Evaluator
-from rlcont.interrupt import Interrupt
-from rlcont.log import RunLog, evaluation_row
-from rlcont.names import flat_keys
+from rlcont.evaluate import Evaluator
+from rlcont.log import evaluation_row
+from rlcont.observer import RunObserver
 from rlcont.resources import available_memory, check_memory
+from rlcont.resuming import ResumePlan
 from rlcont.seeding import integers
-from rlcont.status import StatusFile
-from rlcont.train import train
+from rlcont.status import one_line
+from rlcont.train import Schedule, Training, train
 from rlcont.workers import WorkerEnvironments, useful_workers
 
 
@@ -85,100 +84,104 @@ def _check_memory(config: RunConfig, spec: EnvSpec) -> None:
     check_memory(key, needed, torch.cuda.mem_get_info()[0] if on_gpu else available_memory())
 
 
-class _RunObserver:
-    """Passes what training reports to TensorBoard, the policies' folder, status.json and the terminal."""
-
-    def __init__(self, config: RunConfig, folder: Path, agent: Agent):
-        container = to_container(config)
-        container.pop("output")
-        self.log = RunLog(folder, flat_keys(container), runs.config_text(config))
-        self.status = StatusFile(folder, "running", config.total_steps)
-        self.reporter = make_reporter(config.total_steps)
-        self.config = config
-        self.folder = folder
-        self.agent = agent
-        self.best = float("-inf")
-        self.interrupt = Interrupt()
-        self.start = time.perf_counter()
-
-    def __enter__(self) -> None:
-        self.interrupt.__enter__()
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self.interrupt.__exit__()
-        self.reporter.close()
-        self.log.close()
-        self.status.end(error)
-
-    def trained(self, values: dict[str, float], step: int) -> None:
-        self.interrupt.check()
-        self.log.scalars(values, step)
-        train_return, speed = values.get("train/return"), values["train/steps_per_second"]
-        self.reporter.progress(step, train_return, speed)
-        returned = {} if train_return is None else {"train_return": train_return}
-        self.status.update(step=step, steps_per_second=speed, **returned)
-
-    def evaluated(self, evaluation: Evaluation, step: int) -> None:
-        self.log.evaluation(evaluation, step, time.perf_counter() - self.start)
-        row = evaluation_row(evaluation)
-        self.reporter.evaluated(step, row["return_mean"], row["return_std"])
-        names = ["last"]
-        if row["return_mean"] > self.best:
-            self.best = row["return_mean"]
-            names.append("best")
-        if self.config.eval.save_policies:
-            names.append(f"step-{step}")
-        state = self.agent.policy_state()
-        for name in names:
-            runs.save_policy(self.folder, name, state, {"step": step, **row})
-        figures = {key: row[key] for key in ("return_mean", "return_std")}
-        self.status.update(step=step, evaluation_step=step, **figures)
-
-
 def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None = None) -> Path:
     """Trains as `config` says, in `folder` or else in a new one, and returns it."""
     with contextlib.ExitStack() as stack:
-        stack.callback(torch.set_num_threads, torch.get_num_threads())
-        return _run(config, choices, folder, stack)
+        envs, workers = _environments(config, stack)
+        evaluate = _evaluator(config, stack)
+        _check_memory(config, envs.spec)
+        acceleration = choose_acceleration(config)
+        agent = make_agent(config, envs.spec, acceleration)
+        folder = folder or runs.create_run_folder(config, choices)
+        stack.enter_context(runs.in_use(folder))
+        threads = torch.get_num_threads()
+        runs.add_to_description(
+            folder, {"acceleration": acceleration.facts() | {"threads": threads, "workers": workers}}
+        )
+        tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
+        print(f"{config.algo_name} on {config.env.id}, seed {config.seed}, {tuned}; {folder}", flush=True)
+        _say_how(config, evaluate, acceleration, len(envs), workers)
+        _train(
+            config, Training(agent, envs), evaluate, RunObserver(config, folder, agent, _checkpoints(config, folder))
+        )
+    return folder
 
 
-def _run(config: RunConfig, choices: dict[str, str | None], folder: Path | None, stack: contextlib.ExitStack) -> Path:
-    """`run`, with a stack for what is to be put back or closed however it ends."""
+def resume(plan: ResumePlan) -> Path:
+    """Goes on with a run from its newest whole checkpoint, in its folder, which is returned.
+
+    Raises:
+        UserError: no checkpoint is whole, the folder is in use, or this machine cannot do what the run did.
+    """
+    config, folder = plan.config, plan.folder
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(runs.in_use(folder))
+        envs, workers = _environments(config, stack)
+        torch.set_num_threads(plan.threads)
+        evaluate = _evaluator(config, stack)
+        _check_memory(config, envs.spec)
+        acceleration = choose_acceleration(config)
+        training = Training(make_agent(config, envs.spec, acceleration), envs)
+        checkpoints = _checkpoints(config, folder)
+        state = checkpoints.load(training.agent.rows)
+        try:
+            training.load_state_dict(state["training"])
+            observer = RunObserver(config, folder, training.agent, checkpoints, state["observer"])
+        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+            raise UserError(f"{folder}: its checkpoint does not fit the run ({one_line(error)})") from error
+        plan.record(training.step)
+        print(
+            f"{config.algo_name} on {config.env.id}, seed {config.seed}, from step {training.step}; {folder}",
+            flush=True,
+        )
+        _say_how(config, evaluate, acceleration, len(envs), workers)
+        _train(config, training, evaluate, observer)
+    return folder
+
+
+def _environments(config: RunConfig, stack: contextlib.ExitStack) -> tuple[VectorEnv, int]:
+    stack.callback(torch.set_num_threads, torch.get_num_threads())
     envs, workers = make_environments(config)
     stack.callback(envs.close)
+    return envs, workers
+
+
+def _evaluator(config: RunConfig, stack: contextlib.ExitStack) -> Evaluator:
     evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
     stack.callback(evaluate.close)
-    _check_memory(config, envs.spec)
-    acceleration = choose_acceleration(config)
-    agent = make_agent(config, envs.spec, acceleration)
+    return evaluate
+
+
+def _checkpoints(config: RunConfig, folder: Path) -> Checkpoints:
+    return Checkpoints(folder, config.checkpoint.keep)
+
+
+def _say_how(config: RunConfig, evaluate: Evaluator, acceleration: Acceleration, num_envs: int, workers: int) -> None:
+    """Tells what a run is made on, and what its environment lacks."""
     threads = torch.get_num_threads()
-    folder = folder or runs.create_run_folder(config, choices)
-    runs.add_to_description(folder, {"acceleration": acceleration.facts() | {"threads": threads, "workers": workers}})
-    tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
-    print(f"{config.algo_name} on {config.env.id}, seed {config.seed}, {tuned}; {folder}", flush=True)
-    stepped = f"; {len(envs)} environments in {workers} processes" if workers > 1 else ""
+    stepped = f"; {num_envs} environments in {workers} processes" if workers > 1 else ""
     print(f"{acceleration}, {threads} thread{'s' if threads > 1 else ''} on {acceleration.device}{stepped}", flush=True)
-    if envs.spec.max_episode_steps is None:
+    env = evaluate.envs[0]
+    if env.spec.max_episode_steps is None:
         print(f"{config.env.id} has no time limit; env.max_episode_steps=N sets one", flush=True)
-    observer = _RunObserver(config, folder, agent)
+    env.reset(0)
+    obstacle = env.obstacle()
+    if obstacle and config.checkpoint.every is not None:
+        print(f"{config.env.id} cannot be saved within an episode ({obstacle}); a resumed run begins one", flush=True)
+
+
+def _train(config: RunConfig, training: Training, evaluate: Evaluator, observer: RunObserver) -> None:
+    """Trains to the end and says how it went."""
+    due = Schedule(config.total_steps, config.eval.every, config.log.every, config.checkpoint.every)
     with observer:
-        evaluation = train(
-            agent,
-            envs,
-            evaluate,
-            observer,
-            total_steps=config.total_steps,
-            eval_every=config.eval.every,
-            log_every=config.log.every,
-        )
+        evaluation = train(training, evaluate, observer, due)
     row = evaluation_row(evaluation)
-    elapsed = datetime.timedelta(seconds=round(time.perf_counter() - observer.start))
+    elapsed = datetime.timedelta(seconds=round(observer.seconds))
     print(
         f"{config.algo_name} on {config.env.id}, seed {config.seed}: {config.total_steps} steps in {elapsed}, "
         f"last evaluation {row['return_mean']:.1f} ± {row['return_std']:.1f} "
-        f"({config.eval.episodes} episodes); {folder}"
+        f"({config.eval.episodes} episodes); {observer.folder}"
     )
-    return folder
 
 
 def evaluate_run(folder: Path, policy: str, episodes: int, seed: int | None) -> str:
@@ -194,6 +197,7 @@ def evaluate_run(folder: Path, policy: str, episodes: int, seed: int | None) -> 
     agent.load_policy_state(state)
     evaluate = Evaluator(config.env, episodes, config.seed if seed is None else seed)
     evaluation = evaluate(agent)
+    assert evaluation is not None
     evaluate.close()
     row = evaluation_row(evaluation)
     return (

@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlcont.errors import UserError
-from rlcont.words import COMMANDS, check_eval_words, check_train_words
+from rlcont.errors import Stopped, UserError
+from rlcont.words import COMMANDS, check_eval_words, check_resume_words, check_train_words
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
 def main() -> None:
-    """The console script: exit code 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    """The console script: exit code 0, 2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM."""
     # NumPy's products are those of acting, too small to share out; idle threads of its own would spin beside torch's.
     # It reads this once, while it is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -24,8 +24,11 @@ def main() -> None:
     except UserError as error:
         print(f"rlcont: {error}", file=sys.stderr)
         sys.exit(2)
+    except Stopped as stopped:
+        print(f"rlcont: {stopped}", file=sys.stderr)
+        sys.exit(stopped.exit_code)
     except KeyboardInterrupt:
-        print("rlcont: interrupted; the policy of the last evaluation is in the run's folder", file=sys.stderr)
+        print("rlcont: interrupted", file=sys.stderr)
         sys.exit(130)
 
 
@@ -45,7 +48,7 @@ def _dispatch(arguments: list[str]) -> None:
         return print("".join(f"{line}\n" for line in lines), end="")
     if arguments and arguments[0] in COMMANDS:
         command, *arguments = arguments
-        return {"train": _train, "eval": _evaluate, "runs": _list_runs}[command](arguments)
+        return {"train": _train, "resume": _resume, "eval": _evaluate, "runs": _list_runs}[command](arguments)
     return _train(arguments)
 
 
@@ -78,6 +81,24 @@ def _train(arguments: list[str]) -> None:
 
     run(config, composed.choices)
     return None
+
+
+def _resume(arguments: list[str]) -> None:
+    folder, overrides = check_resume_words(arguments)
+    from rlcont.resuming import plan_resume
+
+    plan = plan_resume(Path(folder), overrides)
+    if plan is None:
+        return
+    from rlcont.check import check_env
+
+    check_env(plan.config.env)
+    from rlcont.resources import prepare_threads
+
+    prepare_threads()
+    from rlcont.build import resume
+
+    resume(plan)
 
 
 def _sweep(overrides: list[str]) -> None:

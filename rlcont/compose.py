@@ -228,7 +228,7 @@ def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[
     sweep = values.pop("sweep")
     container = {"algo_name": choices["algo"], **values}
     _resolve_auto_noise(container, origins)
-    _resolve_auto_num_envs(container, origins)
+    _resolve_auto(container, origins)
     return Composed(container, choices, sweep, origins)
 
 
@@ -266,13 +266,16 @@ def _resolve_auto_noise(container: dict[str, Any], origins: dict[str, str]) -> N
     }
 
 
-def _resolve_auto_num_envs(container: dict[str, Any], origins: dict[str, str]) -> None:
-    """Replaces num_envs=auto by the algorithm's own number."""
-    number = container["algo"].pop("auto_num_envs", 1)
+def _resolve_auto(container: dict[str, Any], origins: dict[str, str]) -> None:
+    """Replaces num_envs=auto and checkpoint.every=auto by the algorithm's own numbers."""
+    num_envs = container["algo"].pop("auto_num_envs", 1)
     if container["num_envs"] == "auto":
-        container["num_envs"] = number
+        container["num_envs"] = num_envs
         if "algo.auto_num_envs" in origins:
             origins["num_envs"] = origins["algo.auto_num_envs"]
+    every = container["algo"].pop("auto_checkpoint_every", 10_000)
+    if container["checkpoint"]["every"] == "auto":
+        container["checkpoint"]["every"] = every
 
 
 def _first_line(error: Exception) -> str:

@@ -38,6 +38,16 @@ class LogConfig:
 
 
 @schema
+class CheckpointConfig:
+    """What is kept to go on from after an interruption."""
+
+    every: Count | None
+    """Environment steps between two checkpoints; null: none; auto: what costs the algorithm least."""
+    keep: Count
+    """Checkpoints that stay; older ones are deleted."""
+
+
+@schema
 class RunConfig:
     """One run, complete."""
 
@@ -67,6 +77,8 @@ class RunConfig:
     """Evaluation."""
     log: LogConfig
     """Logging."""
+    checkpoint: CheckpointConfig
+    """Checkpoints."""
     output: Annotated[Text, Field(min_length=1)]
     """Folder that runs are made in."""
 

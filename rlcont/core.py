@@ -93,6 +93,16 @@ class VectorEnv(Protocol):
     def step(self, action: Array) -> EnvStep:
         """Advances every environment by one step and resets those whose episode ended."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the steps to come depend on, the simulators included."""
+
+    def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
+        """Makes them what they were when `state_dict` gave `state`.
+
+        Returns:
+            Observations to act on [E, O], and [E] bool: those whose state cannot be saved, which begin an episode.
+        """
+
     def close(self) -> None:
         """Frees what the environments hold; they cannot be used afterwards."""
 
@@ -113,14 +123,42 @@ class Policy(Protocol):
         """Takes over what `policy_state` of an agent of the same configuration gave."""
 
 
+class Rows(Protocol):
+    """A memory too large to be saved as a whole each time: the last `capacity` of all rows that were added.
+
+    Rows are numbered from 0 in the order they were added.
+    """
+
+    capacity: int
+    num_added: int
+
+    def read(self, first: int, last: int) -> Array:
+        """Rows first to last - 1, [last - first, width] float32."""
+
+    def write(self, first: int, rows: Array) -> None:
+        """Puts rows back to where they were."""
+
+
 class Agent(Policy, Protocol):
     """A learner. It owns its memory and knows itself when learning is due."""
+
+    device: str
+
+    @property
+    def rows(self) -> Rows | None:
+        """The memory whose rows `state_dict` leaves out."""
+
+    def cut_off(self, envs: Array) -> None:
+        """Takes the episodes of the environments `envs` [E] bool for cut off after the step observed last."""
 
     def observe(self, step: EnvStep) -> None:
         """Remembers a step; computes no gradient."""
 
     def learn(self) -> Metrics:
         """Does the updates that are due and returns 0-d tensors of the last one, {} if none was."""
+
+    def is_finite(self) -> bool:
+        """Whether the gradient of every update was finite; asks the device. One that was not changed no weight."""
 
     def status(self) -> dict[str, float]:
         """Numbers about the agent itself for a log line, such as noise scale and replay fill."""

@@ -22,6 +22,7 @@ from gymnasium.spaces import Box, flatdim, flatten
 from rlcont.core import Array, EnvSpec, EnvStep, UserError
 from rlcont.names import close, did_you_mean
 from rlcont.schema import EnvConfig
+from rlcont.snapshot import Snapshots
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,18 @@ class Environments:
         self._obs = obs_to_act_on
         return step
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"obs": self._obs, "num_breakdowns": self.num_breakdowns, "envs": [env.state() for env in self.envs]}
+
+    def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
+        pairs = zip(self.envs, self._seeds, state["envs"], strict=True)
+        restarted = np.array([env.put_back(seed, part) for env, seed, part in pairs])
+        self._obs = state["obs"]
+        for i in np.flatnonzero(restarted):
+            self._obs[i] = self.envs[i].reset()
+        self.num_breakdowns = state["num_breakdowns"]
+        return self._obs, restarted
+
     def close(self) -> None:
         """Frees what the environments hold; they cannot be used afterwards."""
         for env in self.envs:
@@ -115,6 +128,7 @@ class BoxEnv:
         rounding = np.spacing(np.maximum(np.abs(self._low), np.abs(self._high)))
         self._half_width = self._high / 2 - self._low / 2 + 4 * rounding
         self._simulator_broke = _breakdown_detector(self.env)
+        self._snapshots = Snapshots(self.env)
         self._obs: Array = np.empty(obs_dim, np.float32)
 
     def reset(self, seed: int | None = None) -> Array:
@@ -132,7 +146,7 @@ class BoxEnv:
         Where the simulator broke down, the observation is the one before it.
 
         Raises:
-            UserError: a non-finite observation or reward, or an action that is not a number.
+            UserError: a non-finite observation or reward, or an action that is not finite.
         """
         raw, reward, terminated, truncated, valid = self.advance(self.to_env(action))
         if valid:
@@ -155,6 +169,27 @@ class BoxEnv:
             raise UserError(f"env={self.spec.env_id}: the reward is {reward}")
         return self._flat(raw), reward, bool(terminated), bool(truncated), True
 
+    def obstacle(self) -> str:
+        """Why the state cannot be taken in the middle of an episode; empty where it can. Call it after a reset."""
+        return self._snapshots.obstacle()
+
+    def state(self) -> dict[str, Any]:
+        """The whole state, the simulator included; of an environment with an obstacle, its generator alone."""
+        try:
+            return {"whole": self._snapshots.take()}
+        except TypeError:
+            return {"generator": self.env.unwrapped._np_random}
+
+    def put_back(self, seed: int, state: dict[str, Any]) -> bool:
+        """Makes it what it was when `state` was taken; True where it can only begin an episode, with a reset."""
+        self.reset(seed)
+        if "whole" in state:
+            self._snapshots.put_back(state["whole"])
+            return False
+        if state["generator"] is not None:
+            self.env.unwrapped._np_random = state["generator"]
+        return True
+
     def close(self) -> None:
         """Frees what the environment holds; it cannot be used afterwards."""
         self.env.close()
@@ -163,11 +198,13 @@ class BoxEnv:
         """[-1, 1] to [low, high] per dimension [..., A], clipped; exact at both ends.
 
         Raises:
-            UserError: an action that is not a number.
+            UserError: an action that is not finite.
         """
+        if not math.isfinite(action.sum()):
+            bad = action[~np.isfinite(action)]
+            value = bad[0] if len(bad) else action.sum()
+            raise UserError(f"env={self.spec.env_id}: the agent's action is {value}; has training diverged?")
         scaled = np.minimum(np.maximum(self._middle + self._half_width * action, self._low), self._high)
-        if math.isnan(scaled.sum()):
-            raise UserError(f"env={self.spec.env_id}: the agent's action is nan; has training diverged?")
         return scaled.astype(self._action_dtype)
 
     def checked(self, obs: Array) -> Array:

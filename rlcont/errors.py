@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, in a file that costs nothing to import."""
+"""What ends a command early and is no defect, in a file that costs nothing to import."""
 
 from __future__ import annotations
 
@@ -8,3 +8,11 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return " ".join(super().__str__().split())
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended the run; its message is the one line the user will read."""
+
+    def __init__(self, number: int, message: str):
+        super().__init__(message)
+        self.exit_code = 128 + number

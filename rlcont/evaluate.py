@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -35,24 +36,30 @@ class Evaluator:
         self.envs = [BoxEnv(config) for _ in range(min(episodes, MAX_ENVS))]
         self.seeds = integers(seed, "evaluation", episodes)
 
-    def __call__(self, policy: Policy) -> Evaluation:
-        """Plays every episode to its end.
+    def __call__(self, policy: Policy, stop: Callable[[], object] = lambda: False) -> Evaluation | None:
+        """Plays every episode to its end; None where `stop` said so before.
 
         Raises:
             UserError: an episode without a time limit passed STEP_LIMIT steps.
         """
         num = len(self.envs)
-        groups = [self.seeds[first : first + num] for first in range(0, len(self.seeds), num)]
-        returns, lengths = zip(*(self._play(policy, seeds) for seeds in groups), strict=True)
-        return Evaluation(np.concatenate(returns), np.concatenate(lengths))
+        groups = []
+        for first in range(0, len(self.seeds), num):
+            group = self._play(policy, self.seeds[first : first + num], stop)
+            if group is None:
+                return None
+            groups.append(group)
+        return Evaluation(*map(np.concatenate, zip(*groups, strict=True)))
 
-    def _play(self, policy: Policy, seeds: list[int]) -> tuple[Array, Array]:
-        """Returns and lengths of one episode per seed, acting for all of them at once."""
+    def _play(self, policy: Policy, seeds: list[int], stop: Callable[[], object]) -> tuple[Array, Array] | None:
+        """Returns and lengths of one episode per seed, acting for all of them at once; None where it was stopped."""
         spec, num = self.envs[0].spec, len(seeds)
         returns, lengths = np.zeros(num), np.zeros(num, np.int64)
         obs = np.stack([env.reset(seed) for env, seed in zip(self.envs, seeds, strict=False)])
         running = list(range(num))
         while running:
+            if stop():
+                return None
             if spec.max_episode_steps is None and lengths[running[0]] >= STEP_LIMIT:
                 raise UserError(
                     f"env={spec.env_id}: an evaluation episode passed {STEP_LIMIT} steps without an end; "

@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost."""
+"""Ctrl-C and SIGTERM: obeyed between two steps, or at once when they come again."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ import signal
 import threading
 from types import FrameType
 
+from rlcont.errors import Stopped
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupt:
-    """While it is entered, remembers Ctrl-C besides raising KeyboardInterrupt.
+    """While it is entered, remembers the first Ctrl-C or SIGTERM for whoever asks; the second raises `Stopped`.
 
-    An exception that comes at any moment can come where it is swallowed: in a destructor, a callback from C, an import
-    that tries alternatives. `check` raises it again.
+    A third ends the process as if nobody had listened: an exception that comes at any moment can come where it is
+    swallowed, as in a destructor or a callback from C.
     """
 
     def __init__(self) -> None:
-        self._came = False
+        self.came: int | None = None
 
     def __enter__(self) -> Interrupt:
         self._in_main_thread = threading.current_thread() is threading.main_thread()
         if self._in_main_thread:
-            self._before = signal.signal(signal.SIGINT, self._remember)
+            self._before = {number: signal.signal(number, self._take) for number in SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self._in_main_thread:
-            signal.signal(signal.SIGINT, self._before)
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
 
-    def check(self) -> None:
-        """Raises KeyboardInterrupt where Ctrl-C was pressed and nobody has obeyed."""
-        if self._came:
-            raise KeyboardInterrupt
-
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        self._came = True
-        raise KeyboardInterrupt
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.came is None:
+            self.came = number
+            return
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        raise Stopped(number, "interrupted twice; what came after the last checkpoint is lost")

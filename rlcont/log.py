@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,37 @@ class RunLog:
 
     The hyper-parameters go into the run's own event file, without an experiment summary: TensorBoard then
     lists no second run for them, and the columns of its HPARAMS page are the union over all runs.
+
+    With `position`, what was written after it is taken back first, and the curves go on from there.
     """
 
-    def __init__(self, folder: Path, hyper_parameters: dict[str, Any], config_text: str):
-        self.writer = SummaryWriter(str(folder))
-        self.writer.add_text("config", f"```yaml\n{config_text}```")
+    def __init__(
+        self,
+        folder: Path,
+        hyper_parameters: dict[str, Any],
+        config_text: str,
+        position: dict[str, int] | None = None,
+        step: int = 0,
+    ):
+        self.folder = folder
+        self.evaluations_path = folder / "evaluations.csv"
         values = {key: _hparam(value) for key, value in hyper_parameters.items()}
         _, start, self._end = hparams(values, {})
+        if position is not None:
+            _take_back(folder, position)
+            # For a TensorBoard that has read what was taken back.
+            self.writer = SummaryWriter(str(folder), purge_step=step + 1)
+            return
+        self.writer = SummaryWriter(str(folder))
+        self.writer.add_text("config", f"```yaml\n{config_text}```")
         self._write_summary(start)
-        self.evaluations_path = folder / "evaluations.csv"
         with self.evaluations_path.open("w", newline="") as file:
             csv.writer(file).writerow(EVALUATION_COLUMNS)
+
+    def position(self) -> dict[str, int]:
+        """How long each file is with all that was written so far."""
+        self.writer.flush()
+        return {path.name: path.stat().st_size for path in _files(self.folder)}
 
     def scalars(self, values: dict[str, float], step: int) -> None:
         """Writes each value under its tag, at environment step `step`."""
@@ -62,6 +83,19 @@ class RunLog:
         """Marks the run as finished for TensorBoard and closes its file."""
         self._write_summary(self._end)
         self.writer.close()
+
+
+def _files(folder: Path) -> list[Path]:
+    return [*folder.glob("events.out.tfevents.*"), *folder.glob("evaluations.csv")]
+
+
+def _take_back(folder: Path, position: dict[str, int]) -> None:
+    """Cuts the files off where they ended at `position`, and deletes later ones."""
+    for path in _files(folder):
+        if path.name not in position:
+            path.unlink()
+        elif path.stat().st_size > position[path.name]:
+            os.truncate(path, position[path.name])
 
 
 def evaluation_row(evaluation: Evaluation) -> dict[str, float]:

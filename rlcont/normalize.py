@@ -119,6 +119,10 @@ class RewardScale:
         self.moments.update(running[valid][:, None])
         self._refresh()
 
+    def cut_off(self, envs: Array) -> None:
+        """Forgets the returns of the environments `envs` [E] bool."""
+        self.returns[envs] = 0
+
     def __call__(self, reward: torch.Tensor) -> torch.Tensor:
         """`reward` in standard deviations of the return, clipped to ±10."""
         return (reward * self._scale).clamp(-self.clip, self.clip)

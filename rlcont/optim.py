@@ -6,6 +6,27 @@ from __future__ import annotations
 from rlcont.lazy import torch
 
 
+class Guard:
+    """Keeps gradients that are not finite from the weights, and remembers that there was one.
+
+    Shapes:
+        nan [], 0 until then.
+    """
+
+    def __init__(self, device: torch.device):
+        self.nan = torch.zeros((), device=device)
+
+    def __call__(self, grad: torch.Tensor) -> torch.Tensor:
+        """`grad` [N], or zeros where any of it is not finite."""
+        total = grad.sum()
+        self.nan.add_(total * 0)
+        return torch.where(total.isfinite(), grad, torch.zeros_like(grad))
+
+    def is_finite(self) -> bool:
+        """Whether all gradients were."""
+        return self.nan.item() == 0
+
+
 class Adam:
     """Adam on one vector.
 
@@ -20,6 +41,7 @@ class Adam:
     def __init__(self, weights: torch.Tensor, lr: float):
         self.weights = weights
         self.lr = torch.tensor(lr, device=weights.device)
+        self.guard = Guard(weights.device)
         self.mean = torch.zeros_like(weights, requires_grad=False)
         self.square = torch.zeros_like(weights, requires_grad=False)
         # 1 - beta^t by c <- beta c + (1 - beta), from 0: no digits are lost to a difference.
@@ -27,8 +49,9 @@ class Adam:
         self.square_correction = torch.zeros((), device=weights.device)
 
     def step(self, grad: torch.Tensor) -> None:
-        """Moves the weights by one step against `grad` [N]."""
+        """Moves the weights by one step against `grad` [N], which counts as 0 where it is not finite."""
         with torch.no_grad():
+            grad = self.guard(grad)
             self.mean.lerp_(grad, 1 - self.beta1)
             self.square.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
             self.mean_correction.mul_(self.beta1).add_(1 - self.beta1)
@@ -66,12 +89,14 @@ class RMSProp:
     def __init__(self, weights: torch.Tensor, lr: float):
         self.weights = weights
         self.lr = torch.tensor(lr, device=weights.device)
+        self.guard = Guard(weights.device)
         self.square = torch.zeros_like(weights, requires_grad=False)
         self.square_correction = torch.zeros((), device=weights.device)
 
     def step(self, grad: torch.Tensor) -> None:
-        """Moves the weights by one step against `grad` [N]."""
+        """Moves the weights by one step against `grad` [N], which counts as 0 where it is not finite."""
         with torch.no_grad():
+            grad = self.guard(grad)
             self.square.mul_(self.alpha).addcmul_(grad, grad, value=1 - self.alpha)
             self.square_correction.mul_(self.alpha).add_(1 - self.alpha)
             self.weights.sub_(self.lr * grad / ((self.square / self.square_correction).sqrt() + self.eps))

@@ -17,6 +17,9 @@ from rlcont.core import UserError
 from rlcont.fields import noise_fields
 from rlcont.names import GROUPS, did_you_mean, flat_keys, nearest, nearest_key, options, shown
 
+AUTO = {"algo.auto_num_envs": "num_envs", "algo.auto_checkpoint_every": "checkpoint.every"}
+"""Keys by which an algorithm's file says what auto stands for."""
+
 
 class Chosen(NamedTuple):
     """What the chosen files say, before any value that was typed: values, the option of each group (None: no file), and
@@ -117,8 +120,8 @@ def check_key(override: Override, chosen: Chosen) -> None:
     noise = chosen.choices["noise"]
     if key.startswith("algo.auto_noise") and noise != "auto":
         raise UserError(f"{line}: counts only with noise=auto")
-    if key == "algo.auto_num_envs":
-        raise UserError(f"{line}: is what num_envs=auto stands for; type num_envs={shown(override.value())}")
+    if key in AUTO:
+        raise UserError(f"{line}: is what {AUTO[key]}=auto stands for; type {AUTO[key]}={shown(override.value())}")
     for typed in flat_keys({key: override.value()}):
         try:
             node = OmegaConf.select(chosen.config, typed, default=chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -62,6 +63,41 @@ def add_to_description(folder: Path, facts: dict[str, Any]) -> None:
     """Adds to run.json what is known only once the run has begun."""
     path = folder / "run.json"
     write_json(path, json.loads(path.read_text()) | facts)
+
+
+def description(folder: Path) -> dict[str, Any]:
+    """What run.json says.
+
+    Raises:
+        UserError: it is not there, or broken.
+    """
+    path = folder / "run.json"
+    try:
+        facts = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no description of a run ({error})") from None
+    if not isinstance(facts, dict):
+        raise UserError(f"{path}: no description of a run")
+    return facts
+
+
+@contextlib.contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Keeps a run's folder for this process; the lock goes with the process, however it ends.
+
+    Raises:
+        UserError: another process has it.
+    """
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UserError(f"{folder}: in use by process {file.read().strip() or 'unknown'}") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
 
 
 def describe_run(folder: Path, config: RunConfig, description: dict[str, Any]) -> None:

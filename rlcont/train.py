@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
-from rlcont.core import Agent, Array, EnvStep, Metrics, VectorEnv
+from rlcont.core import Agent, Array, EnvStep, Metrics, UserError, VectorEnv
 from rlcont.evaluate import Evaluation, Evaluator
+
+
+class Schedule(NamedTuple):
+    """When what is due, in environment steps."""
+
+    total_steps: int
+    eval_every: int
+    log_every: int
+    checkpoint_every: int | None
 
 
 class Observer(Protocol):
@@ -22,48 +32,147 @@ class Observer(Protocol):
     def evaluated(self, evaluation: Evaluation, step: int) -> None:
         """Called after every evaluation."""
 
+    def keep(self, training: Training) -> None:
+        """Called when a checkpoint is due: every `checkpoint_every` steps, before a stop and at the end."""
 
-def train(
-    agent: Agent,
-    envs: VectorEnv,
-    evaluate: Evaluator,
-    observer: Observer,
-    *,
-    total_steps: int,
-    eval_every: int,
-    log_every: int,
-) -> Evaluation:
-    """Trains `agent` for `total_steps` environment steps, summed over the environments.
+    def wants_stop(self) -> bool:
+        """Whether training should stop at the next step; `stop` is called then, after `keep`."""
+
+    def stop(self, step: int) -> None:
+        """Raises what ends the run."""
+
+
+class Training:
+    """A run under way: all that the loop remembers from one step to the next."""
+
+    def __init__(self, agent: Agent, envs: VectorEnv):
+        self.agent = agent
+        self.envs = envs
+        self.interval = Interval(len(envs))
+        self.step = 0
+        self.logged = 0
+        self.evaluated = -1
+        """Step of the last evaluation, as `kept` is of the last checkpoint."""
+        self.kept = 0
+        self.evaluation: Evaluation | None = None
+        self.obs: Array | None = None
+
+    def advance(self) -> None:
+        """One step of every environment, and the learning that is due.
+
+        Raises:
+            UserError: training diverged.
+        """
+        if self.obs is None:
+            self.obs = self.envs.reset()
+        env_step = self.envs.step(self.agent.act(self.obs, explore=True))
+        self.agent.observe(env_step)
+        metrics = self.agent.learn()
+        self.step += len(self.envs)
+        if metrics and self.agent.device == "cpu":  # A GPU is asked when there is something to log.
+            self.check({name: value.item() for name, value in metrics.items()})
+        self.interval.add(env_step, metrics)
+        self.obs = env_step.obs_to_act_on
+
+    def check(self, values: dict[str, float]) -> None:
+        """Looks for what is not finite.
+
+        Raises:
+            UserError: one of `values`, or the gradient of an update since training began.
+        """
+        bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+        if not self.agent.is_finite():
+            bad.append("a gradient is not finite, and was not used")
+        if bad:
+            raise UserError(f"training diverged by step {self.step}: {', '.join(bad)}")
+
+    def summary(self) -> dict[str, float]:
+        """What to log of the steps since the last summary, by TensorBoard tag.
+
+        Raises:
+            UserError: training diverged.
+        """
+        values = self.interval.summary()
+        self.check(values)
+        own = {f"train/{key}": value for key, value in self.agent.status().items()}
+        return values | own | {"train/simulator_breakdowns": float(self.envs.num_breakdowns)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the rows of the agent's memory; call it between two steps.
+
+        Raises:
+            UserError: the agent's state is not finite.
+        """
+        self.check({})
+        agent = self.agent.state_dict()
+        bad = not_finite(agent)
+        if bad:
+            raise UserError(f"training diverged by step {self.step}: {bad} is not finite")
+        return {
+            "agent": agent,
+            "envs": None if self.obs is None else self.envs.state_dict(),
+            "interval": self.interval.state_dict(),
+            "evaluation": self.evaluation,
+            **{name: getattr(self, name) for name in ("step", "logged", "evaluated", "kept")},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to where `state_dict` was called; an environment that cannot be saved begins an episode."""
+        self.agent.load_state_dict(state["agent"])
+        self.interval.load_state_dict(state["interval"], self.agent.device)
+        if state["envs"] is not None:
+            self.obs, restarted = self.envs.put_back(state["envs"])
+            if restarted.any():
+                self.agent.cut_off(restarted)
+                self.interval.cut_off(restarted)
+        self.evaluation = None if state["evaluation"] is None else Evaluation(*state["evaluation"])
+        for name in ("step", "logged", "evaluated", "kept"):
+            setattr(self, name, state[name])
+
+
+def train(training: Training, evaluate: Evaluator, observer: Observer, due: Schedule) -> Evaluation:
+    """Goes on with `training` for as many environment steps as are due, summed over the environments.
 
     Evaluates before the first step, whenever `eval_every` steps have passed, and at the end.
 
     Returns:
         The last evaluation: the run's figure.
     """
-    interval = Interval(len(envs))
-    obs = envs.reset()
-    evaluation = evaluate(agent)
-    observer.evaluated(evaluation, 0)
-    step = 0
-    while step < total_steps:
-        env_step = envs.step(agent.act(obs, explore=True))
-        agent.observe(env_step)
-        interval.add(env_step, agent.learn())
-        obs = env_step.obs_to_act_on
-        before, step = step, step + len(envs)
-        if _passed(log_every, before, step):
-            own = {f"train/{key}": value for key, value in agent.status().items()}
-            breakdowns = {"train/simulator_breakdowns": float(envs.num_breakdowns)}
-            observer.trained(interval.summary() | own | breakdowns, step)
-        if _passed(eval_every, before, step) or step >= total_steps:
-            with interval.paused():
-                evaluation = evaluate(agent)
-                observer.evaluated(evaluation, step)
-    return evaluation
+    while True:
+        step, at_end = training.step, training.step >= due.total_steps
+        if _passed(due.eval_every, training.evaluated, step) or (at_end and training.evaluated < step):
+            with training.interval.paused():
+                evaluation = evaluate(training.agent, observer.wants_stop)
+                if evaluation is not None:
+                    training.evaluation, training.evaluated = evaluation, step
+                    observer.evaluated(evaluation, step)
+        stop = observer.wants_stop()
+        checkpoint_due = due.checkpoint_every is not None and _passed(due.checkpoint_every, training.kept, step)
+        if checkpoint_due or stop or at_end:
+            training.kept = step
+            observer.keep(training)
+        if stop:
+            observer.stop(step)
+        if at_end:
+            assert training.evaluation is not None
+            return training.evaluation
+        training.advance()
+        if _passed(due.log_every, training.logged, training.step):
+            training.logged = training.step
+            observer.trained(training.summary(), training.step)
 
 
 def _passed(every: int, before: int, now: int) -> bool:
     return now // every > before // every
+
+
+def not_finite(state: Any, at: str = "") -> str:
+    """The place of the first tensor of `state` that holds a NaN or an infinity, or nothing."""
+    if isinstance(state, dict):
+        places = (not_finite(value, f"{at}.{key}".lstrip(".")) for key, value in state.items())
+        return next(filter(None, places), "")
+    is_bad = isinstance(state, torch.Tensor) and state.is_floating_point() and not state.isfinite().all()
+    return at if is_bad else ""
 
 
 class Interval:
@@ -72,7 +181,11 @@ class Interval:
     def __init__(self, num_envs: int):
         self._return = np.zeros(num_envs)
         self._length = np.zeros(num_envs, np.int64)
-        self._clear()
+        self._returns: list[float] = []
+        self._lengths: list[int] = []
+        self._metrics: list[Metrics] = []
+        self._actions: list[Array] = []
+        self._start = time.perf_counter()
 
     def add(self, step: EnvStep, metrics: Metrics) -> None:
         """Takes in one step of the environments and the metrics of the learning that followed."""
@@ -84,8 +197,12 @@ class Interval:
         if step.ended.any():
             self._returns += self._return[step.ended].tolist()
             self._lengths += self._length[step.ended].tolist()
-            self._return[step.ended] = 0
-            self._length[step.ended] = 0
+            self.cut_off(step.ended)
+
+    def cut_off(self, envs: Array) -> None:
+        """Forgets the episodes under way in the environments `envs` [E] bool."""
+        self._return[envs] = 0
+        self._length[envs] = 0
 
     def paused(self) -> _Pause:
         """A context whose time does not count in steps per second."""
@@ -97,8 +214,7 @@ class Interval:
         if self._returns:
             values["train/return"] = float(np.mean(self._returns))
             values["train/length"] = float(np.mean(self._lengths))
-        for name in self._metrics[0] if self._metrics else ():
-            stacked = torch.stack([metrics[name] for metrics in self._metrics])
+        for name, stacked in self._stacked().items():
             values[f"learn/{name}"] = stacked.float().mean().item()
         actions: Array = np.concatenate(self._actions)
         values["train/action_mean"] = float(actions.mean())
@@ -108,11 +224,34 @@ class Interval:
         self._clear()
         return values
 
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "return": self._return.copy(),
+            "length": self._length.copy(),
+            "returns": self._returns,
+            "lengths": self._lengths,
+            "metrics": self._stacked(),
+            "actions": np.concatenate(self._actions) if self._actions else None,
+            "seconds": time.perf_counter() - self._start,
+        }
+
+    def load_state_dict(self, state: dict[str, Any], device: str) -> None:
+        self._return, self._length = state["return"], state["length"]
+        self._returns, self._lengths = state["returns"], state["lengths"]
+        rows = [value.to(device).unbind() for value in state["metrics"].values()]
+        self._metrics = [dict(zip(state["metrics"], row, strict=True)) for row in zip(*rows, strict=True)]
+        self._actions = [] if state["actions"] is None else [state["actions"]]
+        self._start = time.perf_counter() - state["seconds"]
+
+    def _stacked(self) -> dict[str, torch.Tensor]:
+        """Each metric's values [N]."""
+        return {
+            name: torch.stack([metrics[name] for metrics in self._metrics])
+            for name in (self._metrics[0] if self._metrics else ())
+        }
+
     def _clear(self) -> None:
-        self._returns: list[float] = []
-        self._lengths: list[int] = []
-        self._metrics: list[Metrics] = []
-        self._actions: list[Array] = []
+        self._returns, self._lengths, self._metrics, self._actions = [], [], [], []
         self._start = time.perf_counter()
 
     def _delay_start(self, seconds: float) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rlcont.errors import UserError
 from rlcont.names import GROUPS, default_option, did_you_mean, nearest, nearest_key, options
 
-COMMANDS = ("train", "eval", "runs")
+COMMANDS = ("train", "resume", "eval", "runs")
 TRAIN_FLAGS = ("-m", "--multirun", "--cfg")
 FLAGS = (*TRAIN_FLAGS, "--help", "--version", "--completion")
 
@@ -41,6 +41,22 @@ def check_train_words(arguments: list[str]) -> tuple[set[str], list[str]]:
         if word.startswith("="):
             raise UserError(f"{word}: no key before the =; write key=value without spaces")
     return flags, overrides
+
+
+def check_resume_words(arguments: list[str]) -> tuple[str, list[str]]:
+    """The run folder and the overrides of `rlcont resume`.
+
+    Raises:
+        UserError: no folder, or something that is neither.
+    """
+    for word in arguments:
+        if word.startswith("-"):
+            raise UserError(f"{word}: no such option; resume takes a run folder and key=value words")
+    folders = [word for word in arguments if "=" not in word]
+    if len(folders) != 1:
+        given = f"{' '.join(folders)}: " if folders else ""
+        raise UserError(f"{given}resume: name one run folder, as in: rlcont resume outputs/HalfCheetah-v4/ddpg/RUN")
+    return folders[0], [word for word in arguments if "=" in word]
 
 
 def check_eval_words(arguments: list[str]) -> EvalWords:

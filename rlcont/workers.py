@@ -10,11 +10,13 @@ import time
 import traceback
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
 from rlcont.core import Array, EnvStep, UserError
 from rlcont.envs import BoxEnv, Environments
+from rlcont.packing import from_message, to_message
 from rlcont.schema import EnvConfig
 
 PATIENCE = 300.0
@@ -25,7 +27,8 @@ TIMED_STEPS = 50
 SPIN_SECONDS = 1e-3
 """How long both ends look for a message before they sleep. A core that went idle takes longer to wake than a step."""
 
-_RESET, _OK, _MISTAKE, _FAILURE = b"r", b"o", b"m", b"f"
+_RESET, _TAKE, _PUT_BACK = b"r", b"t", b"p"
+_OK, _MISTAKE, _FAILURE = b"o", b"m", b"f"
 
 
 def useful_workers(config: EnvConfig, num_envs: int, cores: int) -> int:
@@ -86,7 +89,7 @@ class WorkerEnvironments:
             for worker in self._workers:
                 worker.ask(_RESET)
             own = self._own.reset()
-            rows = [worker.answer().reshape(-1, self.spec.obs_dim) for worker in self._workers]
+            rows = [worker.rows(self.spec.obs_dim) for worker in self._workers]
         self._obs = np.concatenate([own, *rows])
         return self._obs
 
@@ -97,11 +100,28 @@ class WorkerEnvironments:
             for worker, group in zip(self._workers, groups[1:], strict=True):
                 worker.ask(np.asarray(group, np.float32).tobytes())
             own = _packed(self._own.step(groups[0]))
-            rows = np.concatenate([own, *(worker.answer().reshape(-1, own.shape[1]) for worker in self._workers)])
+            rows = np.concatenate([own, *(worker.rows(own.shape[1]) for worker in self._workers)])
         step = _unpacked(rows, self._obs, action)
         self.num_breakdowns += int(np.count_nonzero(~step.valid))
         self._obs = step.obs_to_act_on
         return step
+
+    def state_dict(self) -> dict[str, Any]:
+        with self._ended_by_an_error():
+            for worker in self._workers:
+                worker.ask(_TAKE)
+            return {"groups": [self._own.state_dict(), *(from_message(worker.answer()) for worker in self._workers)]}
+
+    def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
+        own, *others = state["groups"]
+        with self._ended_by_an_error():
+            for worker, group in zip(self._workers, others, strict=True):
+                worker.ask(_PUT_BACK)
+                worker.ask(to_message(group))
+            parts = [self._own.put_back(own), *(from_message(worker.answer()) for worker in self._workers)]
+        self._obs, restarted = (np.concatenate(part) for part in zip(*parts, strict=True))
+        self.num_breakdowns = sum(group["num_breakdowns"] for group in state["groups"])
+        return self._obs, restarted
 
     def close(self) -> None:
         """Ends the workers and frees what the environments hold; they cannot be used afterwards."""
@@ -141,8 +161,12 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError):  # Its answer tells why.
             self.connection.send_bytes(message)
 
-    def answer(self) -> Array:
-        """The floats that it sent."""
+    def rows(self, width: int) -> Array:
+        """Its answer as rows of floats [N, width]."""
+        return np.frombuffer(self.answer(), np.float32).reshape(-1, width)
+
+    def answer(self) -> bytes:
+        """What it sent."""
         if not _arrives(self.poll, self.patience):
             raise UserError(
                 f"env={self.env_id}: a worker process did not answer for {self.patience:.0f} s; "
@@ -161,7 +185,7 @@ class _Worker:
             raise UserError(content.decode())
         if kind == _FAILURE:
             raise RuntimeError(f"env={self.env_id}: failed in a worker process:\n{content.decode()}")
-        return np.frombuffer(content, np.float32)
+        return content
 
     def end(self) -> None:
         """Waits a second for it to end by itself, its connection being closed."""
@@ -173,8 +197,9 @@ class _Worker:
 
 def _serve(connection: Connection, config: EnvConfig, seeds: list[int]) -> None:
     """A worker's life: it steps as it is asked, until the other end of the connection is gone."""
-    # A terminal sends Ctrl-C to every process; the one that trains decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A terminal sends Ctrl-C to every process, and some a SIGTERM; the one that trains decides.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     envs: Environments | None = None
     poll = _poll(connection)
     with contextlib.suppress(EOFError, OSError):
@@ -183,7 +208,7 @@ def _serve(connection: Connection, config: EnvConfig, seeds: list[int]) -> None:
             message = connection.recv_bytes()
             try:
                 envs = envs or Environments(config, seeds)
-                connection.send_bytes(_OK + _answer(envs, message).astype(np.float32, copy=False).tobytes())
+                connection.send_bytes(_OK + _answer(envs, message, connection))
             except UserError as error:
                 connection.send_bytes(_MISTAKE + str(error).encode())
             except Exception:
@@ -208,10 +233,16 @@ def _arrives(poll: select.poll, patience: float | None) -> bool:
     return bool(poll.poll(None if patience is None else 1000 * patience))
 
 
-def _answer(envs: Environments, message: bytes) -> Array:
+def _answer(envs: Environments, message: bytes, connection: Connection) -> bytes:
+    """Does what it is asked, by one of the words above or by actions."""
     if message == _RESET:
-        return envs.reset()
-    return _packed(envs.step(np.frombuffer(message, np.float32).reshape(len(envs), -1)))
+        return envs.reset().tobytes()
+    if message == _TAKE:
+        return to_message(envs.state_dict())
+    if message == _PUT_BACK:
+        return to_message(envs.put_back(from_message(connection.recv_bytes())))
+    actions = np.frombuffer(message, np.float32).reshape(len(envs), -1)
+    return _packed(envs.step(actions)).astype(np.float32, copy=False).tobytes()
 
 
 def _packed(step: EnvStep) -> Array:

@@ -276,6 +276,18 @@ class A2C:
         num_steps = self.num_updates // self.config.num_minibatches * self.config.rollout_steps * self.num_envs
         return self.config.lr * decay_factor(self.config.lr_decay, num_steps, self.total_steps)
 
+    def is_finite(self) -> bool:
+        return self.optimizer.guard.is_finite()
+
+    @property
+    def rows(self) -> None:
+        return None
+
+    def cut_off(self, envs: Array) -> None:
+        self.memory.cut_off(envs)
+        if self.reward_scale is not None and self.memory.position == 0:
+            self.reward_scale.cut_off(envs)
+
     def status(self) -> dict[str, float]:
         return {"lr": self.lr(), "num_updates": self.num_updates}
 

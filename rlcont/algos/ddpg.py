@@ -228,6 +228,18 @@ class DDPG:
             self.num_updates += 1
         return metrics
 
+    def is_finite(self) -> bool:
+        return self.actor_optimizer.guard.is_finite() and self.critic_optimizer.guard.is_finite()
+
+    @property
+    def rows(self) -> Replay:
+        return self.replay
+
+    def cut_off(self, envs: Array) -> None:
+        self.noise.reset(envs)
+        if self.reward_scale is not None:
+            self.reward_scale.cut_off(envs)
+
     def status(self) -> dict[str, float]:
         return {
             "noise_scale": self.noise.scale(self.num_steps),

@@ -32,14 +32,13 @@ class Replay:
     def __init__(self, capacity: int, obs_dim: int, action_dim: int, generator: torch.Generator):
         self.capacity = capacity
         self.generator = generator
-        self.size = 0
-        self.position = 0
+        self.num_added = 0
         self._widths = [obs_dim, action_dim, 1, 1, obs_dim]
         width = row_width(obs_dim, action_dim)
         self.rows = torch.empty(capacity, width, device=generator.device)
 
     def __len__(self) -> int:
-        return self.size
+        return min(self.num_added, self.capacity)
 
     def add(self, obs: Array, action: Array, reward: Array, discount: Array, next_obs: Array) -> None:
         """Writes N transitions, oldest overwritten first; N must not exceed the capacity.
@@ -50,29 +49,38 @@ class Replay:
         rows = torch.from_numpy(
             np.concatenate([obs, action, reward[:, None], discount[:, None], next_obs], axis=1, dtype=np.float32)
         )
-        num = len(rows)
-        assert num <= self.capacity
-        until_end = min(num, self.capacity - self.position)
-        self.rows[self.position : self.position + until_end] = rows[:until_end]
-        self.rows[: num - until_end] = rows[until_end:]
-        self.position = (self.position + num) % self.capacity
-        self.size = min(self.size + num, self.capacity)
+        self._place(self.num_added, rows)
+        self.num_added += len(rows)
 
     def sample(self, batch_size: int) -> Batch:
         """`batch_size` transitions drawn uniformly with replacement."""
-        index = torch.randint(self.size, (batch_size,), generator=self.generator, device=self.rows.device)
+        index = torch.randint(len(self), (batch_size,), generator=self.generator, device=self.rows.device)
         rows = self.rows.index_select(0, index)
         obs, action, reward, discount, next_obs = rows.split(self._widths, dim=1)
         return Batch(obs, action, reward.squeeze(1), discount.squeeze(1), next_obs)
 
+    def read(self, first: int, last: int) -> Array:
+        """Rows first to last - 1 of all that were added, [last - first, 2 O + A + 2]; they must not be overwritten."""
+        assert self.num_added - self.capacity <= first <= last <= self.num_added
+        order = torch.arange(first, last, device=self.rows.device) % self.capacity
+        return self.rows[order].cpu().numpy()
+
+    def write(self, first: int, rows: Array) -> None:
+        """Puts back what `read` gave, at most `capacity` rows at once."""
+        self._place(first, torch.from_numpy(rows))
+
     def state_dict(self) -> dict[str, Any]:
-        """The ring's position and generator; the rows are not in it."""
-        return {
-            "size": self.size,
-            "position": self.position,
-            "generator": self.generator.get_state(),
-        }
+        """How many rows were added, and the generator; the rows are not in it."""
+        return {"num_added": self.num_added, "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.size, self.position = state["size"], state["position"]
+        self.num_added = state["num_added"]
         self.generator.set_state(state["generator"])
+
+    def _place(self, first: int, rows: torch.Tensor) -> None:
+        """Writes `rows` where the rows numbered from `first` live."""
+        position, num = first % self.capacity, len(rows)
+        assert num <= self.capacity
+        until_end = min(num, self.capacity - position)
+        self.rows[position : position + until_end] = rows[:until_end]
+        self.rows[: num - until_end] = rows[until_end:]

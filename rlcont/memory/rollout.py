@@ -53,6 +53,11 @@ class RolloutMemory:
             array[self.position] = column
         self.position += 1
 
+    def cut_off(self, envs: Array) -> None:
+        """Ends the episodes of the environments `envs` [E] bool with the step that was written last."""
+        if self.position > 0:
+            self.tensors.ended[self.position - 1] |= torch.from_numpy(envs)
+
     def clear(self) -> None:
         """Begins the next rollout, over this one."""
         self.position = 0

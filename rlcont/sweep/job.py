@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from rlcont.core import UserError
+from rlcont.errors import Stopped
 from rlcont.resources import prepare_threads
 
 GRACE = 10.0
@@ -33,6 +34,9 @@ def main(folder: Path) -> int:
     except UserError as error:
         print(f"rlcont: {error}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(f"rlcont: {stopped}", file=sys.stderr)
+        return stopped.exit_code
     except KeyboardInterrupt:
         print("rlcont: interrupted", file=sys.stderr)
         return 130

@@ -1,0 +1,189 @@
+"""The whole state of an environment between two steps, simulator included, and back."""
+
+from __future__ import annotations
+
+import types
+import zlib
+from collections import deque
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium.spaces import Space
+
+SKIPPED = (
+    "env",
+    "spec",
+    "metadata",
+    "_cached_spec",
+    "_metadata",
+    "_saved_kwargs",
+    "_ezpickle_args",
+    "_ezpickle_kwargs",
+)
+"""Attributes that say how an environment was made."""
+STATELESS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, type)
+STATELESS_CLASSES = ("MujocoRenderer", "EnvSpec")
+CHANGING_SIZE = ("efc_", "iefc_", "efm_")
+"""MuJoCo's arrays of the contacts at hand. The next step makes them anew."""
+
+
+class Snapshots:
+    """Takes the state of one environment and puts it back.
+
+    An environment with `state_dict()` and `load_state_dict(state)` is asked. Of any other, and of its wrappers, all
+    attributes are taken; MuJoCo's part is its integration state and every derived array, since some rewards read what
+    the step before computed.
+
+    `obstacle` says what stands in the way, with the attribute's name; it is empty where the state can be taken.
+    """
+
+    def __init__(self, env: gymnasium.Env):
+        self.layers = _layers(env)
+        self.bare: Any = env.unwrapped
+        self.model_sum = _model_sum(self.bare)
+
+    def obstacle(self) -> str:
+        """What keeps the state from being taken, or nothing."""
+        try:
+            self.take()
+        except TypeError as error:
+            return str(error)
+        return ""
+
+    def take(self) -> list[dict[str, Any]]:
+        """The state, one part for each wrapper and, last, the environment itself.
+
+        Raises:
+            TypeError: an attribute cannot be saved; the message names it.
+        """
+        if _model_sum(self.bare) != self.model_sum:
+            raise TypeError("its MuJoCo model changes")
+        return [self._taken(layer) for layer in self.layers]
+
+    def put_back(self, state: list[dict[str, Any]]) -> None:
+        """Makes the environment, already reset once, what it was when `state` was taken."""
+        for layer, part in zip(self.layers, state, strict=True):
+            if "own" in part:
+                layer.load_state_dict(part["own"])
+                continue
+            if "mujoco" in part:
+                _put_simulator(layer.model, layer.data, part["mujoco"])
+            for name, value in part["attributes"].items():
+                _put_attribute(layer, name, value)
+            for name, generator in part["spaces"].items():
+                getattr(layer, name)._np_random = generator
+
+    def _taken(self, layer: Any) -> dict[str, Any]:
+        if _keeps_its_own_state(layer):
+            return {"own": layer.state_dict()}
+        simulator = {"mujoco": _simulator(layer.model, layer.data)} if _has_simulator(layer) else {}
+        attributes, spaces = {}, {}
+        for name, value in vars(layer).items():
+            if isinstance(value, Space):
+                if value._np_random is not None:
+                    spaces[name] = value._np_random
+            elif _is_plain(value):
+                attributes[name] = _copied(value)
+            elif not _is_stateless(name, value):
+                raise TypeError(f"{type(layer).__name__}.{name} is a {type(value).__name__}")
+        return {**simulator, "attributes": attributes, "spaces": spaces}
+
+
+def _layers(env: gymnasium.Env) -> list[Any]:
+    layers: list[Any] = [env]
+    while isinstance(layers[-1], gymnasium.Wrapper):
+        layers.append(layers[-1].env)
+    return layers
+
+
+def _keeps_its_own_state(layer: Any) -> bool:
+    own = type(layer)
+    return hasattr(own, "state_dict") and hasattr(own, "load_state_dict")
+
+
+def _has_simulator(layer: Any) -> bool:
+    return isinstance(vars(layer).get("data"), mujoco.MjData)
+
+
+def _is_stateless(name: str, value: Any) -> bool:
+    return (
+        name in SKIPPED
+        or isinstance(value, (*STATELESS, mujoco.MjModel, mujoco.MjData))
+        or type(value).__name__ in STATELESS_CLASSES
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether `packing` gives it back as it was."""
+    match value:
+        case None | bool() | int() | float() | str() | np.random.Generator():
+            return True
+        case np.ndarray() | np.generic():
+            return value.dtype.kind in "biuf"
+        case list() | tuple() | set() | deque():
+            return all(map(_is_plain, value))
+        case dict():
+            return all(map(_is_plain, value)) and all(map(_is_plain, value.values()))
+    return False
+
+
+def _copied(value: Any) -> Any:
+    """A copy that the environment will not write into."""
+    match value:
+        case np.ndarray():
+            return value.copy()
+        case np.random.Generator():
+            twin = np.random.Generator(type(value.bit_generator)())
+            twin.bit_generator.state = value.bit_generator.state
+            return twin
+        case list() | set():
+            return type(value)(map(_copied, value))
+        case deque():
+            return deque(map(_copied, value), value.maxlen)
+        case dict():
+            return {key: _copied(item) for key, item in value.items()}
+    return value
+
+
+def _put_attribute(layer: Any, name: str, value: Any) -> None:
+    """In place where there is something of the same form: others may hold it too."""
+    now = vars(layer).get(name)
+    match now, value:
+        case np.ndarray(), np.ndarray() if (now.shape, now.dtype) == (value.shape, value.dtype) and now.flags.writeable:
+            now[...] = value
+        case np.random.Generator(), np.random.Generator() if type(now.bit_generator) is type(value.bit_generator):
+            now.bit_generator.state = value.bit_generator.state
+        case _:
+            setattr(layer, name, value)
+
+
+def _simulator(model: Any, data: Any) -> dict[str, Any]:
+    integration = np.empty(mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION))
+    mujoco.mj_getState(model, data, integration, mujoco.mjtState.mjSTATE_INTEGRATION)
+    return {"integration": integration, "derived": {name: array.copy() for name, array in _derived(data).items()}}
+
+
+def _put_simulator(model: Any, data: Any, state: dict[str, Any]) -> None:
+    mujoco.mj_setState(model, data, state["integration"], mujoco.mjtState.mjSTATE_INTEGRATION)
+    # Contacts are computed anew. That moves the warm start, which is then put back with all the rest.
+    mujoco.mj_forward(model, data)
+    mujoco.mj_setState(model, data, state["integration"], mujoco.mjtState.mjSTATE_INTEGRATION)
+    for name, array in _derived(data).items():
+        array[...] = state["derived"][name]
+
+
+def _derived(data: Any) -> dict[str, np.ndarray]:
+    """Every array of floats in MuJoCo's data whose size the model alone decides."""
+    named = {name: getattr(data, name) for name in dir(data) if not name.startswith(("_", *CHANGING_SIZE))}
+    return {name: value for name, value in named.items() if isinstance(value, np.ndarray) and value.dtype == np.float64}
+
+
+def _model_sum(bare: Any) -> int:
+    """A check sum of the MuJoCo model, which some environments change as they go; 0 without MuJoCo."""
+    if not _has_simulator(bare):
+        return 0
+    buffer = np.empty(mujoco.mj_sizeModel(bare.model), np.uint8)
+    mujoco.mj_saveModel(bare.model, None, buffer)
+    return zlib.crc32(buffer.tobytes())
