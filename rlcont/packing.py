@@ -39,9 +39,7 @@ def unpack(text: bytes, arrays: bytes) -> Any:
     """
     try:
         return _fill(json.loads(text), load(arrays))
-    except ValueError:
-        raise
-    except Exception as error:  # safetensors raises an exception of its own.
+    except Exception as error:  # From json, safetensors, or of a shape that `pack` does not make.
         raise ValueError(f"no packed state ({type(error).__name__}: {error})") from error
 
 
@@ -124,7 +122,7 @@ def _fill(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         case "$dict":
             return dict(_fill(content, arrays))
     if tag.startswith("$"):
-        raise ValueError(f"no packed state (it has {tag})")
+        raise ValueError(tag)
     return {key: _fill(item, arrays) for key, item in value.items()}
 
 

@@ -24,16 +24,15 @@ SKIPPED = (
 )
 """Attributes that say how an environment was made."""
 STATELESS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, type)
+INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 STATELESS_CLASSES = ("MujocoRenderer", "EnvSpec")
-CHANGING_SIZE = ("efc_", "iefc_", "efm_")
-"""MuJoCo's arrays of the contacts at hand. The next step makes them anew."""
 
 
 class Snapshots:
     """Takes the state of one environment and puts it back.
 
-    An environment with `state_dict()` and `load_state_dict(state)` is asked. Of any other, and of its wrappers, all
-    attributes are taken; MuJoCo's part is its integration state and every derived array, since some rewards read what
+    An environment with `state_dict()` and `load_state_dict(state)` is asked; Gymnasium's generator it need not care
+    for. Of any other, and of its wrappers, all attributes are taken; MuJoCo's part is its integration state and every derived array, since some rewards read what
     the step before computed.
 
     `obstacle` says what stands in the way, with the attribute's name; it is empty where the state can be taken.
@@ -41,8 +40,9 @@ class Snapshots:
 
     def __init__(self, env: gymnasium.Env):
         self.layers = _layers(env)
-        self.bare: Any = env.unwrapped
+        self.bare: Any = self.layers[-1]
         self.model_sum = _model_sum(self.bare)
+        self.derived: list[str] = _derived_names(self.bare.model) if _has_simulator(self.bare) else []
 
     def obstacle(self) -> str:
         """What keeps the state from being taken, or nothing."""
@@ -67,28 +67,45 @@ class Snapshots:
         for layer, part in zip(self.layers, state, strict=True):
             if "own" in part:
                 layer.load_state_dict(part["own"])
-                continue
             if "mujoco" in part:
-                _put_simulator(layer.model, layer.data, part["mujoco"])
+                self._put_simulator(part["mujoco"])
             for name, value in part["attributes"].items():
                 _put_attribute(layer, name, value)
             for name, generator in part["spaces"].items():
                 getattr(layer, name)._np_random = generator
 
     def _taken(self, layer: Any) -> dict[str, Any]:
+        part: dict[str, Any] = {"attributes": {}, "spaces": {}}
         if _keeps_its_own_state(layer):
-            return {"own": layer.state_dict()}
-        simulator = {"mujoco": _simulator(layer.model, layer.data)} if _has_simulator(layer) else {}
-        attributes, spaces = {}, {}
+            part["own"] = layer.state_dict()
+        elif _has_simulator(layer):
+            part["mujoco"] = self._simulator()
         for name, value in vars(layer).items():
             if isinstance(value, Space):
                 if value._np_random is not None:
-                    spaces[name] = value._np_random
+                    part["spaces"][name] = _copied(value._np_random)
+            elif "own" in part and name != "_np_random":
+                continue
             elif _is_plain(value):
-                attributes[name] = _copied(value)
+                part["attributes"][name] = _copied(value)
             elif not _is_stateless(name, value):
                 raise TypeError(f"{type(layer).__name__}.{name} is a {type(value).__name__}")
-        return {**simulator, "attributes": attributes, "spaces": spaces}
+        return part
+
+    def _simulator(self) -> dict[str, Any]:
+        model, data = self.bare.model, self.bare.data
+        integration = np.empty(mujoco.mj_stateSize(model, INTEGRATION))
+        mujoco.mj_getState(model, data, integration, INTEGRATION)
+        return {"integration": integration, "derived": {name: getattr(data, name).copy() for name in self.derived}}
+
+    def _put_simulator(self, state: dict[str, Any]) -> None:
+        model, data = self.bare.model, self.bare.data
+        mujoco.mj_setState(model, data, state["integration"], INTEGRATION)
+        # Contacts are computed anew. That moves the warm start, which is then put back with all the rest.
+        mujoco.mj_forward(model, data)
+        mujoco.mj_setState(model, data, state["integration"], INTEGRATION)
+        for name in self.derived:
+            getattr(data, name)[...] = state["derived"][name]
 
 
 def _layers(env: gymnasium.Env) -> list[Any]:
@@ -159,25 +176,15 @@ def _put_attribute(layer: Any, name: str, value: Any) -> None:
             setattr(layer, name, value)
 
 
-def _simulator(model: Any, data: Any) -> dict[str, Any]:
-    integration = np.empty(mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION))
-    mujoco.mj_getState(model, data, integration, mujoco.mjtState.mjSTATE_INTEGRATION)
-    return {"integration": integration, "derived": {name: array.copy() for name, array in _derived(data).items()}}
-
-
-def _put_simulator(model: Any, data: Any, state: dict[str, Any]) -> None:
-    mujoco.mj_setState(model, data, state["integration"], mujoco.mjtState.mjSTATE_INTEGRATION)
-    # Contacts are computed anew. That moves the warm start, which is then put back with all the rest.
-    mujoco.mj_forward(model, data)
-    mujoco.mj_setState(model, data, state["integration"], mujoco.mjtState.mjSTATE_INTEGRATION)
-    for name, array in _derived(data).items():
-        array[...] = state["derived"][name]
-
-
-def _derived(data: Any) -> dict[str, np.ndarray]:
-    """Every array of floats in MuJoCo's data whose size the model alone decides."""
-    named = {name: getattr(data, name) for name in dir(data) if not name.startswith(("_", *CHANGING_SIZE))}
-    return {name: value for name, value in named.items() if isinstance(value, np.ndarray) and value.dtype == np.float64}
+def _derived_names(model: Any) -> list[str]:
+    """Every array of floats in MuJoCo's data whose size the model alone decides; those of contacts are empty as yet."""
+    data = mujoco.MjData(model)
+    named = {name: getattr(data, name) for name in dir(data) if not name.startswith("_")}
+    return [
+        name
+        for name, value in named.items()
+        if isinstance(value, np.ndarray) and value.dtype == np.float64 and value.size
+    ]
 
 
 def _model_sum(bare: Any) -> int:

@@ -1,0 +1,231 @@
+"""What was saved comes back to the last bit, or not at all, whatever happens to the disk meanwhile."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from faults import Killed, at_operation, disk_full, killed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlcont.checkpoint import Checkpoints
+from rlcont.core import UserError
+from rlcont.memory.replay import Replay
+
+CAPACITY = 50
+
+
+class World:
+    """A replay and some state that go on and can be saved."""
+
+    def __init__(self):
+        self.replay = Replay(CAPACITY, 2, 1, torch.Generator().manual_seed(0))
+        self.step = 0
+
+    def go_on(self, steps):
+        for _ in range(steps):
+            row = np.full((1, 2), self.step, np.float32)
+            number = np.full(1, self.step, np.float32)
+            self.replay.add(row, row[:, :1], number, number, row)
+            self.step += 1
+
+    def state(self):
+        return {"step": self.step, "replay": self.replay.state_dict(), "weights": torch.full((3,), float(self.step))}
+
+    def save(self, checkpoints):
+        checkpoints.save(self.step, self.state(), self.replay)
+
+
+def load(folder):
+    """The world that the newest whole checkpoint holds, by a reader that knows nothing."""
+    world = World()
+    checkpoints = Checkpoints(folder, 2)
+    state = checkpoints.load(world.replay)
+    world.step = state["step"]
+    world.replay.load_state_dict(state["replay"])
+    assert torch.equal(state["weights"], torch.full((3,), float(world.step)))
+    first = max(0, world.step - CAPACITY)
+    assert world.replay.num_added == world.step
+    assert world.replay.read(first, world.step)[:, 0].tolist() == list(range(first, world.step))
+    return world, checkpoints
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=st.lists(st.integers(0, 130), min_size=1, max_size=8), reload=st.lists(st.booleans(), min_size=8))
+def test_whatever_the_steps_between_them_the_newest_comes_back_and_the_disk_stays_bounded(
+    tmp_path_factory, steps, reload
+):
+    folder = tmp_path_factory.mktemp("run")
+    world, checkpoints = World(), Checkpoints(folder, 2)
+    taken = []
+    for number, anew in zip(steps, reload, strict=False):
+        world.go_on(number)
+        world.save(checkpoints)
+        taken.append(world.step)
+        if anew:
+            world, checkpoints = load(folder)
+    assert load(folder)[0].step == taken[-1]
+    assert Checkpoints(folder, 2).steps() == sorted(set(taken))[-2:]
+    segments = list((folder / "checkpoints" / "rows").iterdir())
+    rows = sum(len(np.load(path)) for path in segments)
+    assert rows <= 2 * CAPACITY + 2 * max(steps)
+    assert not [path for path in (folder / "checkpoints").iterdir() if path.name.startswith((".", "damaged"))]
+
+
+def test_rows_are_written_once(tmp_path):
+    world, checkpoints = World(), Checkpoints(tmp_path, 2)
+    for _ in range(4):
+        world.go_on(10)
+        world.save(checkpoints)
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints" / "rows").iterdir()}
+    assert sorted(before) == [f"rows-{i:012}-{i + 10:012}.npy" for i in range(0, 40, 10)]
+    world, checkpoints = load(tmp_path)
+    world.go_on(10)
+    world.save(checkpoints)
+    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints" / "rows").iterdir()}
+    assert before.items() <= after.items()
+    assert after.keys() - before.keys() == {"rows-000000000040-000000000050.npy"}
+
+
+def all_operations(tmp_path):
+    """How many operations the third save takes."""
+    world, checkpoints = two_saved(tmp_path / "counted")
+    with at_operation(-1, killed) as done:
+        world.save(checkpoints)
+    assert len(done) == 20
+    return len(done)
+
+
+def two_saved(folder):
+    folder.mkdir(parents=True)
+    world, checkpoints = World(), Checkpoints(folder, 2)
+    for _ in range(2):
+        world.go_on(40)
+        world.save(checkpoints)
+    world.go_on(40)
+    return world, checkpoints
+
+
+def test_a_process_that_dies_at_any_operation_of_a_save_loses_at_most_that_save(tmp_path):
+    outcomes = []
+    for number in range(all_operations(tmp_path)):
+        folder = tmp_path / str(number)
+        world, checkpoints = two_saved(folder)
+        with pytest.raises(Killed), at_operation(number, killed):
+            world.save(checkpoints)
+        world, checkpoints = load(folder)
+        outcomes.append(world.step)
+        world.go_on(120 - world.step)
+        world.save(checkpoints)
+        assert load(folder)[0].step == 120
+        assert len(Checkpoints(folder, 2).steps()) == 2
+    assert outcomes == sorted(outcomes)
+    assert set(outcomes) == {80, 120}
+
+
+def test_a_full_disk_at_any_operation_of_a_save_is_said_and_leaves_the_checkpoint_before(tmp_path):
+    for number in range(all_operations(tmp_path)):
+        folder = tmp_path / str(number)
+        world, checkpoints = two_saved(folder)
+        with (
+            pytest.raises(UserError, match=r"step 120 cannot be written \(No space left"),
+            at_operation(number, disk_full),
+        ):
+            world.save(checkpoints)
+        assert load(folder)[0].step in (80, 120)
+        world.go_on(1)
+        world.save(checkpoints)
+        assert load(folder)[0].step == 121
+
+
+def newest_files(folder):
+    """Files that the newest checkpoint alone needs."""
+    rows = folder / "checkpoints" / "rows" / "rows-000000000040-000000000080.npy"
+    return [*(folder / "checkpoints" / "step-000000000080").iterdir(), rows]
+
+
+@pytest.mark.parametrize(
+    "name", ["state.json", "arrays.safetensors", "manifest.json", "rows-000000000040-000000000080.npy"]
+)
+def test_any_flipped_byte_is_found_and_the_checkpoint_before_is_loaded_and_said(tmp_path, name, caplog):
+    two_saved(tmp_path / "run")
+    (path,) = [path for path in newest_files(tmp_path / "run") if path.name == name]
+    content = path.read_bytes()
+    for place in range(0, len(content), max(1, len(content) // 150)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        caplog.clear()
+        world = World()
+        state = Checkpoints(tmp_path / "run", 2).load(world.replay)
+        assert state["step"] == 40
+        assert "step 80 is damaged" in caplog.text
+        assert name in caplog.text
+        aside = tmp_path / "run" / "checkpoints" / "damaged-step-000000000080"
+        aside.rename(aside.with_name("step-000000000080"))
+        path.write_bytes(content)
+    assert load(tmp_path / "run")[0].step == 80
+
+
+@pytest.mark.parametrize("name", ["state.json", "arrays.safetensors", "manifest.json"])
+@pytest.mark.parametrize("how", ["cut", "empty", "gone", "longer"])
+def test_a_file_of_another_length_is_found(tmp_path, name, how):
+    two_saved(tmp_path / "run")
+    path = tmp_path / "run" / "checkpoints" / "step-000000000080" / name
+    content = path.read_bytes()
+    path.write_bytes({"cut": content[:-1], "empty": b"", "gone": b"", "longer": content + b" "}[how])
+    if how == "gone":
+        path.unlink()
+    assert load(tmp_path / "run")[0].step == 40
+
+
+def test_after_a_fall_back_the_same_steps_can_be_saved_again(tmp_path):
+    two_saved(tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "step-000000000080" / "state.json").write_bytes(b"{}")
+    world, checkpoints = load(tmp_path / "run")
+    world.go_on(40)
+    world.save(checkpoints)
+    assert load(tmp_path / "run")[0].step == 80
+    assert not [name for name in files(tmp_path / "run") if "damaged" in name]
+
+
+def test_without_a_whole_checkpoint_nothing_is_begun_and_nothing_is_changed(tmp_path):
+    with pytest.raises(UserError, match="no checkpoint to go on from"):
+        Checkpoints(tmp_path, 2).load(None)
+    two_saved(tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").glob("step-*/state.json"):
+        path.write_bytes(b"{}")
+    before = files(tmp_path / "run")
+    with pytest.raises(UserError, match=r"no checkpoint is whole \(steps 40, 80\); nothing was changed"):
+        load(tmp_path / "run")
+    assert files(tmp_path / "run") == before
+
+
+def test_rows_that_every_checkpoint_needs_are_verified_too(tmp_path):
+    two_saved(tmp_path / "run")
+    path = tmp_path / "run" / "checkpoints" / "rows" / "rows-000000000000-000000000040.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match="no checkpoint is whole"):
+        load(tmp_path / "run")
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "checkpoints").write_text("a file is in the way")
+    world = World()
+    with pytest.raises(UserError, match=r"the checkpoint of step 0 cannot be written .*there is none yet"):
+        world.save(Checkpoints(tmp_path, 2))
+
+
+def test_no_checkpoint_code_knows_pickle_or_torch_load():
+    from test_imports import MODULES, imports
+
+    for name in MODULES:
+        text = MODULES[name].read_text()
+        assert not imports(name) & {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}, name
+        for word in ("torch.load", "torch.save", "allow_pickle=True", "yaml.unsafe", "yaml.full_load"):
+            assert word not in text, name
+        for call in itertools.chain(text.split("np.load(")[1:], text.split("np.save(")[1:]):
+            assert "allow_pickle=False" in call.split("\n")[0], name
