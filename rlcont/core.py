@@ -158,7 +158,7 @@ class Agent(Policy, Protocol):
         """Does the updates that are due and returns 0-d tensors of the last one, {} if none was."""
 
     def is_finite(self) -> bool:
-        """Whether the gradient of every update was finite; asks the device. One that was not changed no weight."""
+        """Whether gradients and weights were finite in every update; asks the device. Where not, none was changed."""
 
     def status(self) -> dict[str, float]:
         """Numbers about the agent itself for a log line, such as noise scale and replay fill."""

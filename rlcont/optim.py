@@ -7,23 +7,24 @@ from rlcont.lazy import torch
 
 
 class Guard:
-    """Keeps gradients that are not finite from the weights, and remembers that there was one.
+    """Keeps what is not finite from spreading through weights, and remembers that there was something.
 
     Shapes:
         nan [], 0 until then.
     """
 
-    def __init__(self, device: torch.device):
-        self.nan = torch.zeros((), device=device)
+    def __init__(self, weights: torch.Tensor):
+        self.weights = weights
+        self.nan = torch.zeros((), device=weights.device)
 
     def __call__(self, grad: torch.Tensor) -> torch.Tensor:
-        """`grad` [N], or zeros where any of it is not finite."""
-        total = grad.sum()
+        """`grad` [N], or zeros where any of it, or of the weights, is not finite."""
+        total = grad.sum() + self.weights.sum()
         self.nan.add_(total * 0)
-        return torch.where(total.isfinite(), grad, torch.zeros_like(grad))
+        return torch.where(total.isfinite(), grad, 0.0)
 
     def is_finite(self) -> bool:
-        """Whether all gradients were."""
+        """Whether all gradients and weights were; asks the device."""
         return self.nan.item() == 0
 
 
@@ -41,7 +42,7 @@ class Adam:
     def __init__(self, weights: torch.Tensor, lr: float):
         self.weights = weights
         self.lr = torch.tensor(lr, device=weights.device)
-        self.guard = Guard(weights.device)
+        self.guard = Guard(weights)
         self.mean = torch.zeros_like(weights, requires_grad=False)
         self.square = torch.zeros_like(weights, requires_grad=False)
         # 1 - beta^t by c <- beta c + (1 - beta), from 0: no digits are lost to a difference.
@@ -89,7 +90,7 @@ class RMSProp:
     def __init__(self, weights: torch.Tensor, lr: float):
         self.weights = weights
         self.lr = torch.tensor(lr, device=weights.device)
-        self.guard = Guard(weights.device)
+        self.guard = Guard(weights)
         self.square = torch.zeros_like(weights, requires_grad=False)
         self.square_correction = torch.zeros((), device=weights.device)
 

@@ -7,8 +7,9 @@ from collections import deque
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.numpy import load, save
+
+from rlcont.lazy import torch
 
 BIT_GENERATORS = {
     kind.__name__: kind
@@ -64,8 +65,6 @@ def _strip(value: Any, at: str, arrays: dict[str, np.ndarray]) -> Any:
             return {"$scalar": _keep(np.asarray(value), at, arrays)}
         case int() | float():
             return value
-        case torch.Tensor():
-            return {"$tensor": _keep(value.detach().cpu().numpy(), at, arrays)}
         case np.ndarray():
             return {"$array": _keep(value, at, arrays)}
         case list():
@@ -84,6 +83,8 @@ def _strip(value: Any, at: str, arrays: dict[str, np.ndarray]) -> Any:
             return {key: _strip(item, f"{at}.{key}".lstrip("."), arrays) for key, item in value.items()}
         case dict():
             return {"$dict": [_strip_all(pair, f"{at}.{i}", arrays) for i, pair in enumerate(value.items())]}
+        case torch.Tensor():  # Last: a worker, which has none, does not load torch for it.
+            return {"$tensor": _keep(value.detach().cpu().numpy(), at, arrays)}
     raise TypeError(f"{at or 'state'}: a {type(value).__name__} cannot be saved")
 
 

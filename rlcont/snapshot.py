@@ -32,8 +32,8 @@ class Snapshots:
     """Takes the state of one environment and puts it back.
 
     An environment with `state_dict()` and `load_state_dict(state)` is asked; Gymnasium's generator it need not care
-    for. Of any other, and of its wrappers, all attributes are taken; MuJoCo's part is its integration state and every derived array, since some rewards read what
-    the step before computed.
+    for. Of any other, and of its wrappers, all attributes are taken. MuJoCo's part is its integration state and every
+    derived array, since some rewards read what the step before computed.
 
     `obstacle` says what stands in the way, with the attribute's name; it is empty where the state can be taken.
     """

@@ -82,7 +82,7 @@ class Training:
         """
         bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
         if not self.agent.is_finite():
-            bad.append("a gradient is not finite, and was not used")
+            bad.append("a gradient or weight is not finite")
         if bad:
             raise UserError(f"training diverged by step {self.step}: {', '.join(bad)}")
 

@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from script import SCRIPT, rlcont
-from tiny import TINY, tiny
+from tiny import TINY, TINY_A2C, tiny
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +32,7 @@ def test_training_leaves_a_complete_run_and_nothing_else(trained):
     assert [path.name for path in folder.iterdir()] == ["outputs"]
     (run,) = (folder / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
     names = {path.name for path in run.iterdir() if not path.name.startswith("events.out.")}
-    assert names == {"config.yaml", "run.json", "status.json", "evaluations.csv", "policies"}
+    assert names == {"config.yaml", "run.json", "status.json", "evaluations.csv", "policies", "checkpoints", ".lock"}
     description = json.loads((run / "run.json").read_text())
     assert description["command"].startswith("rlcont algo=ddpg env=Pendulum-v1")
 
@@ -80,20 +82,52 @@ def test_a_sweep_by_a_launcher_of_hydra_runs_every_combination(tmp_path):
     assert seen == {("ou", "0"), ("ou", "1"), ("none", "0"), ("none", "1")}
 
 
-def test_ctrl_c_ends_a_run_with_130_and_keeps_the_last_evaluation(tmp_path):
-    command = [SCRIPT, *tiny("total_steps=1e6", "eval.every=1e6")]
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("algo", ["ddpg", "a2c"])
+def test_a_signal_ends_a_run_with_a_checkpoint_that_it_goes_on_from(tmp_path, number, code, algo):
+    base, workers = {"ddpg": (TINY, []), "a2c": (TINY_A2C, ["workers=2"])}[algo]
+    command = [SCRIPT, *tiny("total_steps=1e6", "eval.every=1e6", *workers, base=base)]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
         while "steps/s" not in process.stdout.readline():
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert len(errors.splitlines()) == 1
-    (run,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
+    assert process.returncode == code
+    (run,) = (tmp_path / "outputs" / "Pendulum-v1" / algo).iterdir()
+    said = re.fullmatch(r"rlcont: interrupted at step (\d+); rlcont resume (\S+) goes on\n", errors)
+    assert said[2] == str(run.relative_to(tmp_path))
     assert (run / "policies" / "last.safetensors").exists()
     assert len((run / "evaluations.csv").read_text().splitlines()) == 2
     assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
+    assert not psutil.wait_procs(children, timeout=5)[1]
+
+    step = int(said[1])
+    resumed = rlcont(tmp_path, "resume", said[2], f"total_steps={step + 100}", "checkpoint.keep=1")
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"from step {step}; " in resumed.stdout
+    assert [path.name for path in (run / "checkpoints").glob("step-*")] == [f"step-{step + 100:012}"]
+    assert f"total_steps: {step + 100}\n" in (run / "config.yaml").read_text()
+    (sitting,) = json.loads((run / "run.json").read_text())["resumed"]
+    assert (sitting["step"], sitting["changes"]["checkpoint.keep"]) == (step, 1)
+    assert rlcont(tmp_path, "resume", said[2]).stdout.endswith("total_steps=N goes on to N\n")
+
+
+def test_a_second_signal_ends_a_run_at_once(tmp_path):
+    command = [SCRIPT, *tiny("env=fate_env:Fate-v0", "env.kwargs.fate=hang")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while "fate has struck" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert errors == "rlcont: interrupted twice; what came after the last checkpoint is lost\n"
 
 
 def test_cfg_prints_the_resolved_configuration_and_trains_nothing(tmp_path):

@@ -204,7 +204,7 @@ def received(space, actions):
 
 def test_actions_are_scaled_and_clipped_to_each_dimension_s_own_bounds():
     space = Box(np.float32([-2, 0, 1]), np.float32([4, 0.5, 3]))
-    agent = np.float32([[-1, -1, -1], [1, 1, 1], [0, 0, 0], [0.5, -0.5, 0.5], [-7, 1.01, np.inf]])
+    agent = np.float32([[-1, -1, -1], [1, 1, 1], [0, 0, 0], [0.5, -0.5, 0.5], [-7, 1.01, 1e30]])
     expected = np.float32([[-2, 0, 1], [4, 0.5, 3], [1, 0.25, 2], [2.5, 0.125, 2.5], [-2, 0.5, 3]])
     np.testing.assert_array_equal(received(space, agent), expected)
 

@@ -1,6 +1,8 @@
 """Imports point one way."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,8 +68,15 @@ def test_only_accelerate_compiles_and_lowers_precision():
     assert [name for name in MODULES if any(word in MODULES[name].read_text() for word in words)] == ["accelerate"]
 
 
-def test_only_envs_imports_gymnasium():
-    assert [name for name in MODULES if "gymnasium" in imports(name) or "mujoco" in imports(name)] == ["envs"]
+def test_only_envs_and_its_snapshots_import_gymnasium():
+    users = {name for name in MODULES if imports(name) & {"gymnasium", "mujoco"}}
+    assert users == {"envs", "snapshot"}
+    assert [name for name in MODULES if "snapshot" in own(name)] == ["envs"]
+
+
+def test_a_worker_loads_no_torch():
+    code = "import sys, rlcont.workers as w; w.to_message([1]); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", sorted(LIGHT))
@@ -84,6 +93,16 @@ def test_hydra_stops_at_compose_and_overrides():
 
 def test_only_the_command_line_and_a_sweeps_job_know_of_the_build():
     assert {name for name in MODULES if "build" in own(name)} <= {"cli", "sweep.job"}
+
+
+def test_nothing_that_is_kept_is_read_with_pickle():
+    for name in MODULES:
+        text = MODULES[name].read_text()
+        assert not imports(name) & {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}, name
+        for word in ("torch.load", "torch.save", "allow_pickle=True", "unsafe_load", "full_load"):
+            assert word not in text, name
+        for call in (*text.split("np.load(")[1:], *text.split("np.save(")[1:]):
+            assert "allow_pickle=False" in call.split("\n")[0], name
 
 
 def test_what_stands_around_the_core_is_never_imported_by_it():

@@ -3,18 +3,22 @@ import threading
 
 import pytest
 
-from rlcont.interrupt import Interrupt
+from rlcont.errors import Stopped
+from rlcont.interrupt import SIGNALS, Interrupt
 
 
-def test_an_interrupt_that_was_swallowed_is_raised_again():
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_is_remembered_the_second_raised_and_the_third_not_caught(number, code):
+    before = [signal.getsignal(each) for each in SIGNALS]
     with Interrupt() as interrupt:
-        interrupt.check()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            interrupt.check()
-    assert signal.getsignal(signal.SIGINT) is before
+        assert interrupt.came is None
+        signal.raise_signal(number)
+        assert interrupt.came == number
+        with pytest.raises(Stopped) as stopped:
+            signal.raise_signal(number)
+        assert stopped.value.exit_code == code
+        assert [signal.getsignal(each) for each in SIGNALS] == [signal.SIG_DFL] * 2
+    assert [signal.getsignal(each) for each in SIGNALS] == before
 
 
 def test_away_from_the_main_thread_signals_are_left_alone():
@@ -22,10 +26,9 @@ def test_away_from_the_main_thread_signals_are_left_alone():
 
     def enter():
         with Interrupt() as interrupt:
-            interrupt.check()
-            after.append(signal.getsignal(signal.SIGINT))
+            after.append((interrupt.came, signal.getsignal(signal.SIGINT)))
 
     thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
-    assert after == [before]
+    assert after == [(None, before)]

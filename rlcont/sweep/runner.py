@@ -31,10 +31,13 @@ class _Stop:
     def __init__(self) -> None:
         self.requests = 0
         self.since = float("inf")
+        self.exit_code = 0
 
-    def __call__(self, *_: object) -> None:
+    def __call__(self, number: int, *_: object) -> None:
+        if not self.requests:
+            self.since = time.monotonic()
+            self.exit_code = 128 + number
         self.requests += 1
-        self.since = min(self.since, time.monotonic())
 
     @property
     def has_waited(self) -> bool:
@@ -45,7 +48,7 @@ def run_sweep(plans: Sequence[Plan], at_once: int) -> int:
     """Runs a sweep, `at_once` jobs side by side.
 
     Returns:
-        The exit code: 0, 1 where a job did not finish, 130 where the user ended it.
+        The exit code: 0, 1 where a job did not finish, 130 or 143 where Ctrl-C or SIGTERM ended it.
 
     Raises:
         UserError: the folders cannot be made.
@@ -61,7 +64,7 @@ def run_sweep(plans: Sequence[Plan], at_once: int) -> int:
             show.close()
     print_summary(jobs)
     if stop.requests:
-        return 130
+        return stop.exit_code
     return 0 if all(job.status.state == "finished" for job in jobs) else 1
 
 
@@ -160,7 +163,7 @@ def _settle(job: Job, stopped: bool) -> None:
     job.status = read_status(job.folder) or job.status
     if job.status.state not in (*LIVE, "killed"):
         return
-    if stopped or code == 130:
+    if stopped or code in (130, 143):
         _conclude(job, "interrupted", None)
     elif code < 0:
         _conclude(job, "killed", _signal_name(-code))

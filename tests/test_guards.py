@@ -1,0 +1,168 @@
+"""What is not finite stops a run, is named, and stays out of weights, replay and checkpoints."""
+
+import numpy as np
+import pytest
+import torch
+from test_resume import ALGORITHMS
+from tiny import tiny
+
+from rlcont import build
+from rlcont.build import run
+from rlcont.checkpoint import Checkpoints
+from rlcont.compose import compose_job
+from rlcont.config import validate
+from rlcont.core import UserError
+from rlcont.envs import BoxEnv
+from rlcont.optim import Adam, Guard, RMSProp
+from rlcont.train import Training, not_finite
+
+AT = 250
+"""The step at which something becomes nan; the checkpoint before it is of step 240."""
+
+
+class Injection:
+    """Lets one thing become `value` from step AT on, and remembers the agent and when training stopped."""
+
+    def __init__(self, monkeypatch, site, value):
+        self.value = value
+        advance = Training.advance
+
+        def advance_with_fault(training):
+            self.agent, self.training = training.agent, training
+            if training.step == AT:
+                getattr(self, f"into_{site}")(monkeypatch, training.agent)
+            advance(training)
+
+        monkeypatch.setattr(Training, "advance", advance_with_fault)
+
+    def into_weight(self, monkeypatch, agent):
+        with torch.no_grad():
+            networks(agent)[0].weights[3] = self.value
+
+    def into_loss(self, monkeypatch, agent):
+        network = networks(agent)[0]
+        gradient = network.gradient
+        monkeypatch.setattr(network, "gradient", lambda loss: gradient(loss * self.value))
+
+    def into_gradient(self, monkeypatch, agent):
+        for network in networks(agent):
+            monkeypatch.setattr(network, "gradient", lambda loss, of=network: torch.full_like(of.weights, self.value))
+
+    def into_action(self, monkeypatch, agent):
+        act = agent.act
+
+        def act_badly(obs, *, explore):
+            action = act(obs, explore=explore)
+            action[0, 0] = self.value
+            return action
+
+        monkeypatch.setattr(agent, "act", act_badly)
+
+    def into_observation(self, monkeypatch, agent):
+        self._into_step(monkeypatch, 0, lambda raw: np.where(np.arange(raw.size) == 1, self.value, raw))
+
+    def into_reward(self, monkeypatch, agent):
+        env_class = type(self.training.envs.envs[0].env.unwrapped)
+        step = env_class.step
+
+        def bad_step(env, action):
+            obs, _, *rest = step(env, action)
+            return obs, self.value, *rest
+
+        monkeypatch.setattr(env_class, "step", bad_step)
+
+    def _into_step(self, monkeypatch, place, change):
+        advance = BoxEnv.advance
+
+        def bad_advance(env, action):
+            answer = list(advance(env, action))
+            answer[place] = change(answer[place])
+            return tuple(answer)
+
+        monkeypatch.setattr(BoxEnv, "advance", bad_advance)
+
+
+def networks(agent):
+    return [agent.network] if hasattr(agent, "network") else [agent.critic, agent.actor]
+
+
+SAID = {
+    "weight": "a gradient or weight is not finite|the agent's action is (nan|inf)",
+    "loss": "a gradient or weight is not finite",
+    "gradient": "a gradient or weight is not finite",
+    "action": "the agent's action is (nan|inf)",
+    "observation": "observation 1 is (nan|inf)",
+    "reward": "the reward is (nan|inf)",
+}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("site", SAID)
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_what_is_not_finite_stops_the_run_within_one_update_and_is_named(tmp_path, monkeypatch, algo, site, value):
+    injection = Injection(monkeypatch, site, value)
+    composed = compose_job(tiny(f"output={tmp_path}", "checkpoint.every=40", "eval.every=400", base=ALGORITHMS[algo]))
+    with pytest.raises(UserError, match=SAID[site]) as error:
+        run(validate(composed.container), composed.choices)
+    agent = injection.agent
+    one_update = 2 * len(injection.training.envs) if algo == "ddpg" else 2 * 10
+    assert AT <= injection.training.step <= AT + one_update
+    (folder,) = tmp_path.glob("*/*/*")
+    assert Checkpoints(folder, 2).steps()[-1] == 240
+    assert (folder / "status.json").read_text().count("failed") == 1
+    state = Checkpoints(folder, 2).load(agent.rows)
+    assert not not_finite(state["training"]["agent"])
+    if site != "weight":
+        assert not not_finite(agent.state_dict()), "a bad update was written"
+    if agent.rows is not None:
+        rows = agent.rows.read(0, agent.rows.num_added)
+        assert np.isfinite(rows).all()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("make", [Adam, RMSProp])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_gradient_that_is_not_finite_changes_no_weight_and_is_remembered(make, value):
+    weights = torch.ones(4)
+    optimizer = make(weights, 0.1)
+    optimizer.step(torch.tensor([1.0, value, 0.0, 1.0]))
+    assert weights.tolist() == [1, 1, 1, 1]
+    assert not not_finite(optimizer.state_dict())
+    assert not optimizer.guard.is_finite()
+    optimizer.step(torch.ones(4))
+    assert weights.isfinite().all()
+    assert (weights < 1).all()
+    assert not optimizer.guard.is_finite()
+
+
+def test_finite_gradients_pass_the_guard_unchanged_however_large():
+    guard = Guard(torch.ones(2))
+    grad = torch.tensor([1e-45, -3e38, 0.0, 5.0])
+    assert torch.equal(guard(grad), grad)
+    assert guard.is_finite()
+
+
+def test_a_state_is_searched_to_the_bottom():
+    state = {"a": {"b": torch.ones(2), "n": torch.tensor(3)}, "c": 1.0, "d": {"e": torch.tensor([0.0, float("inf")])}}
+    assert not_finite(state) == "d.e"
+    state["d"]["e"][1] = 0
+    assert not not_finite(state)
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch, algo):
+    """Even where no update and no action has met them yet."""
+    composed = compose_job(tiny(f"output={tmp_path}", "checkpoint.every=40", "eval.every=400", base=ALGORITHMS[algo]))
+    keep = build.RunObserver.keep
+
+    def spoil_and_keep(observer, training):
+        if training.step == 80:
+            with torch.no_grad():
+                networks(training.agent)[0].weights[0] = float("nan")
+        keep(observer, training)
+
+    monkeypatch.setattr(build.RunObserver, "keep", spoil_and_keep)
+    with pytest.raises(UserError, match=r"training diverged by step 80: \S+ is not finite"):
+        run(validate(composed.container), composed.choices)
+    (folder,) = tmp_path.glob("*/*/*")
+    assert Checkpoints(folder, 2).steps() == [40]
