@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class RunLog:
         _, start, self._end = hparams(values, {})
         if position is not None:
             _take_back(folder, position)
+            _wait_for_a_later_name(folder)
             # For a TensorBoard that has read what was taken back.
             self.writer = SummaryWriter(str(folder), purge_step=step + 1)
             return
@@ -96,6 +98,12 @@ def _take_back(folder: Path, position: dict[str, int]) -> None:
             path.unlink()
         elif path.stat().st_size > position[path.name]:
             os.truncate(path, position[path.name])
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Files are read in the order of their names, which begin with the second they were made in."""
+    newest = max((int(path.name.split(".")[3]) for path in folder.glob("events.out.tfevents.*")), default=0)
+    time.sleep(max(0.0, min(newest + 1 - time.time(), 1.0)))
 
 
 def evaluation_row(evaluation: Evaluation) -> dict[str, float]:

@@ -63,9 +63,15 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
     before = runs.load_config(folder)
     container = to_container(before)
     facts = runs.description(folder).get("acceleration")
-    if not isinstance(facts, dict):
+    if facts is None:
         raise UserError(f"{folder}: the run had not begun; start it anew")
-    container |= {key: facts[key] for key in ROUNDING}
+    try:
+        container |= {key: facts[key] for key in ROUNDING}
+        threads = facts["threads"]
+        if type(threads) is not int or threads < 1:
+            raise ValueError
+    except (TypeError, KeyError, ValueError):
+        raise UserError(f"{folder / 'run.json'}: does not say how the run was computed") from None
     _change(container, changes)
     config = validate(container)
     steps = _kept_steps(folder)
@@ -78,7 +84,7 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
     if steps[-1] >= before.total_steps and config.total_steps == before.total_steps and _is_finished(folder):
         print(f"{folder}: finished, with {steps[-1]} steps; total_steps=N goes on to N")
         return None
-    return ResumePlan(folder, config, int(facts["threads"]), changes)
+    return ResumePlan(folder, config, threads, changes)
 
 
 def _changes(overrides: list[str]) -> dict[str, Any]:

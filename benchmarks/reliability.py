@@ -1,0 +1,319 @@
+"""Whether a run survives: interruptions, kill -9, full disks and many launches at once; and what checkpoints cost.
+
+    python benchmarks/reliability.py exact        interrupted runs against whole ones, to the last bit (minutes)
+    python benchmarks/reliability.py kill         kill -9 at random moments, and at every operation of a save (minutes)
+    python benchmarks/reliability.py full         a full disk at every operation of a save
+    python benchmarks/reliability.py launches     50 launches at once
+    python benchmarks/reliability.py cost         training with checkpoints against training without (idle machine)
+
+Each prints a Markdown table and ends with exit code 1 where something was lost. Runs go to a temporary folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import mmap
+import os
+import random
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import faults
+from interruptions import curves, differences, train
+
+from rlcont import runs
+from rlcont.build import resume, run
+from rlcont.checkpoint import Checkpoints
+from rlcont.compose import compose_job
+from rlcont.config import validate
+from rlcont.core import UserError
+from rlcont.errors import Stopped
+from rlcont.resuming import plan_resume
+from rlcont.train import Training
+
+ENVS = ("HalfCheetah-v4", "Hopper-v4", "Pendulum-v1")
+COMMON = ("tuned=none", "eval.episodes=2", "log.every=100")
+ALGORITHMS = {
+    "ddpg": ("algo=ddpg", "algo.warmup_steps=100", "algo.batch_size=32", "algo.replay_size=700", "noise=ou",
+             "algo.actor.hidden=[32,32]", "algo.critic.hidden=[32,32]", "algo.normalize_obs=true",
+             "algo.normalize_reward=true", *COMMON),
+    "a2c": ("algo=a2c", "num_envs=4", "workers=1", "algo.rollout_steps=16", "algo.num_minibatches=4", *COMMON),
+}  # fmt: skip
+"""Every algorithm, in its smallest setting that uses all it has."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["exact", "kill", "full", "launches", "cost"])
+    parser.add_argument("--seeds", type=int, default=2, help="runs of each kind for exact (2)")
+    parser.add_argument("--kills", type=int, default=200, help="random kills (200)")
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of runs for cost (5)")
+    parser.add_argument("--algo", nargs="+", default=list(ALGORITHMS), help=" ".join(ALGORITHMS))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder)
+        match arguments.what:
+            case "exact":
+                ok = exact(output, arguments.algo, arguments.seeds)
+            case "kill":
+                ok = kills(output, arguments.algo, arguments.kills)
+                ok &= operations(output, arguments.algo, "kill -9", die)
+            case "full":
+                ok = operations(output, arguments.algo, "full disk", faults.disk_full)
+            case "launches":
+                ok = launches(output, 50)
+            case _:
+                ok = cost(output, arguments.algo, arguments.rounds)
+    sys.exit(not ok)
+
+
+def exact(output: Path, algos: Sequence[str], seeds: int) -> bool:
+    """Interrupts runs at random steps, twice in a row among them, and compares with runs that were not."""
+    print("| algorithm | environment | compiled | runs | interruptions | differences |\n|---|---|---|---|---|---|")
+    rng = random.Random(0)
+    total = lost = 0
+    for algo in algos:
+        for env in ENVS:
+            for compiled in (False, True):
+                found, num = [], 0
+                for seed in range(seeds if not compiled else 1):
+                    settings = [*ALGORITHMS[algo], f"env={env}", f"seed={seed}", f"compile={compiled}".lower(),
+                                "total_steps=1600", "eval.every=500"]  # fmt: skip
+                    at = sorted(rng.sample(range(1, 1600), 9))
+                    at.append(at[4] + 4)  # Twice in a row.
+                    place = f"output={output}/{algo}-{env}-{compiled}-{seed}"
+                    with quiet():
+                        whole = train([*settings, f"{place}-whole"])
+                        parts = train([*settings, f"{place}-parts", "checkpoint.every=300"], at)
+                    found += differences(whole, parts)
+                    num += len(at)
+                total, lost = total + num, lost + len(found)
+                runs_made = seeds if not compiled else 1
+                print(f"| {algo} | {env} | {compiled} | {runs_made} | {num} | {len(found)} |", flush=True)
+                for place in found[:5]:
+                    print(f"  {place}", file=sys.stderr)
+    print(f"\n{total} interruptions, {lost} differences")
+    return lost == 0
+
+
+def kills(output: Path, algos: Sequence[str], number: int) -> bool:
+    """Kills at random moments, goes on each time, and compares the curves with those of a run that was not killed."""
+    print(
+        "| algorithm | kills | runs | not loadable | begun anew in silence | most steps lost | interval | differences |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    rng, ok, every = random.Random(1), True, 100
+    for algo in algos:
+        done = num_runs = unloadable = silent = most_lost = differing = 0
+        while done < number / len(algos):
+            settings = [*ALGORITHMS[algo], "env=Pendulum-v1", f"seed={num_runs}", "total_steps=6000", "eval.every=700"]
+            settings += [f"checkpoint.every={every}"]
+            whole = make_folder([*settings, f"output={output}/{algo}-whole"])
+            in_child(lambda folder=whole: start(folder))
+            num_runs += 1
+            folder, reached = make_folder([*settings, f"output={output}/{algo}-killed"]), 0
+            while done < number / len(algos):
+                kept = max([0, *Checkpoints(folder, 1).steps()])
+                most_lost = max(most_lost, reached - kept)
+                began_anew = kept == 0
+                if began_anew:
+                    folder = make_folder([*settings, f"output={output}/{algo}-killed"])
+                code, first, reached = in_child(
+                    lambda folder=folder, anew=began_anew: start(folder) if anew else go_on(folder),
+                    kill_after=rng.uniform(0.02, 0.8),
+                )
+                if code == 0:
+                    break
+                unloadable += code == 2
+                silent += 0 < first < kept
+                done += 1
+            if code != 0:
+                code = in_child(lambda folder=folder: go_on(folder))[0]
+                unloadable += code == 2
+            found = differences(whole, folder)
+            differing += len(found)
+            for place in found[:5]:
+                print(f"  {place}", file=sys.stderr)
+        print(
+            f"| {algo} | {done} | {num_runs} | {unloadable} | {silent} | {most_lost} | {every} | {differing} |",
+            flush=True,
+        )
+        step = 4 if algo == "a2c" else 1
+        ok &= unloadable == silent == differing == 0 and most_lost <= every + step
+    return ok
+
+
+def operations(output: Path, algos: Sequence[str], name: str, fail: Callable[[], None]) -> bool:
+    """Fails at every operation of a run's third save."""
+    print(f"\n| algorithm | {name} at operations | previous or new checkpoint whole | went on to the same end |")
+    print("|---|---|---|---|")
+    ok = True
+    for algo in algos:
+        settings = [*ALGORITHMS[algo], "env=Pendulum-v1", "total_steps=400", "eval.every=400", "checkpoint.every=100"]
+        whole = make_folder([*settings, f"output={output}/{name}-{algo}-whole"])
+        in_child(lambda folder=whole: start(folder))
+        with faults.at_operation(-1, fail) as listed, quiet():
+            one = make_folder([*settings, f"output={output}/{name}-{algo}-counted", "total_steps=200"])
+            start(one)
+        with faults.at_operation(-1, fail) as longer, quiet():
+            start(make_folder([*settings, f"output={output}/{name}-{algo}-counted", "total_steps=300"]))
+        first, last = len(listed), len(longer)
+        intact = same = 0
+        for operation in range(first, last):
+            folder = make_folder([*settings, f"output={output}/{name}-{algo}-failed"])
+
+            def start_to_fail(folder: Path = folder, operation: int = operation) -> None:
+                with faults.at_operation(operation, fail):
+                    start(folder)
+
+            code = in_child(start_to_fail)[0]
+            steps = Checkpoints(folder, 1).steps()
+            intact += code in (2, -signal.SIGKILL) and steps[-1] in (200, 300)
+            same += in_child(lambda folder=folder: go_on(folder))[0] == 0 and not differences(whole, folder)
+        ok &= intact == same == last - first
+        print(f"| {algo} | {last - first} | {intact} | {same} |", flush=True)
+    return ok
+
+
+def launches(output: Path, number: int) -> bool:
+    """Starts many runs of one configuration in the same moment."""
+    command = [
+        sys.executable,
+        "-m",
+        "rlcont",
+        *ALGORITHMS["ddpg"],
+        "env=Pendulum-v1",
+        "total_steps=120",
+        "eval.every=120",
+    ]
+    command += [f"output={output}", "algo.batch_size=8", "algo.replay_size=200"]
+    started = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(number)]
+    codes = [process.wait() for process in started]
+    folders = list(output.glob("*/*/*"))
+    whole = [folder for folder in folders if curves(folder) and Checkpoints(folder, 1).steps() == [120]]
+    print(f"{number} launches at once: {codes.count(0)} ended well, {len(folders)} folders, {len(whole)} complete runs")
+    return len(whole) == codes.count(0) == len(folders) == number
+
+
+def cost(output: Path, algos: Sequence[str], rounds: int) -> bool:
+    """Trains with the default checkpoints and without, in turns."""
+    print("| algorithm | steps | checkpoints | steps/s without | steps/s with | ratio of medians | rounds |")
+    print("|---|---|---|---|---|---|---|")
+    settings = {"ddpg": ["algo=ddpg", "total_steps=40000"], "a2c": ["algo=a2c", "total_steps=300000"]}
+    ok = True
+    for algo in algos:
+        speeds: dict[str, list[float]] = {"checkpoint.every=null": [], "checkpoint.every=auto": []}
+        for number in range(rounds):
+            for setting in list(speeds)[:: 1 if number % 2 else -1]:
+                begin = time.perf_counter()
+                command = [*settings[algo], "env=HalfCheetah-v4", "eval.every=1e9", "log.every=5000", "compile=true"]
+                subprocess.run(
+                    [sys.executable, "-m", "rlcont", *command, setting, f"output={output}"],
+                    check=True, stdout=subprocess.DEVNULL,
+                )  # fmt: skip
+                steps = int(re.sub(r"\D", "", settings[algo][1]))
+                speeds[setting].append(steps / (time.perf_counter() - begin))
+        without, with_them = speeds.values()
+        ratio = statistics.median(with_them) / statistics.median(without)
+        shown = ", ".join(f"{b / a:.3f}" for a, b in zip(without, with_them, strict=True))
+        num = steps // compose_job(settings[algo]).container["checkpoint"]["every"]
+        print(
+            f"| {algo} | {steps} | {num} | {statistics.median(without):.0f} | {statistics.median(with_them):.0f} "
+            f"| {ratio:.3f} | {shown} |",
+            flush=True,
+        )
+        ok &= ratio >= 0.98
+    return ok
+
+
+def make_folder(overrides: Sequence[str]) -> Path:
+    """A described folder for a run that is not begun."""
+    given = {override.partition("=")[0]: override for override in overrides}
+    composed = compose_job(list(given.values()))
+    return runs.create_run_folder(validate(composed.container), composed.choices)
+
+
+def start(folder: Path) -> None:
+    run(runs.load_config(folder), runs.description(folder)["choices"], folder)
+
+
+def go_on(folder: Path) -> None:
+    plan = plan_resume(folder, [])
+    if plan is not None:
+        resume(plan)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_child(function: Callable[[], object], kill_after: float | None = None) -> tuple[int, int, int]:
+    """Runs `function` in a process of its own, killed after so many seconds of training.
+
+    Returns:
+        Its exit code (2 for a user's mistake, minus the signal that killed it), and the first and the last step that
+        it trained from.
+    """
+    shared = mmap.mmap(-1, 16)
+    child = os.fork()
+    if child == 0:
+        os._exit(_outcome(function, shared))
+
+    def steps() -> tuple[int, int]:
+        return tuple(int.from_bytes(shared[i : i + 8], "little") for i in (0, 8))  # type: ignore[return-value]
+
+    if kill_after is not None:
+        ended = 0
+        while steps()[1] == 0 and not ended:
+            ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+            time.sleep(0.002)
+        time.sleep(kill_after)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return code, *steps()
+
+
+def _outcome(function: Callable[[], object], shared: mmap.mmap) -> int:
+    advance = Training.advance
+
+    def advance_and_tell(training: Training) -> None:
+        if shared[8:16] == bytes(8):
+            shared[0:8] = training.step.to_bytes(8, "little")
+        advance(training)
+        shared[8:16] = training.step.to_bytes(8, "little")
+
+    Training.advance = advance_and_tell  # type: ignore[method-assign]
+    try:
+        with quiet():
+            function()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        return stopped.exit_code
+    except BaseException as error:
+        print(repr(error), file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def quiet():  # type: ignore[no-untyped-def]
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+if __name__ == "__main__":
+    main()
