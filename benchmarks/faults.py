@@ -29,9 +29,9 @@ def at_operation(number: int, fail: Callable[[], None]) -> Iterator[list[str]]:
     done: list[str] = []
 
     def count(name: str) -> None:
-        if len(done) == number:
-            fail()
         done.append(name)
+        if len(done) == number + 1:
+            fail()
 
     def write(path: Path, content: bytes) -> None:
         count(f"open {path.name}")

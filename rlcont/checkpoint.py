@@ -70,6 +70,8 @@ class Checkpoints:
             self._save(step, state, rows)
             self._delete_old()
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self._delete_old()  # What is half written takes up the space that is missing.
             kept = self.steps()
             left = f"the one of step {kept[-1]} is whole" if kept else "there is none yet"
             raise UserError(

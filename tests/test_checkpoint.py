@@ -135,6 +135,7 @@ def test_a_full_disk_at_any_operation_of_a_save_is_said_and_leaves_the_checkpoin
             at_operation(number, disk_full),
         ):
             world.save(checkpoints)
+        assert not [name for name in files(folder) if "unfinished" in name]
         assert load(folder)[0].step in (80, 120)
         world.go_on(1)
         world.save(checkpoints)
