@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
 import signal
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from rlcont.config import validate
 from rlcont.errors import Stopped
 from rlcont.packing import unpack
 from rlcont.resuming import plan_resume
+from rlcont.runs import load_config
 from rlcont.train import Training
 
 TIMINGS = ("train/steps_per_second",)
@@ -106,10 +106,13 @@ def _checkpoint(folder: Path) -> dict[str, Any]:
 
 
 def _rows(folder: Path) -> bytes:
-    """The rows of the replay, in order, however they are cut into files."""
+    """The rows that the replay holds, in order, however they are cut into files."""
     listed = json.loads((_newest(folder) / "manifest.json").read_text())["rows"]
+    if not listed:
+        return b""
     files = [folder / "checkpoints" / "rows" / f"rows-{first:012}-{last:012}.npy" for first, last, *_ in listed]
-    return b"".join(np.load(io.BytesIO(path.read_bytes()), allow_pickle=False).tobytes() for path in files)
+    rows = np.concatenate([np.load(path, allow_pickle=False) for path in files])
+    return rows[-load_config(folder).algo.replay_size :].tobytes()
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rlcont import names
 from rlcont.errors import UserError
 from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields, sweep_fields
-from rlcont.words import COMMANDS, FLAGS
+from rlcont.words import CHANGEABLE, COMMANDS, FLAGS
 
 # bash splits words at = and :, and replaces only what follows the last of them.
 BASH = """\
@@ -69,6 +69,8 @@ def candidates(words: list[str]) -> list[str]:
         found = list(SCRIPTS)
     elif before[:1] == ["eval"]:
         found = _eval_candidates(before, word)
+    elif before[:1] == ["resume"]:
+        found = [*_runs(word), *(f"{key}=" for key in CHANGEABLE)]
     elif before[:1] == ["runs"]:
         found = []
     else:
@@ -112,8 +114,11 @@ def _eval_candidates(before: list[str], word: str) -> list[str]:
     if word.startswith("policy="):
         kept = [path.stem for folder in before[1:] for path in Path(folder).glob("policies/*.safetensors")]
         return [f"policy={name}" for name in kept or ("last", "best")]
+    return [*_runs(word), "episodes=", "policy=", "seed="]
+
+
+def _runs(word: str) -> list[str]:
     # A run lies three folders below the one that all are made in.
     base = word.rpartition("/")[0] or "outputs"
     patterns = ["*/" * depth + "config.yaml" for depth in range(4)]
-    runs = [str(path.parent) for pattern in patterns for path in Path(base).glob(pattern)]
-    return [*runs, "episodes=", "policy=", "seed="]
+    return [str(path.parent) for pattern in patterns for path in Path(base).glob(pattern)]

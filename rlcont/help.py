@@ -18,10 +18,12 @@ Examples
   rlcont env=Pendulum-v1 seed=1 noise=ou         another environment, seed and noise
   rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   a sweep: every combination, side by side
   rlcont experiment=article/ddpg                 a named experiment
+  rlcont resume outputs/HalfCheetah-v4/ddpg/RUN  go on with a run that was interrupted
   rlcont eval outputs/HalfCheetah-v4/ddpg/RUN    play the policy that a run kept
 
 Commands
   train   train as the key=value words say; the command that is meant when none is typed
+  resume  go on with a run from its last checkpoint; rlcont resume --help says more
   eval    play a policy that a run kept; rlcont eval --help says more
   runs    rlcont runs [DIR]: list the runs below DIR
 
@@ -32,6 +34,19 @@ Options
   --completion SHELL    print the completion script for bash, zsh or fish
   --version             print the version
   --help                print this; with algo=NAME or noise=NAME also the keys of that choice
+"""
+RESUME = """\
+rlcont resume RUN_DIR [KEY=VALUE ...]
+
+Goes on with a run from its newest checkpoint that is whole, in the same folder and the same curves,
+to the numbers it would have had without the interruption.
+
+  RUN_DIR           folder of the run, such as outputs/HalfCheetah-v4/ddpg/20260101-120000-s0
+  total_steps       train longer (also a run that is finished)
+  eval.every, eval.save_policies, log.every, checkpoint.every, checkpoint.keep
+                    as for rlcont train
+  device, compile, precision, workers
+                    compute in another way than until now; may change numbers in their last digit
 """
 EVAL = """\
 rlcont eval RUN_DIR [episodes=10] [policy=last] [seed=N]
@@ -65,6 +80,8 @@ def help_text(words: list[str]) -> str:
         UserError: algo= or noise= names no option.
     """
     match words:
+        case ["resume", *_]:
+            return RESUME
         case ["eval", *_]:
             return EVAL
         case ["runs", *_]:

@@ -14,21 +14,7 @@ from rlcont import runs
 from rlcont.config import RunConfig, to_container, validate
 from rlcont.core import UserError
 from rlcont.names import nearest
-
-CHANGEABLE = (
-    "total_steps",
-    "eval.every",
-    "eval.save_policies",
-    "log.every",
-    "checkpoint.every",
-    "checkpoint.keep",
-    "device",
-    "compile",
-    "precision",
-    "workers",
-)
-"""Keys that may be typed again: none says how or from what is learned. The last four may change a last digit."""
-ROUNDING = ("device", "compile", "precision", "workers")
+from rlcont.words import CHANGEABLE, ROUNDING
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,13 @@ from rlcont.names import GROUPS, default_option, did_you_mean, nearest, nearest_
 COMMANDS = ("train", "resume", "eval", "runs")
 TRAIN_FLAGS = ("-m", "--multirun", "--cfg")
 FLAGS = (*TRAIN_FLAGS, "--help", "--version", "--completion")
+ROUNDING = ("device", "compile", "precision", "workers")
+"""Keys that may change a last digit, and nothing else of what is learned."""
+CHANGEABLE = (
+    *("total_steps", "eval.every", "eval.save_policies", "log.every", "checkpoint.every", "checkpoint.keep"),
+    *ROUNDING,
+)
+"""Keys that `rlcont resume` may change: none says how or from what is learned."""
 
 
 class EvalWords(NamedTuple):

@@ -8,7 +8,9 @@ from script import SCRIPT, rlcont
 
 from rlcont.algos import load_algorithm
 from rlcont.fields import algorithm_fields, general_fields, noise_fields
+from rlcont.help import RESUME
 from rlcont.names import CONFIG_DIR, options
+from rlcont.words import CHANGEABLE
 
 HEAVY = ["hydra", "omegaconf", "gymnasium", "mujoco", "torch", "numpy", "pydantic"]
 
@@ -32,8 +34,8 @@ def said(cwd, env, *arguments):
 
 def test_help_names_commands_options_groups_and_general_keys(tmp_path, nothing_heavy):
     text = said(tmp_path, nothing_heavy, "--help")
-    assert text.count("\n  rlcont ") == 5
-    for word in ("train ", "eval ", "runs ", "--multirun", "--cfg", "--completion", "--version"):
+    assert text.count("\n  rlcont ") == 6
+    for word in ("train ", "resume ", "eval ", "runs ", "--multirun", "--cfg", "--completion", "--version"):
         assert word in text
     for group in ("algo", "env", "noise", "experiment"):
         assert all(option in text for option in options(group))
@@ -74,14 +76,20 @@ def test_help_for_a_noise_has_its_fields(tmp_path, nothing_heavy, noise):
         assert field.meaning in flat
 
 
-def test_eval_has_a_help_of_its_own(tmp_path, nothing_heavy):
-    text = said(tmp_path, nothing_heavy, "eval", "--help")
-    assert text.startswith("rlcont eval RUN_DIR")
-    assert text == said(tmp_path, nothing_heavy, "--help", "eval")
+@pytest.mark.parametrize("command", ["eval", "resume"])
+def test_commands_on_a_run_have_a_help_of_their_own(tmp_path, nothing_heavy, command):
+    text = said(tmp_path, nothing_heavy, command, "--help")
+    assert text.startswith(f"rlcont {command} RUN_DIR")
+    assert text == said(tmp_path, nothing_heavy, "--help", command)
+
+
+def test_the_help_of_resume_names_all_that_it_can_change():
+    words = set(RESUME.replace(",", " ").split())
+    assert set(CHANGEABLE) <= words
 
 
 COMPLETIONS = [
-    ("", {"train", "eval", "runs", "algo=", "algo.", "env=", "noise=", "seed=", "total_steps="}),
+    ("", {"train", "resume", "eval", "runs", "algo=", "algo.", "env=", "noise=", "seed=", "total_steps="}),
     ("--c", {"--cfg", "--completion"}),
     ("--completion ", {"bash", "zsh", "fish"}),
     ("algo=", {f"algo={name}" for name in options("algo")}),
@@ -100,6 +108,8 @@ COMPLETIONS = [
     ("eval outputs/Pendulum-v1/ddpg/t", {"outputs/Pendulum-v1/ddpg/two"}),
     ("eval outputs/Pendulum-v1/ddpg/one policy=", {"policy=last", "policy=step-10"}),
     ("eval outputs/Pendulum-v1/ddpg/one ep", {"episodes="}),
+    ("resume outputs/Pendulum-v1/ddpg/t", {"outputs/Pendulum-v1/ddpg/two"}),
+    ("resume outputs/Pendulum-v1/ddpg/one check", {"checkpoint.every=", "checkpoint.keep="}),
 ]
 
 

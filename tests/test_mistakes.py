@@ -103,6 +103,9 @@ RANGES = [
     ("algo=a2c noise=ou", "allowed: auto, none"),
     ("algo=a2c tuned=HalfCheetah-v4", "did you mean a2c/HalfCheetah-v4?"),
     ("algo=a2c algo.auto_num_envs=4", "type num_envs=4"),
+    ("algo.auto_checkpoint_every=4", "type checkpoint.every=4"),
+    ("checkpoint.every=0", "checkpoint.every=0: must be a whole number at least 1, or null"),
+    ("checkpoint.keep=none", "checkpoint.keep=none: must be a whole number at least 1"),
     ("algo=a2c algo.policy=betta", "did you mean beta?"),
     ("algo=a2c algo.policy=beta algo.init_std=0.6", "must be from 0.02 to 0.55"),
     ("algo=a2c algo.warmup_steps=5", "no such key"),
@@ -159,7 +162,16 @@ EVAL = [
     ("eval nowhere seed=", "seed=: must be a whole number at least 0"),
     ("eval nowhere --policy best", "did you mean policy=VALUE?"),
 ]
+RESUME = [
+    ("resume", "name one run folder"),
+    ("resume nowhere", "nowhere: no run (it has no config.yaml)"),
+    ("resume nowhere total_step=9", "did you mean total_steps?"),
+    ("resume nowhere algo.lr=0.1", "algo.lr=0.1: a run goes on with what it learned by"),
+    ("resume nowhere --total_steps=9", "no such option"),
+    ("resum nowhere", "did you mean resume?"),
+]
 MISTAKES = [
+    *RESUME,
     *COMMANDS_AND_OPTIONS,
     *SWEEPS,
     *RUNS,

@@ -1,18 +1,188 @@
 """A run that was interrupted ends as one that was not, to the last bit."""
 
+import json
+import re
+
+import numpy as np
 import pytest
-from interruptions import differences, train
+import test_snapshot  # noqa: F401 - registers environments
+import torch
+from interruptions import curves, differences, train
 from tiny import TINY, TINY_A2C, tiny
+
+from rlcont import runs
+from rlcont.build import resume
+from rlcont.checkpoint import Checkpoints
+from rlcont.core import UserError
+from rlcont.fields import general_fields
+from rlcont.resuming import plan_resume
+from rlcont.train import Training
+from rlcont.words import CHANGEABLE
 
 ALGORITHMS = {"ddpg": TINY, "a2c": TINY_A2C}
 """Every algorithm is to be here."""
-NORMALIZED = {"ddpg": ["noise=ou", "algo.normalize_obs=true", "algo.normalize_reward=true"], "a2c": []}
+ALL_IT_HAS = {"ddpg": ["noise=ou", "algo.normalize_obs=true", "algo.normalize_reward=true"], "a2c": []}
+"""Settings that switch on all state an algorithm can have."""
+
+
+def settings(algo, *changes):
+    return tiny("tuned=none", *ALL_IT_HAS[algo], *changes, base=ALGORITHMS[algo])
 
 
 @pytest.mark.parametrize("env", ["Pendulum-v1", "HalfCheetah-v4", "Hopper-v4"])
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_an_interrupted_run_equals_one_that_was_not(tmp_path, algo, env):
-    overrides = tiny(f"env={env}", "tuned=none", *NORMALIZED[algo], base=ALGORITHMS[algo])
-    whole = train([*overrides, f"output={tmp_path}/whole"])
-    parts = train([*overrides, f"output={tmp_path}/parts", "checkpoint.every=70"], [74, 75, 231, 399])
+    whole = train(settings(algo, f"env={env}", f"output={tmp_path}/whole"))
+    changes = (f"env={env}", f"output={tmp_path}/parts", "checkpoint.every=70")
+    parts = train(settings(algo, *changes), [74, 75, 231, 399])
     assert differences(whole, parts) == []
+
+
+def test_with_workers_too(tmp_path):
+    whole = train(settings("a2c", "num_envs=3", f"output={tmp_path}/whole"))
+    parts = train(settings("a2c", "num_envs=3", "workers=2", f"output={tmp_path}/parts"), [100, 250])
+    places = differences(whole, parts)
+    assert {re.split(r"\d", place)[0].rpartition(".")[0] for place in places} <= {"checkpoint.training.envs"}
+
+
+def test_a_ring_that_went_round_is_the_same(tmp_path):
+    whole = train(settings("ddpg", "algo.replay_size=90", f"output={tmp_path}/whole"))
+    parts = train(settings("ddpg", "algo.replay_size=90", f"output={tmp_path}/parts"), [85, 180, 275, 333])
+    assert differences(whole, parts) == []
+
+
+def test_what_runs_are_compared_by_sees_a_difference(tmp_path):
+    one, other = (train(settings("a2c", f"seed={seed}", f"output={tmp_path}/{seed}")) for seed in (0, 1))
+    found = {place.split(".")[0] for place in differences(one, other)}
+    assert found == {"checkpoint", "curves", "evaluations", "policies"}
+    assert "rows" in differences(*(train(settings("ddpg", f"seed={i}", f"output={tmp_path}/d{i}")) for i in (0, 1)))
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_what_was_logged_after_the_last_checkpoint_of_a_crash_is_logged_once(tmp_path, monkeypatch, algo):
+    often = ("log.every=10", "eval.every=20", "checkpoint.every=120")
+    whole = train(settings(algo, *often, f"output={tmp_path}/whole"))
+    advance = Training.advance
+
+    def crash(training):
+        if training.step == 290:
+            raise RuntimeError("a crash")
+        advance(training)
+
+    monkeypatch.setattr(Training, "advance", crash)
+    with pytest.raises(RuntimeError):
+        train(settings(algo, *often, f"output={tmp_path}/parts"))
+    monkeypatch.setattr(Training, "advance", advance)
+    (parts,) = tmp_path.glob("parts/*/*/*")
+    assert max(step for step, _ in curves(parts)["train/action_mean"]) == 290
+    resume(plan_resume(parts, []))
+    assert differences(whole, parts) == []
+    assert [step for step, _ in curves(parts)["train/action_mean"]] == list(range(10, 401, 10))
+
+
+def test_an_environment_that_cannot_be_saved_is_named_and_goes_on_at_an_episode(tmp_path, capsys):
+    env = "env=snapshot/Opaque-v0"
+    folder = train(settings("a2c", env, "algo.gamma=0.9", f"output={tmp_path}"), [126])
+    said = capsys.readouterr().out
+    named = "snapshot/Opaque-v0 cannot be saved within an episode (Opaque.steps is a range_iterator)"
+    assert said.count(named) == 2
+    assert Checkpoints(folder, 1).steps()[-1] == 400
+
+
+@pytest.mark.parametrize("steps_before", [0, 3])
+def test_a2c_carries_nothing_over_an_episode_that_was_cut_off(tmp_path, monkeypatch, steps_before):
+    """Rewards after the cut must not reach the rows, nor the running returns, from before it."""
+    agents, advance = [], Training.advance
+    monkeypatch.setattr(Training, "advance", lambda self: (agents.append(self.agent), advance(self)))
+    train(settings("a2c", f"total_steps={2 * (10 + steps_before)}", "env=Pendulum-v1", f"output={tmp_path}"))
+    agent = agents[-1]
+    agent.cut_off(np.array([True, False]))
+    if steps_before:
+        assert agent.memory.tensors.ended[steps_before - 1].tolist() == [True, False]
+        assert not agent.memory.tensors.ended[: steps_before - 1].any()
+    else:
+        assert agent.reward_scale.returns[0] == 0
+        assert agent.reward_scale.returns[1] != 0
+
+
+def test_a_folder_in_use_is_locked(tmp_path):
+    folder = train(settings("a2c", f"output={tmp_path}"))
+    with runs.in_use(folder):
+        for action in (lambda: plan_resume(folder, ["total_steps=500"]), lambda: runs.in_use(folder).__enter__()):
+            with pytest.raises(UserError, match=rf"{folder}: in use by process \d+"):
+                action()
+    assert plan_resume(folder, ["total_steps=500"]) is not None
+
+
+def test_a_resumed_run_computes_as_it_did(tmp_path):
+    folder = train(settings("a2c", "num_envs=3", "workers=2", f"output={tmp_path}"))
+    plan = plan_resume(folder, ["total_steps=500"])
+    before, threads = torch.get_num_threads(), plan.threads
+    assert (plan.config.workers, plan.config.compile, plan.config.precision) == (2, False, "fp32")
+    assert threads == max(1, before // 2)
+    assert plan_resume(folder, ["total_steps=500", "workers=1"]).config.workers == 1
+
+
+def test_what_goes_on_is_recorded(tmp_path):
+    folder = train(settings("ddpg", f"output={tmp_path}"))
+    resume(plan_resume(folder, ["total_steps=5e2", "log.every=50"]))
+    resume(plan_resume(folder, ["total_steps=600"]))
+    sittings = json.loads((folder / "run.json").read_text())["resumed"]
+    assert [(sitting["step"], sitting["changes"]) for sitting in sittings] == [
+        (400, {"total_steps": 500, "log.every": 50}),
+        (500, {"total_steps": 600}),
+    ]
+    config = runs.load_config(folder)
+    assert (config.total_steps, config.log.every) == (600, 50)
+    with (folder / "evaluations.csv").open() as file:
+        assert [line.partition(",")[0] for line in file] == ["step", "0", "200", "400", "500", "600"]
+
+
+def test_a_finished_run_says_so(tmp_path, capsys):
+    folder = train(settings("a2c", f"output={tmp_path}"))
+    assert plan_resume(folder, []) is None
+    assert capsys.readouterr().out.endswith("finished, with 400 steps; total_steps=N goes on to N\n")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return train(settings("a2c", f"output={tmp_path_factory.mktemp('finished')}"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("total_steps=399", "total_steps=399: .* is at step 400 already"),
+        ("total_step=500", "total_step=500: .*did you mean total_steps"),
+        ("algo.lr=0.1", "algo.lr=0.1: a run goes on with what it learned by; resume can change total_steps, "),
+        ("noise=ou", "noise=ou: a run goes on"),
+        ("seed=1,2", "seed=1,2: several values make a sweep"),
+        ("total_steps=many", "total_steps=many: must be a whole number"),
+        ("checkpoint.keep=0", "checkpoint.keep=0: must be a whole number at least 1"),
+        ("log.every=", "log.every=: must be key=value, with a value"),
+    ],
+)
+def test_a_mistake_is_one_line(finished, typed, said):
+    before = (finished / "config.yaml").read_bytes()
+    with pytest.raises(UserError, match=said) as error:
+        plan_resume(finished, [typed])
+    assert "\n" not in str(error.value)
+    assert (finished / "config.yaml").read_bytes() == before
+
+
+def test_runs_without_a_checkpoint_are_told_apart(tmp_path):
+    with pytest.raises(UserError, match="no run"):
+        plan_resume(tmp_path, [])
+    folder = train(settings("a2c", "checkpoint.every=null", f"output={tmp_path}"))
+    assert not (folder / "checkpoints").exists()
+    with pytest.raises(UserError, match="it has no checkpoint to go on from"):
+        plan_resume(folder, [])
+    description = json.loads((folder / "run.json").read_text())
+    del description["acceleration"]
+    (folder / "run.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match="the run had not begun; start it anew"):
+        plan_resume(folder, [])
+
+
+def test_every_key_that_can_change_exists():
+    assert set(CHANGEABLE) <= {field.key for field in general_fields()}
