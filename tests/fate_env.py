@@ -46,7 +46,7 @@ class Fate(gymnasium.Env):
                     time.sleep(600)
                 except KeyboardInterrupt:
                     continue
-        if self.num_steps >= LAST_STEP and self.fate.startswith("linger"):
+        if self.num_steps >= LAST_STEP and self.fate.startswith("slow"):
             time.sleep(1)
         return np.zeros(1, np.float32), 1.0, False, False, {}
 

@@ -202,9 +202,9 @@ def processes_in(cwd):
 def sweep_of_twelve(tmp_path_factory):
     """Two jobs are killed while they run, one raises, nine go on."""
     cwd = tmp_path_factory.mktemp("twelve")
-    with start(cwd, *fates("linger0", "linger1", "raise", *LIVES), "sweep.jobs=4") as process:
-        wait_until_running(cwd, "fate-linger0", "fate-linger1")
-        for job in ("fate-linger0", "fate-linger1"):
+    with start(cwd, *fates("slow0", "slow1", "raise", *LIVES), "sweep.jobs=4") as process:
+        wait_until_running(cwd, "fate-slow0", "fate-slow1")
+        for job in ("fate-slow0", "fate-slow1"):
             os.kill(status(cwd, job)["pid"], signal.SIGKILL)
         output, errors = process.communicate(timeout=600)
     (folder,) = (cwd / "outputs" / "sweeps").iterdir()
@@ -215,7 +215,7 @@ def test_jobs_that_die_take_no_others_along(sweep_of_twelve):
     cwd, folder, code, _, errors = sweep_of_twelve
     assert (code, errors) == (1, "")
     states = {path.name: read_status(path).state for path in folder.iterdir() if path.is_dir()}
-    died = {"fate-linger0": "killed", "fate-linger1": "killed", "fate-raise": "failed"}
+    died = {"fate-slow0": "killed", "fate-slow1": "killed", "fate-raise": "failed"}
     assert states == died | {f"fate-{fate}": "finished" for fate in LIVES}
     assert processes_in(cwd) == []
 
@@ -225,7 +225,7 @@ def test_every_job_leaves_a_run_in_a_folder_of_its_own(sweep_of_twelve):
     description = json.loads((folder / "sweep.json").read_text())
     assert description["command"].startswith("rlcont -m algo.warmup_steps=100 ")
     assert [job["folder"] for job in description["jobs"]] == [
-        f"fate-{fate}" for fate in ("linger0", "linger1", "raise", *LIVES)
+        f"fate-{fate}" for fate in ("slow0", "slow1", "raise", *LIVES)
     ]
     assert description["jobs"][2]["differs"] == {"env.kwargs.fate": "raise"}
     for fate in LIVES:
@@ -261,7 +261,7 @@ def test_on_a_terminal_a_table_lives_within_its_width_and_ctrl_c_ends_every_job(
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = start(
         tmp_path,
-        *fates("linger-" + 60 * "x", "deaf", "linger0", "linger1", "linger2"),
+        *fates("slow-" + 60 * "x", "deaf", "slow0", "slow1", "slow2"),
         "sweep.jobs=2",
         **dict.fromkeys(("stdin", "stdout", "stderr"), terminal),
         start_new_session=True,
@@ -284,7 +284,7 @@ def test_on_a_terminal_a_table_lives_within_its_width_and_ctrl_c_ends_every_job(
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
     live, _, table = text.partition("ending 2 running jobs")
     assert "2 running, 3 waiting" in live
-    assert "fate-linger-…x" in live
+    assert "fate-slow-…x" in live
     assert max(len(line) for line in live.replace("\r", "\n").splitlines()) <= 80
     assert len(re.findall(r"^\d +interrupted ", table, re.MULTILINE)) == 5
     assert processes_in(tmp_path) == []
@@ -292,10 +292,10 @@ def test_on_a_terminal_a_table_lives_within_its_width_and_ctrl_c_ends_every_job(
 
 
 def test_sigterm_ends_jobs_that_have_only_just_begun(tmp_path):
-    with start(tmp_path, *fates("linger0", "linger1"), "sweep.jobs=1") as process:
+    with start(tmp_path, *fates("slow0", "slow1"), "sweep.jobs=1") as process:
         while ": started" not in process.stdout.readline():
             assert process.poll() is None
-        (deleted,) = tmp_path.glob("outputs/sweeps/*/fate-linger1")
+        (deleted,) = tmp_path.glob("outputs/sweeps/*/fate-slow1")
         shutil.rmtree(deleted)
         process.terminate()
         output, errors = process.communicate(timeout=60)
@@ -305,10 +305,10 @@ def test_sigterm_ends_jobs_that_have_only_just_begun(tmp_path):
 
 
 def test_a_sweep_that_is_killed_leaves_no_job_behind(tmp_path):
-    with start(tmp_path, *fates("linger0", "linger1", "linger2"), "sweep.jobs=2") as process:
-        wait_until_running(tmp_path, "fate-linger0", "fate-linger1")
+    with start(tmp_path, *fates("slow0", "slow1", "slow2"), "sweep.jobs=2") as process:
+        wait_until_running(tmp_path, "fate-slow0", "fate-slow1")
         process.kill()
         process.communicate(timeout=60)
     wait_until(lambda: processes_in(tmp_path) == [], 30)
     states = {path.parent.name: read_status(path.parent).state for path in tmp_path.rglob("status.json")}
-    assert states == {"fate-linger0": "interrupted", "fate-linger1": "interrupted", "fate-linger2": "killed"}
+    assert states == {"fate-slow0": "interrupted", "fate-slow1": "interrupted", "fate-slow2": "killed"}
