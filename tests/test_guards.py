@@ -120,6 +120,24 @@ def test_what_is_not_finite_stops_the_run_within_one_update_and_is_named(tmp_pat
     assert "\n" not in str(error.value)
 
 
+def test_a_gpu_is_asked_at_the_next_log_line_and_no_weight_is_spoilt_until_then(tmp_path, monkeypatch):
+    """Told that it is on a GPU, the loop does not ask after every update."""
+    injection = Injection(monkeypatch, "gradient", float("nan"))
+    into_gradient = injection.into_gradient
+
+    def on_a_gpu(patch, agent):
+        agent.device = "cuda"
+        into_gradient(patch, agent)
+
+    injection.into_gradient = on_a_gpu
+    composed = compose_job(tiny(f"output={tmp_path}", "log.every=20", "checkpoint.every=40"))
+    with pytest.raises(UserError, match=r"training diverged by step 260: a gradient or weight is not finite"):
+        run(validate(composed.container), composed.choices)
+    assert not not_finite(injection.agent.state_dict())
+    (folder,) = tmp_path.glob("*/*/*")
+    assert Checkpoints(folder, 2).steps()[-1] == 240
+
+
 @pytest.mark.parametrize("make", [Adam, RMSProp])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_gradient_that_is_not_finite_changes_no_weight_and_is_remembered(make, value):

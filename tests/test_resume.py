@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from rlcont import runs
 from rlcont.build import resume
 from rlcont.checkpoint import Checkpoints
 from rlcont.core import UserError
+from rlcont.evaluate import Evaluator
 from rlcont.fields import general_fields
 from rlcont.resuming import plan_resume
 from rlcont.train import Training
@@ -43,6 +45,23 @@ def test_with_workers_too(tmp_path):
     parts = train(settings("a2c", "num_envs=3", "workers=2", f"output={tmp_path}/parts"), [100, 250])
     places = differences(whole, parts)
     assert {re.split(r"\d", place)[0].rpartition(".")[0] for place in places} <= {"checkpoint.training.envs"}
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_an_evaluation_that_was_interrupted_is_played_again(tmp_path, monkeypatch, algo):
+    whole = train(settings(algo, f"output={tmp_path}/whole"))
+    evaluate, calls = Evaluator.__call__, []
+
+    def interrupted(self, policy, stop):
+        calls.append(len(calls))
+        if calls[-1] == 1:
+            signal.raise_signal(signal.SIGINT)
+        return evaluate(self, policy, stop)
+
+    monkeypatch.setattr(Evaluator, "__call__", interrupted)
+    parts = train(settings(algo, f"output={tmp_path}/parts"))
+    assert len(calls) == 4
+    assert differences(whole, parts) == []
 
 
 def test_a_ring_that_went_round_is_the_same(tmp_path):
