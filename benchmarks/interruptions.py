@@ -27,8 +27,11 @@ TIMINGS = ("train/steps_per_second",)
 """Tags that say how long something took."""
 
 
-def train(overrides: Sequence[str], interruptions: Sequence[int] = ()) -> Path:
-    """Trains in this process; at each of the steps `interruptions` a SIGTERM comes, and a resumed run goes on."""
+def train(overrides: Sequence[str], interruptions: Sequence[int] = (), changes: Sequence[str] = ()) -> Path:
+    """Trains in this process; at each of the steps `interruptions` a SIGTERM comes, and a resumed run goes on.
+
+    `changes` are typed each time it is resumed.
+    """
     composed = compose_job(list(overrides))
     config = validate(composed.container)
     before = set(Path(config.output).glob("*/*/*"))
@@ -39,7 +42,7 @@ def train(overrides: Sequence[str], interruptions: Sequence[int] = ()) -> Path:
         except Stopped:
             (folder,) = set(Path(config.output).glob("*/*/*")) - before
         while True:
-            plan = plan_resume(folder, [])
+            plan = plan_resume(folder, list(changes))
             assert plan is not None
             try:
                 return resume(plan)

@@ -94,7 +94,7 @@ class VectorEnv(Protocol):
         """Advances every environment by one step and resets those whose episode ended."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the steps to come depend on, the simulators included."""
+        """Everything that the steps to come depend on, the simulators included, however many processes there are."""
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
         """Makes them what they were when `state_dict` gave `state`.

@@ -48,17 +48,9 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
     changes = _changes(overrides)
     before = runs.load_config(folder)
     container = to_container(before)
-    facts = runs.description(folder).get("acceleration")
-    if facts is None:
-        raise UserError(f"{folder}: the run had not begun; start it anew")
-    try:
-        container |= {key: facts[key] for key in ROUNDING}
-        threads = facts["threads"]
-        if type(threads) is not int or threads < 1:
-            raise ValueError
-    except (TypeError, KeyError, ValueError):
-        raise UserError(f"{folder / 'run.json'}: does not say how the run was computed") from None
-    _change(container, changes)
+    computed = _computed(folder)
+    threads = computed.pop("threads")
+    _change(container, {**computed, **changes})
     config = validate(container)
     steps = _kept_steps(folder)
     if not steps:
@@ -89,6 +81,21 @@ def _changes(overrides: list[str]) -> dict[str, Any]:
                 f"{', '.join(CHANGEABLE)}{nearest(key, CHANGEABLE)}"
             )
     return {override.key_or_group: override.value() for override in parsed}
+
+
+def _computed(folder: Path) -> dict[str, Any]:
+    """How the run was computed: device, compile, precision, workers and threads.
+
+    Raises:
+        UserError: it is not known.
+    """
+    facts = runs.description(folder).get("acceleration")
+    if facts is None:
+        raise UserError(f"{folder}: the run had not begun; start it anew")
+    keys = (*ROUNDING, "threads")
+    if not isinstance(facts, dict) or not facts.keys() >= set(keys) or type(facts["threads"]) is not int:
+        raise UserError(f"{folder / 'run.json'}: does not say how the run was computed")
+    return {key: facts[key] for key in keys}
 
 
 def _change(container: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -12,20 +12,13 @@ import mujoco
 import numpy as np
 from gymnasium.spaces import Space
 
-SKIPPED = (
-    "env",
-    "spec",
-    "metadata",
-    "_cached_spec",
-    "_metadata",
-    "_saved_kwargs",
-    "_ezpickle_args",
-    "_ezpickle_kwargs",
-)
+INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
+SKIPPED = {"env", "spec", "_cached_spec", "metadata", "_metadata"}
+SKIPPED |= {"_saved_kwargs", "_ezpickle_args", "_ezpickle_kwargs"}
 """Attributes that say how an environment was made."""
 STATELESS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, type)
-INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 STATELESS_CLASSES = ("MujocoRenderer", "EnvSpec")
+"""Kinds of attributes that no step depends on."""
 
 
 class Snapshots:

@@ -110,17 +110,23 @@ class WorkerEnvironments:
         with self._ended_by_an_error():
             for worker in self._workers:
                 worker.ask(_TAKE)
-            return {"groups": [self._own.state_dict(), *(from_message(worker.answer()) for worker in self._workers)]}
+            groups = [self._own.state_dict(), *(from_message(worker.answer()) for worker in self._workers)]
+        envs = [env for group in groups for env in group["envs"]]
+        return {"obs": self._obs, "num_breakdowns": self.num_breakdowns, "envs": envs}
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
-        own, *others = state["groups"]
+        starts = [0, *self._ends[:-1]]
+        own, *others = (
+            {"obs": state["obs"][start:end], "num_breakdowns": 0, "envs": state["envs"][start:end]}
+            for start, end in zip(starts, self._ends, strict=True)
+        )
         with self._ended_by_an_error():
             for worker, group in zip(self._workers, others, strict=True):
                 worker.ask(_PUT_BACK)
                 worker.ask(to_message(group))
             parts = [self._own.put_back(own), *(from_message(worker.answer()) for worker in self._workers)]
         self._obs, restarted = (np.concatenate(part) for part in zip(*parts, strict=True))
-        self.num_breakdowns = sum(group["num_breakdowns"] for group in state["groups"])
+        self.num_breakdowns = state["num_breakdowns"]
         return self._obs, restarted
 
     def close(self) -> None:
