@@ -202,16 +202,8 @@ def operations(output: Path, algos: Sequence[str], name: str, fail: Callable[[],
 
 def launches(output: Path, number: int) -> bool:
     """Starts many runs of one configuration in the same moment."""
-    command = [
-        sys.executable,
-        "-m",
-        "rlcont",
-        *ALGORITHMS["ddpg"],
-        "env=Pendulum-v1",
-        "total_steps=120",
-        "eval.every=120",
-    ]
-    command += [f"output={output}", "algo.batch_size=8", "algo.replay_size=200"]
+    command = [sys.executable, "-m", "rlcont", *ALGORITHMS["ddpg"], "env=Pendulum-v1", f"output={output}"]
+    command += ["total_steps=120", "eval.every=120"]
     started = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(number)]
     codes = [process.wait() for process in started]
     folders = list(output.glob("*/*/*"))
