@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from rlcont import checkpoint
 
@@ -43,14 +44,9 @@ def at_operation(number: int, fail: Callable[[], None]) -> Iterator[list[str]]:
             file.flush()
             count(f"fsync {path.name}")
 
-    before = checkpoint.write, checkpoint.os, checkpoint.shutil
-    checkpoint.write = write
-    checkpoint.os = _Watched(os, count)  # type: ignore[assignment]
-    checkpoint.shutil = _Watched(shutil, count)  # type: ignore[assignment]
-    try:
+    watched = {"os": _Watched(os, count), "shutil": _Watched(shutil, count)}
+    with mock.patch.multiple(checkpoint, write=write, **watched):
         yield done
-    finally:
-        checkpoint.write, checkpoint.os, checkpoint.shutil = before
 
 
 def killed() -> None:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -60,11 +61,8 @@ def _signals_at(waiting: list[int]) -> Iterator[None]:
             waiting.pop(0)
             signal.raise_signal(signal.SIGTERM)
 
-    Training.advance = advance_and_signal  # type: ignore[method-assign]
-    try:
+    with mock.patch.object(Training, "advance", advance_and_signal):
         yield
-    finally:
-        Training.advance = advance  # type: ignore[method-assign]
 
 
 def differences(one: Path, other: Path) -> list[str]:

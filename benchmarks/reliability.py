@@ -23,8 +23,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from unittest import mock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -283,7 +284,7 @@ def in_child(function: Callable[[], object], kill_after: float | None = None) ->
         os._exit(_outcome(function, shared))
 
     def steps() -> tuple[int, int]:
-        return tuple(int.from_bytes(shared[i : i + 8], "little") for i in (0, 8))  # type: ignore[return-value]
+        return int.from_bytes(shared[:8], "little"), int.from_bytes(shared[8:], "little")
 
     if kill_after is not None:
         ended = 0
@@ -306,9 +307,8 @@ def _outcome(function: Callable[[], object], shared: mmap.mmap) -> int:
         advance(training)
         shared[8:16] = training.step.to_bytes(8, "little")
 
-    Training.advance = advance_and_tell  # type: ignore[method-assign]
     try:
-        with quiet():
+        with quiet(), mock.patch.object(Training, "advance", advance_and_tell):
             function()
     except UserError as error:
         print(error, file=sys.stderr)
@@ -322,7 +322,7 @@ def _outcome(function: Callable[[], object], shared: mmap.mmap) -> int:
 
 
 @contextlib.contextmanager
-def quiet():  # type: ignore[no-untyped-def]
+def quiet() -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()):
         yield
 

@@ -5,7 +5,6 @@ import signal
 
 import numpy as np
 import pytest
-import test_snapshot  # noqa: F401 - registers environments
 import torch
 from interruptions import curves, differences, train
 from tiny import TINY, TINY_A2C, tiny
@@ -99,10 +98,10 @@ def test_what_was_logged_after_the_last_checkpoint_of_a_crash_is_logged_once(tmp
 
 
 def test_an_environment_that_cannot_be_saved_is_named_and_goes_on_at_an_episode(tmp_path, capsys):
-    env = "env=snapshot/Opaque-v0"
+    env = "env=state_envs:snapshot/Opaque-v0"
     folder = train(settings("a2c", env, "algo.gamma=0.9", f"output={tmp_path}"), [126])
     said = capsys.readouterr().out
-    named = "snapshot/Opaque-v0 cannot be saved within an episode (Opaque.steps is a range_iterator)"
+    named = "state_envs:snapshot/Opaque-v0 cannot be saved within an episode (Opaque.steps is a range_iterator)"
     assert said.count(named) == 2
     assert Checkpoints(folder, 1).steps()[-1] == 400
 
