@@ -42,7 +42,7 @@ class CheckpointConfig:
     """What is kept to go on from after an interruption."""
 
     every: Count | None
-    """Environment steps between two checkpoints; null: none; auto: what costs the algorithm least."""
+    """Environment steps between two checkpoints; null: none; auto: a number that suits the algorithm."""
     keep: Count
     """Checkpoints that stay; older ones are deleted."""
 
