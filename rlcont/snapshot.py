@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import types
 import zlib
 from collections import deque
@@ -76,11 +77,11 @@ class Snapshots:
         for name, value in vars(layer).items():
             if isinstance(value, Space):
                 if value._np_random is not None:
-                    part["spaces"][name] = _copied(value._np_random)
+                    part["spaces"][name] = copy.deepcopy(value._np_random)
             elif "own" in part and name != "_np_random":
                 continue
             elif _is_plain(value):
-                part["attributes"][name] = _copied(value)
+                part["attributes"][name] = copy.deepcopy(value)
             elif not _is_stateless(name, value):
                 raise TypeError(f"{type(layer).__name__}.{name} is a {type(value).__name__}")
         return part
@@ -137,24 +138,6 @@ def _is_plain(value: Any) -> bool:
         case dict():
             return all(map(_is_plain, value)) and all(map(_is_plain, value.values()))
     return False
-
-
-def _copied(value: Any) -> Any:
-    """A copy that the environment will not write into."""
-    match value:
-        case np.ndarray():
-            return value.copy()
-        case np.random.Generator():
-            twin = np.random.Generator(type(value.bit_generator)())
-            twin.bit_generator.state = value.bit_generator.state
-            return twin
-        case list() | set():
-            return type(value)(map(_copied, value))
-        case deque():
-            return deque(map(_copied, value), value.maxlen)
-        case dict():
-            return {key: _copied(item) for key, item in value.items()}
-    return value
 
 
 def _put_attribute(layer: Any, name: str, value: Any) -> None:
