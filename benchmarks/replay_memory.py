@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 import torch
 
+from rlcont.core import Transitions
 from rlcont.memory.replay import Replay, payload_bytes
 
 CAPACITY, OBS_DIM, ACTION_DIM, CHUNK = 1_000_000, 17, 6, 1000
@@ -19,11 +20,11 @@ def main() -> None:
     process = psutil.Process()
     obs, action = np.ones((CHUNK, OBS_DIM), np.float32), np.ones((CHUNK, ACTION_DIM), np.float32)
     scalar = np.ones(CHUNK, np.float32)
-    Replay(CHUNK, OBS_DIM, ACTION_DIM, torch.Generator()).add(obs, action, scalar, scalar, obs)
+    Replay(CHUNK, OBS_DIM, ACTION_DIM, torch.Generator()).add(Transitions(obs, action, scalar, scalar, obs))
     before = process.memory_info().rss
     replay = Replay(CAPACITY, OBS_DIM, ACTION_DIM, torch.Generator())
     for _ in range(CAPACITY // CHUNK):
-        replay.add(obs, action, scalar, scalar, obs)
+        replay.add(Transitions(obs, action, scalar, scalar, obs))
     grown = process.memory_info().rss - before
     payload = payload_bytes(CAPACITY, OBS_DIM, ACTION_DIM)
     print(f"payload {payload / 2**20:.1f} MiB, resident {grown / 2**20:.1f} MiB, ratio {grown / payload:.3f}")

@@ -61,13 +61,44 @@ class EnvStep(NamedTuple):
         return self.terminated | self.truncated
 
 
+class Transitions(NamedTuple):
+    """N transitions for an off-policy memory, each over one or more steps of an environment.
+
+    Shapes:
+        obs, next_obs [N, O]; action [N, A]; reward, discount [N]; all float32.
+
+    `reward` is the discounted sum over the steps; `discount` is what a value at `next_obs` counts: gamma to the number
+    of steps, and 0 where the episode terminated. A truncated one keeps its discount.
+    """
+
+    obs: Array
+    action: Array
+    reward: Array
+    discount: Array
+    next_obs: Array
+
+
+class Experience(NamedTuple):
+    """What an actor has to tell a learner of one step of its environments.
+
+    Shapes:
+        returns [M] float64: the discounted sum of the rewards so far, of each environment whose step counts.
+    """
+
+    num_steps: int
+    transitions: Transitions
+    returns: Array
+
+
 class Batch(NamedTuple):
     """Transitions to learn from, independent of each other.
 
     Shapes:
-        obs, next_obs [B, O]; action [B, A]; reward, discount [B]; all float32 on the agent's device.
+        obs, next_obs [B, O]; action [B, A]; reward, discount, weight [B]; all float32 on the agent's device;
+        slot [B] int64.
 
-    `discount` is gamma where the episode goes on (a truncated one included) and 0 where it terminated.
+    `reward` and `discount` are those of `Transitions`. `weight` is what the loss of a row counts; `slot` is where the
+    row lies in the memory.
     """
 
     obs: torch.Tensor
@@ -75,6 +106,8 @@ class Batch(NamedTuple):
     reward: torch.Tensor
     discount: torch.Tensor
     next_obs: torch.Tensor
+    weight: torch.Tensor
+    slot: torch.Tensor
 
 
 class VectorEnv(Protocol):
@@ -123,6 +156,29 @@ class Policy(Protocol):
         """Takes over what `policy_state` of an agent of the same configuration gave."""
 
 
+class Distribution(NamedTuple):
+    """How much there is at each of some ascending values."""
+
+    values: list[float]
+    amounts: list[float]
+
+
+class Actor(Protocol):
+    """One who explores for a learner that may be elsewhere: policy weights in, experience out."""
+
+    def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Takes over the learner's policy, as `Policy.policy_state` gave it."""
+
+    def act(self, obs: Array) -> Array:
+        """Actions [E, A] to explore with, for observations [E, O]."""
+
+    def observe(self, step: EnvStep) -> Experience:
+        """What the learner is to remember of a step; what is not complete yet comes with a later one."""
+
+    def cut_off(self, envs: Array) -> Experience:
+        """Takes the episodes of the environments `envs` [E] bool for cut off after the step observed last."""
+
+
 class Rows(Protocol):
     """A memory too large to be saved as a whole each time: the last `capacity` of all rows that were added.
 
@@ -162,6 +218,9 @@ class Agent(Policy, Protocol):
 
     def status(self) -> dict[str, float]:
         """Numbers about the agent itself for a log line, such as noise scale and replay fill."""
+
+    def distributions(self) -> dict[str, Distribution]:
+        """Distributions to log with each evaluation, by name; what training depends on stays as it is."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but a replay's rows: weights, optimisers, normaliser, noise, generators, counters; live."""

@@ -165,8 +165,12 @@ def _config_of(module: str, name: str) -> tuple[str, str]:
     module, node = _find(module, name)
     assert isinstance(node, ast.ClassDef)
     for statement in node.body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "Config":
-            return module, ast.unparse(statement.value)
+        match statement:
+            case (
+                ast.Assign(targets=[ast.Name(id="Config")], value=value)
+                | ast.AnnAssign(target=ast.Name(id="Config"), value=ast.Name() as value)
+            ):
+                return module, ast.unparse(value)
     return _config_of(module, ast.unparse(node.bases[0]))
 
 

@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from rlcont.core import Distribution
 from rlcont.evaluate import Evaluation
 
 EVALUATION_COLUMNS = (
@@ -76,6 +78,23 @@ class RunLog:
             numbers = [f"{value:.6g}" for value in row.values()]
             csv.writer(file).writerow([step, *numbers, f"{seconds:.1f}"])
         self.writer.flush()
+
+    def distributions(self, values: dict[str, Distribution], step: int) -> None:
+        """Writes each distribution as a histogram with a bin for each of its values, which are evenly spaced."""
+        for tag, (places, amounts) in values.items():
+            centres, weights = np.array(places), np.array(amounts)
+            edges = centres + np.diff(centres)[:1] / 2
+            self.writer.add_histogram_raw(
+                tag,
+                min=places[0],
+                max=places[-1],
+                num=float(weights.sum()),
+                sum=float(weights @ centres),
+                sum_squares=float(weights @ centres**2),
+                bucket_limits=edges.tolist(),
+                bucket_counts=amounts,
+                global_step=step,
+            )
 
     def _write_summary(self, summary: Any) -> None:
         file_writer: Any = self.writer.file_writer

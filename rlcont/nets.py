@@ -119,6 +119,17 @@ class QFunction(nn.Module):
         return self.body(torch.cat([obs, action], dim=-1)).squeeze(-1)
 
 
+class CategoricalCritic(nn.Module):
+    """(obs [B, O], action [B, A]) -> logits [B, K] of a distribution over K atoms."""
+
+    def __init__(self, body: nn.Sequential):
+        super().__init__()
+        self.body = body
+
+    def forward(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        return self.body(torch.cat([obs, action], dim=-1))
+
+
 class ActorCritic(nn.Module):
     """obs [..., O] -> (what the policy makes of it, value [...]), with a trunk for both or one for each."""
 
@@ -157,14 +168,14 @@ class FlatNetwork:
         self._shapes = {name: param.shape for name, param in named.items()}
         self._sizes = [param.numel() for param in self._params]
         self.weights = _flat([param.detach() for param in self._params])
-        for param, view in zip(self._params, self._views().values(), strict=True):
+        for param, view in zip(self._params, self.views(self.weights).values(), strict=True):
             param.data = view
             param.requires_grad_(trainable)
         self.weights.requires_grad_(trainable)
 
     def __call__(self, *inputs: torch.Tensor) -> Any:
         if torch.compiler.is_compiling():
-            return functional_call(self.module, self._views(), inputs)
+            return functional_call(self.module, self.views(self.weights), inputs)
         return self.module(*inputs)
 
     def gradient(self, loss: torch.Tensor) -> torch.Tensor:
@@ -183,8 +194,14 @@ class FlatNetwork:
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         self.module.load_state_dict(state)
 
-    def _views(self) -> dict[str, torch.Tensor]:
-        stretches = self.weights.split(self._sizes)
+    def last_layer(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The stretches of a vector [N] that belong to weight and bias of the last layer, in their shapes."""
+        *_, weight, bias = self.views(vector).values()
+        return weight, bias
+
+    def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
+        """A vector [N] with a number for each weight, such as an optimiser's, in the parameters' shapes by their names."""
+        stretches = vector.split(self._sizes)
         pairs = zip(self._shapes.items(), stretches, strict=True)
         return {name: stretch.view(shape) for (name, shape), stretch in pairs}
 

@@ -90,50 +90,64 @@ class RunningNorm(RunningMoments):
         self._scale.copy_(torch.from_numpy(self._host_scale))
 
 
-class RewardScale:
-    """Divides rewards by the running standard deviation of the discounted return.
-
-    Rewards keep their sign and their zero, so that what is best stays best. The return of each environment runs
-    forward, G <- gamma G + r, and starts anew with each episode.
-
-    Source: OpenAI Baselines' VecNormalize; named reward scaling in arXiv:2005.12729, section 3.
+class RunningReturn:
+    """The discounted sum of each environment's rewards so far: G <- gamma G + r, anew with each episode.
 
     Shapes:
         reward, ended, valid [T, E].
     """
 
-    clip = 10.0
-
-    def __init__(self, gamma: float, num_envs: int, device: str = "cpu"):
+    def __init__(self, gamma: float, num_envs: int):
         self.gamma = gamma
-        self.moments = RunningMoments(1)
         self.returns = np.zeros(num_envs)
-        self._scale = torch.ones((), device=device)
 
-    def update(self, reward: Array, ended: Array, valid: Array) -> None:
-        """Takes in T steps; those that are not valid end their episode and do not count."""
+    def __call__(self, reward: Array, ended: Array, valid: Array) -> Array:
+        """Takes in T steps; the sums [N] float64 after those that are `valid`, the others being left out."""
         running = np.empty(reward.shape)
         for step, (now, goes_on) in enumerate(zip(reward, ~ended, strict=True)):
             running[step] = self.returns = self.gamma * self.returns + now
-            self.returns = self.returns * goes_on
-        self.moments.update(running[valid][:, None])
-        self._refresh()
+            self.returns = np.where(goes_on, self.returns, 0)
+        return running[valid]
 
     def cut_off(self, envs: Array) -> None:
         """Forgets the returns of the environments `envs` [E] bool."""
         self.returns[envs] = 0
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"returns": torch.from_numpy(self.returns.copy())}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.returns = state["returns"].cpu().numpy().copy()
+
+
+class RewardScale(RunningMoments):
+    """Divides rewards by the running standard deviation of the discounted return.
+
+    Rewards keep their sign and their zero, so that what is best stays best.
+
+    Source: OpenAI Baselines' VecNormalize; named reward scaling in arXiv:2005.12729, section 3.
+
+    Shapes:
+        returns [N], as `RunningReturn` gives them.
+    """
+
+    clip = 10.0
+
+    def __init__(self, device: str = "cpu"):
+        super().__init__(1)
+        self._scale = torch.ones((), device=device)
+
+    def update(self, returns: Array) -> None:
+        super().update(returns[:, None])
+        self._refresh()
+
     def __call__(self, reward: torch.Tensor) -> torch.Tensor:
         """`reward` in standard deviations of the return, clipped to ±10."""
         return (reward * self._scale).clamp(-self.clip, self.clip)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"returns": torch.from_numpy(self.returns.copy()), **self.moments.state_dict()}
-
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.returns = state["returns"].cpu().numpy().copy()
-        self.moments.load_state_dict(state)
+        super().load_state_dict(state)
         self._refresh()
 
     def _refresh(self) -> None:
-        self._scale.fill_(1.0 / np.sqrt(self.moments.var[0] + 1e-8))
+        self._scale.fill_(1.0 / np.sqrt(self.var[0] + 1e-8))

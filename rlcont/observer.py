@@ -90,6 +90,9 @@ class RunObserver:
             names.append(f"step-{step}")
         state = self.agent.policy_state()
         with self._writing(step):
+            self.log.distributions(
+                {f"distributions/{name}": value for name, value in self.agent.distributions().items()}, step
+            )
             self.log.evaluation(evaluation, step, self.seconds)
             self.reporter.evaluated(step, row["return_mean"], row["return_std"])
             for name in names:

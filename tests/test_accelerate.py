@@ -141,7 +141,7 @@ def random_batch(seed, size=32):
     rng = torch.Generator().manual_seed(seed)
     obs, next_obs = torch.randn(2, size, 3, generator=rng)
     action, (reward, discount) = torch.rand(size, 1, generator=rng), torch.rand(2, size, generator=rng)
-    return Batch(obs, action, reward, discount, next_obs)
+    return Batch(obs, action, reward, discount, next_obs, torch.ones(size), torch.arange(size))
 
 
 def test_what_a_compiled_agent_saves_an_eager_one_goes_on_from_and_the_other_way_round():

@@ -310,7 +310,8 @@ def test_products_are_those_that_an_update_does():
     agent = make_agent(config, spec)
     size = config.algo.batch_size
     obs, next_obs = torch.randn(2, size, spec.obs_dim)
-    batch = Batch(obs, torch.rand(size, spec.action_dim), torch.randn(size), torch.ones(size), next_obs)
+    action, index = torch.rand(size, spec.action_dim), torch.arange(size)
+    batch = Batch(obs, action, torch.randn(size), torch.ones(size), next_obs, torch.ones(size), index)
     with FlopCounterMode(display=False) as counter:
         agent.update(batch)
     needed = sum(product.flops for product in products(spec.obs_dim, spec.action_dim, [16, 12], [11, 9], size))

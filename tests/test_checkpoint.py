@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlcont.checkpoint import Checkpoints
-from rlcont.core import UserError
+from rlcont.core import Transitions, UserError
 from rlcont.memory.replay import Replay
+from rlcont.parity import PARTS, mended, parity
 
 CAPACITY = 50
 
@@ -25,7 +26,7 @@ class World:
         for _ in range(steps):
             row = np.full((1, 2), self.step, np.float32)
             number = np.full(1, self.step, np.float32)
-            self.replay.add(row, row[:, :1], number, number, row)
+            self.replay.add(Transitions(row, row[:, :1], number, number, row))
             self.step += 1
 
     def state(self):
@@ -69,7 +70,9 @@ def test_whatever_the_steps_between_them_the_newest_comes_back_and_the_disk_stay
             world, checkpoints = load(folder)
     assert load(folder)[0].step == taken[-1]
     assert Checkpoints(folder, 2).steps() == sorted(set(taken))[-2:]
-    segments = list((folder / "checkpoints" / "rows").iterdir())
+    files_of_rows = list((folder / "checkpoints" / "rows").iterdir())
+    segments = [path for path in files_of_rows if path.suffix == ".npy"]
+    assert {path.name for path in files_of_rows} == {path.name + end for path in segments for end in ("", ".parity")}
     rows = sum(len(np.load(path)) for path in segments)
     assert rows <= 2 * CAPACITY + 2 * max(steps)
     assert not [path for path in (folder / "checkpoints").iterdir() if path.name.startswith((".", "damaged"))]
@@ -81,13 +84,14 @@ def test_rows_are_written_once(tmp_path):
         world.go_on(10)
         world.save(checkpoints)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints" / "rows").iterdir()}
-    assert sorted(before) == [f"rows-{i:012}-{i + 10:012}.npy" for i in range(0, 40, 10)]
+    names = [f"rows-{i:012}-{i + 10:012}.npy" for i in range(0, 50, 10)]
+    assert sorted(before) == [name + end for name in names[:4] for end in ("", ".parity")]
     world, checkpoints = load(tmp_path)
     world.go_on(10)
     world.save(checkpoints)
     after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints" / "rows").iterdir()}
     assert before.items() <= after.items()
-    assert after.keys() - before.keys() == {"rows-000000000040-000000000050.npy"}
+    assert after.keys() - before.keys() == {names[4], f"{names[4]}.parity"}
 
 
 def all_operations(tmp_path):
@@ -95,7 +99,7 @@ def all_operations(tmp_path):
     world, checkpoints = two_saved(tmp_path / "counted")
     with at_operation(-1, killed) as done:
         world.save(checkpoints)
-    assert len(done) == 20
+    assert len(done) == 24
     return len(done)
 
 
@@ -142,18 +146,10 @@ def test_a_full_disk_at_any_operation_of_a_save_is_said_and_leaves_the_checkpoin
         assert load(folder)[0].step == 121
 
 
-def newest_files(folder):
-    """Files that the newest checkpoint alone needs."""
-    rows = folder / "checkpoints" / "rows" / "rows-000000000040-000000000080.npy"
-    return [*(folder / "checkpoints" / "step-000000000080").iterdir(), rows]
-
-
-@pytest.mark.parametrize(
-    "name", ["state.json", "arrays.safetensors", "manifest.json", "rows-000000000040-000000000080.npy"]
-)
+@pytest.mark.parametrize("name", ["state.json", "arrays.safetensors", "manifest.json"])
 def test_any_flipped_byte_is_found_and_the_checkpoint_before_is_loaded_and_said(tmp_path, name, caplog):
     two_saved(tmp_path / "run")
-    (path,) = [path for path in newest_files(tmp_path / "run") if path.name == name]
+    path = tmp_path / "run" / "checkpoints" / "step-000000000080" / name
     content = path.read_bytes()
     for place in range(0, len(content), max(1, len(content) // 150)):
         path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
@@ -203,12 +199,58 @@ def test_without_a_whole_checkpoint_nothing_is_begun_and_nothing_is_changed(tmp_
     assert files(tmp_path / "run") == before
 
 
-def test_rows_that_every_checkpoint_needs_are_verified_too(tmp_path):
+ROWS = "rows-000000000000-000000000040.npy", "rows-000000000040-000000000080.npy"
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_any_flipped_byte_of_rows_is_found_mended_and_said(tmp_path, name, caplog):
+    """Those of every checkpoint, and those of the newest alone."""
     two_saved(tmp_path / "run")
-    path = tmp_path / "run" / "checkpoints" / "rows" / "rows-000000000000-000000000040.npy"
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(UserError, match="no checkpoint is whole"):
-        load(tmp_path / "run")
+    path = tmp_path / "run" / "checkpoints" / "rows" / name
+    content = path.read_bytes()
+    for place in range(0, len(content), 7):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        caplog.clear()
+        assert load(tmp_path / "run")[0].step == 80
+        assert f"damaged ({name}: not what was written); mended from its parity" in caplog.text
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_damaged_parity_harms_nothing(tmp_path, name):
+    two_saved(tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "rows" / f"{name}.parity").write_bytes(b"")
+    assert load(tmp_path / "run")[0].step == 80
+
+
+@pytest.mark.parametrize(("name", "step"), [(ROWS[0], None), (ROWS[1], 40)])
+@pytest.mark.parametrize("how", ["two parts", "cut in half", "gone"])
+def test_rows_that_cannot_be_mended_are_never_used(tmp_path, name, step, how):
+    two_saved(tmp_path / "run")
+    path = tmp_path / "run" / "checkpoints" / "rows" / name
+    content = path.read_bytes()
+    path.write_bytes(b"x" + content[1:-1] + b"x" if how == "two parts" else content[: len(content) // 2])
+    if how == "gone":
+        path.unlink()
+    if step is None:
+        with pytest.raises(UserError, match="no checkpoint is whole"):
+            load(tmp_path / "run")
+    else:
+        assert load(tmp_path / "run")[0].step == step
+
+
+@given(
+    content=st.binary(max_size=300),
+    part=st.integers(0, PARTS - 1),
+    damage=st.binary(min_size=1, max_size=30),
+    tail=st.integers(0, 3),
+)
+def test_damage_within_one_part_is_undone(content, part, damage, tail):
+    width = -(-len(content) // PARTS)
+    first = part * width
+    damaged = content[:first] + damage[:width].ljust(width, b"?")[: len(content) - first] + content[first + width :]
+    damaged = damaged[: len(content) - tail] if part == PARTS - 1 and width > tail else damaged
+    assert mended(damaged, len(content), parity(content), lambda found: found == content) == content
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):

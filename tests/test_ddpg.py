@@ -37,7 +37,11 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
         "gamma": 0.9,
         "tau": 0.05,
         "batch_size": 8,
+        "replay": "uniform",
         "replay_size": 1000,
+        "priority_alpha": 0.6,
+        "priority_beta": 0.4,
+        "n_step": 1,
         "warmup_steps": 10,
         "updates_per_step": 1.0,
         "normalize_obs": False,
@@ -45,7 +49,7 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
         "max_grad_norm": None,
     }
     spec = EnvSpec("Probe", obs_dim, action_dim, None)
-    config = DDPGConfig(**values | changes)
+    config = cls.Config(**values | changes)
     return cls(config, noise, spec, num_envs=num_envs, total_steps=1000, seed=seed, device="cpu")
 
 
@@ -55,7 +59,12 @@ def random_batch(seed, size=8, obs_dim=2, action_dim=1, gamma=0.9):
     action = rng.uniform(-1, 1, (size, action_dim))
     discount = gamma * (rng.random(size) < 0.7)
     fields = (obs, action, rng.standard_normal(size), discount, next_obs)
-    return Batch(*(torch.tensor(field, dtype=torch.float32) for field in fields))
+    return batch_of(*(torch.tensor(field, dtype=torch.float32) for field in fields))
+
+
+def batch_of(obs, action, reward, discount, next_obs):
+    """The first rows of a memory, of equal weight."""
+    return Batch(obs, action, reward, discount, next_obs, torch.ones(len(obs)), torch.arange(len(obs)))
 
 
 def stored(agent):
@@ -63,7 +72,7 @@ def stored(agent):
     replay, dim = agent.replay, agent.spec.obs_dim
     num = agent.spec.action_dim
     obs, action, reward, discount, next_obs = replay.rows[: len(replay)].split([dim, num, 1, 1, dim], 1)
-    return Batch(obs, action, reward[:, 0], discount[:, 0], next_obs)
+    return batch_of(obs, action, reward[:, 0], discount[:, 0], next_obs)
 
 
 def networks(agent):
@@ -85,9 +94,9 @@ def set_net(net, first, first_bias, last, last_bias):
             param.copy_(torch.tensor(value))
 
 
-def agent_with_known_targets():
+def agent_with_known_targets(num_envs=1):
     """Target networks: mu'(s) = 0.5 and Q'(s, a) = 3 relu(s + 2 a) + 0.5; the online networks are all zero."""
-    agent = make_agent(obs_dim=1, hidden=(1,))
+    agent = make_agent(obs_dim=1, hidden=(1,), num_envs=num_envs)
     set_net(agent.actor, [[0.0]], [0.0], [[0.0]], [0.0])
     set_net(agent.critic, [[0.0, 0.0]], [0.0], [[0.0]], [0.0])
     set_net(agent.target_actor, [[0.0]], [0.0], [[0.0]], [math.atanh(0.5)])
@@ -99,13 +108,13 @@ def test_td_target_by_hand():
     agent = agent_with_known_targets()
     next_obs = torch.tensor([[2.0], [2.0], [-3.0]])
     nothing = torch.full((3, 1), 99.0)
-    batch = Batch(nothing, nothing, torch.tensor([1.0, 1.0, -4.0]), torch.tensor([0.9, 0.0, 0.5]), next_obs)
+    batch = batch_of(nothing, nothing, torch.tensor([1.0, 1.0, -4.0]), torch.tensor([0.9, 0.0, 0.5]), next_obs)
     # Q'(2, 0.5) = 3 * 3 + 0.5 = 9.5 and Q'(-3, 0.5) = 0.5
     torch.testing.assert_close(agent.td_target(batch), torch.tensor([1 + 0.9 * 9.5, 1.0, -4 + 0.5 * 0.5]))
 
 
 def test_a_terminated_step_is_worth_its_reward_and_a_truncated_one_bootstraps_with_gamma():
-    agent = agent_with_known_targets()
+    agent = agent_with_known_targets(num_envs=4)
     step = make_step(
         obs=column(9, 9, 9, 9),
         action=column(0, 0, 0, 0),
@@ -128,9 +137,10 @@ def test_the_losses_by_hand():
     set_net(agent.critic, [[1.0, 2.0]], [0.0], [[3.0]], [0.5])
     obs, action = torch.tensor([[2.0], [-9.0]]), torch.tensor([[1.0], [1.0]])
     torch.testing.assert_close(agent.q_value(obs, action), torch.tensor([12.5, 0.5]))
-    batch = Batch(obs, action, torch.zeros(2), torch.zeros(2), obs)
-    loss, metrics = agent.critic_loss(batch, torch.tensor([10.5, -1.5]))
-    assert loss.item() == pytest.approx((2**2 + 2**2) / 2)
+    batch = batch_of(obs, action, torch.zeros(2), torch.zeros(2), obs)
+    loss, priority, metrics = agent.critic_loss(batch, torch.tensor([10.5, -0.5]))
+    assert loss.tolist() == pytest.approx([2**2, 1**2])
+    assert priority.tolist() == pytest.approx([2, 1])
     assert metrics["q_mean"].item() == pytest.approx(6.5)
     # -(Q(2, 0.5) + Q(-9, 0.5)) / 2
     assert agent.actor_loss(obs).item() == pytest.approx(-(9.5 + 0.5) / 2)
@@ -266,7 +276,7 @@ class CountingDDPG(DDPG):
 
     def update(self, batch):
         self.num_calls += 1
-        return {"call": torch.tensor(self.num_calls)}
+        return {"call": torch.tensor(self.num_calls), "priority": torch.ones(len(batch.obs))}
 
 
 @pytest.mark.parametrize("num_envs", [1, 3])
@@ -308,6 +318,9 @@ def test_no_weight_changes_before_the_first_step_after_warmup(warmup_steps, batc
 def test_metrics_are_detached_numbers():
     agent = make_agent()
     metrics = agent.update(random_batch(0))
+    priority = metrics.pop("priority")
+    assert priority.shape == (8,)
+    assert not priority.requires_grad
     assert set(metrics) == {"q_mean", "critic_loss", "actor_loss"}
     assert all(value.shape == () and not value.requires_grad for value in metrics.values())
 
@@ -342,7 +355,7 @@ def test_after_warmup_the_noise_is_added_to_the_policy_and_clipped():
     obs = RandomWorld(agent).obs
     policys = agent.act(obs, explore=False)
     action = agent.act(obs, explore=True)
-    np.testing.assert_allclose(action, np.clip(policys + twin.noise.sample(0), -1, 1), rtol=1e-6)
+    np.testing.assert_allclose(action, np.clip(policys + twin.explorer.noise.sample(0), -1, 1), rtol=1e-6)
     assert 0 < (np.abs(action) == 1).mean() < 1
 
 
@@ -392,11 +405,11 @@ def test_ou_noise_restarts_where_an_episode_ended_either_way():
     agent = make_agent(OU, num_envs=4, warmup_steps=0)
     obs = np.zeros((4, 2), np.float32)
     action = agent.act(obs, explore=True)
-    x = agent.noise.x.copy()
+    x = agent.explorer.noise.x.copy()
     assert (x != 0.3).all()
     ends = {"terminated": [False, True, False, True], "truncated": [False, False, True, True]}
     agent.observe(make_step(obs, action, 0.0, obs, **ends))
-    np.testing.assert_array_equal(agent.noise.x, [x[0], [0.3], [0.3], [0.3]])
+    np.testing.assert_array_equal(agent.explorer.noise.x, [x[0], [0.3], [0.3], [0.3]])
 
 
 # Remembering
@@ -429,7 +442,7 @@ def test_a_step_in_which_the_simulator_broke_down_is_never_stored():
     np.testing.assert_allclose(rows.discount, [0.9, 0.9])
     np.testing.assert_allclose(agent.normalizer.mean, [2, 3])
     assert agent.num_steps == 3
-    assert (agent.noise.x == 0.3).ravel().tolist() == [False, True, False]
+    assert (agent.explorer.noise.x == 0.3).ravel().tolist() == [False, True, False]
     agent.observe(make_step(obs, column(0, 0, 0), 0.0, obs, truncated=True, valid=False))
     assert len(agent.replay) == 2
     assert agent.normalizer.count == 2

@@ -11,7 +11,19 @@ PACKAGE = Path(__file__).parent.parent / "rlcont"
 MODULES = {str(path.relative_to(PACKAGE).with_suffix("")).replace("/", "."): path for path in PACKAGE.rglob("*.py")}
 FOUNDATION = {"core", "lazy", "schema"}
 LIGHT = {"errors", "names", "fields", "words", "help", "completion"}
-PARTS = FOUNDATION | {"acting", "nets", "noise", "normalize", "optim", "policies", "schedule", "seeding", "state"}
+PARTS = FOUNDATION | {
+    "acting",
+    "explorer",
+    "nets",
+    "noise",
+    "normalize",
+    "optim",
+    "policies",
+    "schedule",
+    "seeding",
+    "state",
+    "support",
+}
 
 
 def imports(name: str) -> set[str]:
@@ -46,7 +58,7 @@ def test_nets_import_only_torch():
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("memory.") and "__init__" not in name])
 def test_memory_knows_only_the_vocabulary(name):
-    assert own(name) <= FOUNDATION
+    assert {module for module in own(name) if not module.startswith("memory.")} <= FOUNDATION
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("algos.") and "__init__" not in name])

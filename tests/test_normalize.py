@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlcont.normalize import RewardScale, RunningNorm
+from rlcont.normalize import RewardScale, RunningNorm, RunningReturn
 
 
 def test_moments_and_map_by_hand():
@@ -141,64 +141,82 @@ def returns_by_loops(gamma, reward, ended, valid):
     return np.array(returns)
 
 
+class FromSteps(RewardScale):
+    """A reward scale together with the returns it is fed with."""
+
+    def __init__(self, gamma, num_envs):
+        super().__init__()
+        self.running = RunningReturn(gamma, num_envs)
+
+    def state_dict(self):
+        return super().state_dict() | self.running.state_dict()
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.running.load_state_dict(state)
+
+    def take(self, reward, ended, valid):
+        self.update(self.running(reward, ended, valid))
+
+
 def scaled(scale, *rewards):
     return scale(torch.tensor(rewards)).tolist()
 
 
 def test_the_reward_scale_by_hand():
-    scale = RewardScale(0.5, num_envs=2)
+    scale = FromSteps(0.5, 2)
     # Returns: 1, 2; then 1/2 + 3 and 2/2 + 4. Their mean is 2.875 and their variance 9.1875 / 4.
-    scale.update(*going_on([1.0, 2.0], [3.0, 4.0]))
-    assert scale.moments.count == 4
-    assert scale.moments.mean == pytest.approx(2.875)
-    assert scale.moments.var == pytest.approx(2.296875)
+    scale.take(*going_on([1.0, 2.0], [3.0, 4.0]))
+    assert scale.count == 4
+    assert scale.mean == pytest.approx(2.875)
+    assert scale.var == pytest.approx(2.296875)
     assert scaled(scale, 3.0, -1.0) == pytest.approx([3 / 1.5155445, -1 / 1.5155445], rel=1e-6)
     # 3.5/2 + 0.25 = 2 and 5/2 - 2.5 = 0: the six returns have the mean 2.25 and the squares' mean 46.25 / 6.
-    scale.update(*going_on([0.25, -2.5]))
-    assert scale.moments.var == pytest.approx(46.25 / 6 - 2.25**2)
+    scale.take(*going_on([0.25, -2.5]))
+    assert scale.var == pytest.approx(46.25 / 6 - 2.25**2)
     assert scaled(scale, 1.0) == pytest.approx([(46.25 / 6 - 5.0625) ** -0.5], rel=1e-6)
 
 
 def test_before_any_step_rewards_pass_as_they_are():
-    assert scaled(RewardScale(0.99, 1), 3.0, -0.25) == [3.0, -0.25]
+    assert scaled(FromSteps(0.99, 1), 3.0, -0.25) == [3.0, -0.25]
 
 
 def test_an_end_restarts_the_return_of_its_environment_alone():
-    scale = RewardScale(0.5, num_envs=2)
+    scale = FromSteps(0.5, 2)
     reward, ended, valid = going_on([1.0, 1.0], [1.0, 1.0])
     ended[0, 0] = True
     # 1, 1, then 1 in the first environment and 3/2 in the second: the row that ends an episode still counts.
-    scale.update(reward, ended, valid)
-    assert scale.moments.count == 4
-    assert scale.moments.mean == pytest.approx(4.5 / 4)
+    scale.take(reward, ended, valid)
+    assert scale.count == 4
+    assert scale.mean == pytest.approx(4.5 / 4)
     # 1/2 + 0.5 and 1.5/2 + 0.25; the end reaches into the next call, where the returns are 1/2 + 1 and 1.
     reward, ended, valid = going_on([0.5, 0.25])
     ended[0, 1] = True
-    scale.update(reward, ended, valid)
-    assert scale.moments.mean == pytest.approx((4.5 + 1 + 1) / 6)
-    scale.update(*going_on([1.0, 1.0]))
-    assert scale.moments.mean == pytest.approx((6.5 + 1.5 + 1) / 8)
+    scale.take(reward, ended, valid)
+    assert scale.mean == pytest.approx((4.5 + 1 + 1) / 6)
+    scale.take(*going_on([1.0, 1.0]))
+    assert scale.mean == pytest.approx((6.5 + 1.5 + 1) / 8)
 
 
 def test_rows_that_are_not_valid_neither_count_nor_reach_the_next_episode():
     reward, ended, valid = going_on([1.0, 2.0], [1e6, 1.0], [4.0, 3.0])
     ended[1, 0], valid[1, 0] = True, False
-    scale = RewardScale(0.5, num_envs=2)
-    scale.update(reward, ended, valid)
+    scale = FromSteps(0.5, 2)
+    scale.take(reward, ended, valid)
     # 1, -, 4 and 2, 2, 4.
-    assert scale.moments.count == 5
-    assert scale.moments.mean == pytest.approx(13 / 5)
-    assert scale.moments.var == pytest.approx(41 / 5 - (13 / 5) ** 2)
+    assert scale.count == 5
+    assert scale.mean == pytest.approx(13 / 5)
+    assert scale.var == pytest.approx(41 / 5 - (13 / 5) ** 2)
 
 
 def test_steps_of_which_none_is_valid_change_no_moment():
-    scale = RewardScale(0.5, num_envs=1)
-    scale.update(*going_on([1.0], [4.0]))
+    scale = FromSteps(0.5, 1)
+    scale.take(*going_on([1.0], [4.0]))
     before = scaled(scale, 1.0)
-    scale.update(np.ones((3, 1), np.float32), np.ones((3, 1), bool), np.zeros((3, 1), bool))
-    assert scale.moments.count == 2
+    scale.take(np.ones((3, 1), np.float32), np.ones((3, 1), bool), np.zeros((3, 1), bool))
+    assert scale.count == 2
     assert scaled(scale, 1.0) == before
-    assert scale.returns.tolist() == [0]
+    assert scale.running.returns.tolist() == [0]
 
 
 @given(
@@ -210,36 +228,36 @@ def test_steps_of_which_none_is_valid_change_no_moment():
 )
 def test_moments_of_the_return_equal_those_of_loops_in_any_split_of_time(sizes, num_envs, gamma, size, seed):
     columns = steps(sum(sizes), num_envs, seed, size)
-    scale = RewardScale(gamma, num_envs)
+    scale = FromSteps(gamma, num_envs)
     for piece in zip(*(np.split(column, np.cumsum(sizes)[:-1]) for column in columns), strict=True):
-        scale.update(*piece)
+        scale.take(*piece)
     returns = returns_by_loops(gamma, *columns)
-    assert scale.moments.count == len(returns)
+    assert scale.count == len(returns)
     if len(returns):
-        np.testing.assert_allclose(scale.moments.mean, returns.mean(), rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(scale.moments.var, returns.var(), rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(scale.mean, returns.mean(), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(scale.var, returns.var(), rtol=1e-8, atol=1e-10)
         expected = np.clip(size / np.sqrt(returns.var() + 1e-8), None, 10)
         assert scaled(scale, size) == pytest.approx([expected], rel=1e-5)
 
 
 def test_scaled_rewards_keep_their_sign_and_zero_and_are_clipped_at_ten_deviations():
-    scale = RewardScale(0.0, num_envs=2)
+    scale = FromSteps(0.0, 2)
     # The returns have the mean 6 and the deviation 2, and the mean is not taken off.
-    scale.update(*going_on([4.0, 8.0]))
+    scale.take(*going_on([4.0, 8.0]))
     assert scaled(scale, 0.0, 1.0, -3.0, 19.0, 21.0, -1e6) == pytest.approx([0, 0.5, -1.5, 9.5, 10, -10], rel=1e-6)
 
 
 def test_rewards_that_are_all_zero_stay_finite():
-    scale = RewardScale(0.9, num_envs=1)
-    scale.update(*going_on([0.0], [0.0]))
+    scale = FromSteps(0.9, 1)
+    scale.take(*going_on([0.0], [0.0]))
     assert scaled(scale, 0.0, 1.0) == [0, 10]
 
 
 def test_scaling_is_float32_for_any_shape_and_leaves_its_inputs_alone():
     columns = steps(5, 2)
     kept = [column.copy() for column in columns]
-    scale = RewardScale(0.9, num_envs=2)
-    scale.update(*columns)
+    scale = FromSteps(0.9, 2)
+    scale.take(*columns)
     reward = torch.full((4, 3), 2.0)
     result = scale(reward)
     assert result.dtype == torch.float32
@@ -248,23 +266,23 @@ def test_scaling_is_float32_for_any_shape_and_leaves_its_inputs_alone():
     assert (result != 2).all()
     for column, before in zip(columns, kept, strict=True):
         np.testing.assert_array_equal(column, before)
-    scale.update(*columns)
+    scale.take(*columns)
     assert (scale(reward) != result).all()
 
 
 def test_a_loaded_reward_scale_scales_and_goes_on_like_the_original():
-    scale, other = RewardScale(0.9, num_envs=2), RewardScale(0.9, num_envs=2)
-    scale.update(*steps(10, 2))
-    other.update(*steps(4, 2, seed=1, scale=50.0))
+    scale, other = FromSteps(0.9, 2), FromSteps(0.9, 2)
+    scale.take(*steps(10, 2))
+    other.take(*steps(4, 2, seed=1, scale=50.0))
     # One of them in the middle of an episode.
-    assert scale.returns.any()
+    assert scale.running.returns.any()
     state = scale.state_dict()
     assert all(isinstance(value, torch.Tensor) for value in state.values())
     kept = {key: value.clone() for key, value in state.items()}
     other.load_state_dict(state)
     assert scaled(other, 1.0) == scaled(scale, 1.0)
     for each in (scale, other):
-        each.update(*steps(6, 2, seed=2))
+        each.take(*steps(6, 2, seed=2))
     assert scaled(other, 1.0) == scaled(scale, 1.0)
-    np.testing.assert_array_equal(other.returns, scale.returns)
+    np.testing.assert_array_equal(other.running.returns, scale.running.returns)
     assert all(torch.equal(state[key], kept[key]) for key in kept)

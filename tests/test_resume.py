@@ -19,9 +19,13 @@ from rlcont.resuming import plan_resume
 from rlcont.train import Training
 from rlcont.words import CHANGEABLE
 
-ALGORITHMS = {"ddpg": TINY, "a2c": TINY_A2C}
+ALGORITHMS = {"ddpg": TINY, "d4pg": ["algo=d4pg", *TINY], "a2c": TINY_A2C}
 """Every algorithm is to be here."""
-ALL_IT_HAS = {"ddpg": ["noise=ou", "algo.normalize_obs=true", "algo.normalize_reward=true"], "a2c": []}
+ALL_IT_HAS = {
+    "ddpg": ["noise=ou", "algo.normalize_obs=true", "algo.normalize_reward=true"],
+    "d4pg": ["noise=ou", "algo.normalize_obs=true", "algo.replay=prioritized", "num_envs=2"],
+    "a2c": [],
+}
 """Settings that switch on all state an algorithm can have."""
 
 
@@ -118,8 +122,8 @@ def test_a2c_carries_nothing_over_an_episode_that_was_cut_off(tmp_path, monkeypa
         assert agent.memory.tensors.ended[steps_before - 1].tolist() == [True, False]
         assert not agent.memory.tensors.ended[: steps_before - 1].any()
     else:
-        assert agent.reward_scale.returns[0] == 0
-        assert agent.reward_scale.returns[1] != 0
+        assert agent.running_return.returns[0] == 0
+        assert agent.running_return.returns[1] != 0
 
 
 def test_a_folder_in_use_is_locked(tmp_path):

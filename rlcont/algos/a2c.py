@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from rlcont.core import Accelerate, Array, EnvSpec, EnvStep, Metrics, UserError, as_it_is
+from rlcont.core import Accelerate, Array, Distribution, EnvSpec, EnvStep, Metrics, UserError, as_it_is
 from rlcont.lazy import acting, nets, policies, torch
 from rlcont.memory.rollout import Rollout, RolloutMemory
 from rlcont.noise import NoiseConfig
-from rlcont.normalize import RewardScale, RunningNorm
+from rlcont.normalize import RewardScale, RunningNorm, RunningReturn
 from rlcont.ops.clip import clip_norm
 from rlcont.ops.returns import gae
 from rlcont.optim import Adam, RMSProp
@@ -161,7 +161,8 @@ class A2C:
         self.minibatch_rng = numpy_generator(seed, "minibatches")
         self.memory = RolloutMemory(config.rollout_steps, num_envs, spec.obs_dim, spec.action_dim)
         self.normalizer = RunningNorm(spec.obs_dim, device) if config.normalize_obs else None
-        self.reward_scale = RewardScale(config.gamma, num_envs, device) if config.normalize_reward else None
+        self.running_return = RunningReturn(config.gamma, num_envs)
+        self.reward_scale = RewardScale(device) if config.normalize_reward else None
         self.forward = acting.make_forward(self.module.acting(), self.normalizer, device)
         self._sample: Array = np.empty((num_envs, spec.action_dim), np.float32)
 
@@ -249,7 +250,8 @@ class A2C:
             return {}
         rollout = self.memory.tensors
         if self.reward_scale is not None:
-            self.reward_scale.update(rollout.reward.numpy(), rollout.ended.numpy(), rollout.valid.numpy())
+            steps = (rollout.reward.numpy(), rollout.ended.numpy(), rollout.valid.numpy())
+            self.reward_scale.update(self.running_return(*steps))
         self.optimizer.lr.fill_(self.lr())
         on_device = Rollout(*(tensor.to(self.device) for tensor in rollout))
         prepared = self.accelerated_prepare(on_device)
@@ -285,11 +287,14 @@ class A2C:
 
     def cut_off(self, envs: Array) -> None:
         self.memory.cut_off(envs)
-        if self.reward_scale is not None and self.memory.position == 0:
-            self.reward_scale.cut_off(envs)
+        if self.memory.position == 0:
+            self.running_return.cut_off(envs)
 
     def status(self) -> dict[str, float]:
         return {"lr": self.lr(), "num_updates": self.num_updates}
+
+    def distributions(self) -> dict[str, Distribution]:
+        return {}
 
     def policy_state(self) -> dict[str, torch.Tensor]:
         return flat_state(self._policy_parts())
@@ -322,6 +327,7 @@ class A2C:
             optimizer=self.optimizer,
             memory=self.memory,
             normalizer=self.normalizer,
+            running_return=self.running_return,
             reward_scale=self.reward_scale,
         )
 

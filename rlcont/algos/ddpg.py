@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-
-from rlcont.core import Accelerate, Array, Batch, EnvSpec, EnvStep, Metrics, UserError, as_it_is
-from rlcont.lazy import acting, nets, torch
+from rlcont.core import (
+    Accelerate,
+    Array,
+    Batch,
+    Distribution,
+    EnvSpec,
+    EnvStep,
+    Experience,
+    Metrics,
+    UserError,
+    as_it_is,
+)
+from rlcont.explorer import Explorer
+from rlcont.lazy import nets, torch
+from rlcont.memory.prioritized import PrioritizedReplay
 from rlcont.memory.replay import Replay, payload_bytes
-from rlcont.noise import NoiseConfig, make_noise
+from rlcont.noise import NoiseConfig
 from rlcont.normalize import RewardScale, RunningNorm
 from rlcont.ops.clip import clip_norm
 from rlcont.ops.polyak import polyak_
@@ -24,8 +35,8 @@ from rlcont.schema import (
     PositiveFraction,
     schema,
 )
-from rlcont.seeding import numpy_generator, torch_generator
-from rlcont.state import existing, flat_state, load_flat_state, load_states, states
+from rlcont.seeding import torch_generator
+from rlcont.state import existing, load_states, states
 
 
 @schema
@@ -42,8 +53,16 @@ class DDPGConfig:
     """Weight of the online networks in each soft update of the targets."""
     batch_size: Count
     """Transitions in one update."""
+    replay: Literal["uniform", "prioritized"]
+    """How transitions are drawn: all alike, or more often where the last error was large."""
     replay_size: Count
     """Transitions the replay holds."""
+    priority_alpha: Fraction
+    """Exponent of priorities in a prioritized replay; 0: all alike."""
+    priority_beta: Fraction
+    """Exponent of importance weights in a prioritized replay at first; it goes to 1 over the run."""
+    n_step: Count
+    """Environment steps whose rewards a TD target sums before it bootstraps."""
     warmup_steps: NonNegativeInt
     """Environment steps of uniformly random actions before learning starts."""
     updates_per_step: Positive
@@ -70,6 +89,12 @@ class DDPGConfig:
                 f"algo.updates_per_step={self.updates_per_step}: no update falls due in the {learning_steps} steps of "
                 f"total_steps={total_steps} that are left for learning"
             )
+        if self.n_step * num_envs > max(self.warmup_steps, self.batch_size):
+            raise UserError(
+                f"algo.n_step={self.n_step}: the first transition is complete after {self.n_step * num_envs} steps of "
+                f"num_envs={num_envs}, and learning begins after {max(self.warmup_steps, self.batch_size)} "
+                f"(algo.warmup_steps={self.warmup_steps}, algo.batch_size={self.batch_size})"
+            )
         if self.replay_size < max(self.batch_size, num_envs):
             raise UserError(
                 f"algo.replay_size={self.replay_size}: must hold at least a batch "
@@ -88,13 +113,13 @@ class DDPG:
 
     Source: arXiv:1509.02971, Algorithm 1.
     Differs: the replay is preceded by uniformly random actions; a truncated episode bootstraps; no weight decay;
-    the action enters the critic's first layer; with `normalize_obs` or `normalize_reward`, rows are stored raw and
-    normalised when sampled.
+    the action enters the critic's first layer; TD targets may span several steps, and transitions be drawn by their
+    priority; with `normalize_obs` or `normalize_reward`, rows are stored raw and normalised when sampled.
 
     `make_critic`, `q_value`, `td_target` and `critic_loss` are the seams for algorithms built on this one.
     """
 
-    Config = DDPGConfig
+    Config: type[DDPGConfig] = DDPGConfig
     on_policy = False
 
     def __init__(
@@ -125,24 +150,42 @@ class DDPG:
         self.critic_optimizer = Adam(self.critic.weights, config.critic.lr)
         self.accelerated_update = accelerate(self.update)
 
-        self.warmup_rng = numpy_generator(seed, "warmup")
-        noise_rng = numpy_generator(seed, "noise")
-        self.noise = make_noise(noise, (num_envs, spec.action_dim), noise_rng, total_steps)
         self.normalizer = RunningNorm(spec.obs_dim, device) if config.normalize_obs else None
-        self.reward_scale = RewardScale(config.gamma, num_envs, device) if config.normalize_reward else None
-        self.forward = acting.make_forward(self.actor.module, self.normalizer, device)
-        self.replay = Replay(
-            config.replay_size,
-            spec.obs_dim,
-            spec.action_dim,
-            torch_generator(seed, "replay", device),
+        self.reward_scale = RewardScale(device) if config.normalize_reward else None
+        self.explorer = Explorer(
+            self.actor,
+            self.normalizer,
+            noise,
+            spec,
+            num_envs=num_envs,
+            total_steps=total_steps,
+            warmup_steps=config.warmup_steps,
+            gamma=config.gamma,
+            n_step=config.n_step,
+            seed=seed,
+            device=device,
         )
+        self.replay = self.make_replay(torch_generator(seed, "replay", device), total_steps)
 
     @staticmethod
     def memory_demand(config: DDPGConfig, spec: EnvSpec, num_envs: int) -> tuple[str, int]:
         """The setting that decides how much memory is taken, and the bytes it asks for."""
         needed = payload_bytes(config.replay_size, spec.obs_dim, spec.action_dim)
         return f"algo.replay_size={config.replay_size}", needed
+
+    def make_replay(self, generator: torch.Generator, total_steps: int) -> Replay:
+        """The memory, empty."""
+        config, dims = self.config, (self.spec.obs_dim, self.spec.action_dim)
+        if config.replay == "uniform":
+            return Replay(config.replay_size, *dims, generator)
+        return PrioritizedReplay(
+            config.replay_size,
+            *dims,
+            generator,
+            alpha=config.priority_alpha,
+            beta=config.priority_beta,
+            num_batches=config.num_updates(total_steps, self.num_envs),
+        )
 
     def make_actor(self, generator: torch.Generator) -> torch.nn.Module:
         """The policy network, obs [B, O] -> action [B, A]."""
@@ -161,37 +204,42 @@ class DDPG:
         """The expected return [B] that the online critic sees in (obs, action)."""
         return self.critic(obs, action)
 
-    def td_target(self, batch: Batch) -> torch.Tensor:
+    def td_target(self, batch: Batch) -> Any:
         """y = r + discount Q'(s', mu'(s')), [B] (equation 5 with Algorithm 1's target networks)."""
-        next_q = self.target_critic(batch.next_obs, self.target_actor(batch.next_obs))
-        return batch.reward + batch.discount * next_q
+        return batch.reward + batch.discount * self.target_critic(batch.next_obs, self.target_actor(batch.next_obs))
 
-    def critic_loss(self, batch: Batch, td_target: torch.Tensor) -> tuple[torch.Tensor, Metrics]:
-        """Mean squared TD error (equation 4), and what to log of it."""
+    def critic_loss(self, batch: Batch, td_target: Any) -> tuple[torch.Tensor, torch.Tensor, Metrics]:
+        """Each row's squared TD error (equation 4) [B], its priority [B], and what to log."""
         q = self.critic(batch.obs, batch.action)
-        loss = torch.nn.functional.mse_loss(q, td_target)
-        return loss, {"q_mean": q.detach().mean()}
+        loss = torch.nn.functional.mse_loss(q, td_target, reduction="none")
+        return loss, (q.detach() - td_target).abs(), {"q_mean": q.detach().mean()}
 
     def actor_loss(self, obs: torch.Tensor) -> torch.Tensor:
         """Minus the mean value of the policy's own actions (equation 6)."""
         return -self.q_value(obs, self.actor(obs)).mean()
 
     def update(self, batch: Batch) -> Metrics:
-        """One gradient step of critic and actor, one soft update of both targets."""
+        """One gradient step of critic and actor, one soft update of both targets.
+
+        Returns:
+            What to log, and under "priority" that of each row [B].
+        """
         if self.normalizer is not None:
             batch = batch._replace(obs=self.normalizer(batch.obs), next_obs=self.normalizer(batch.next_obs))
         if self.reward_scale is not None:
             batch = batch._replace(reward=self.reward_scale(batch.reward))
         with torch.no_grad():
             td_target = self.td_target(batch)
-        critic_loss, metrics = self.critic_loss(batch, td_target)
+        losses, priority, metrics = self.critic_loss(batch, td_target)
+        critic_loss = (batch.weight * losses).mean()
         self._descend(critic_loss, self.critic, self.critic_optimizer)
         actor_loss = self.actor_loss(batch.obs)
         self._descend(actor_loss, self.actor, self.actor_optimizer)
         with torch.no_grad():
             polyak_(self.target_actor.weights, self.actor.weights, self.config.tau)
             polyak_(self.target_critic.weights, self.critic.weights, self.config.tau)
-        return metrics | {"critic_loss": critic_loss.detach(), "actor_loss": actor_loss.detach()}
+        losses_to_log = {"critic_loss": critic_loss.detach(), "actor_loss": actor_loss.detach()}
+        return metrics | losses_to_log | {"priority": priority.detach()}
 
     def _descend(self, loss: torch.Tensor, network: nets.FlatNetwork, optimizer: Adam) -> None:
         """Steps `network` down the gradient of `loss`."""
@@ -201,30 +249,26 @@ class DDPG:
         optimizer.step(grad)
 
     def act(self, obs: Array, *, explore: bool) -> Array:
-        if explore and self.num_steps < self.config.warmup_steps:
-            shape = (len(obs), self.spec.action_dim)
-            return self.warmup_rng.uniform(-1, 1, shape).astype(np.float32)
-        action = self.forward(obs)
-        if explore:
-            action = np.clip(action + self.noise.sample(self.num_steps), -1, 1)
-        return action
+        return self.explorer.act(obs) if explore else self.explorer.forward(obs)
 
     def observe(self, step: EnvStep) -> None:
-        self.num_steps += len(step.obs)
-        self.noise.reset(step.ended)
+        self.receive(self.explorer.observe(step))
+
+    def receive(self, experience: Experience) -> None:
+        """Remembers what an actor had to tell."""
+        self.num_steps += experience.num_steps
         if self.reward_scale is not None:
-            self.reward_scale.update(step.reward[None], step.ended[None], step.valid[None])
-        if not step.valid.all():
-            step = EnvStep(*(column[step.valid] for column in step))
+            self.reward_scale.update(experience.returns)
         if self.normalizer is not None:
-            self.normalizer.update(step.obs)
-        discount = self.config.gamma * (1 - step.terminated.astype(np.float32))
-        self.replay.add(step.obs, step.action, step.reward, discount, step.next_obs)
+            self.normalizer.update(experience.transitions.obs)
+        self.replay.add(experience.transitions)
 
     def learn(self) -> Metrics:
         metrics: Metrics = {}
         while self.num_updates < self.config.num_updates(self.num_steps, self.num_envs):
-            metrics = self.accelerated_update(self.replay.sample(self.config.batch_size))
+            batch = self.replay.sample(self.config.batch_size)
+            metrics = self.accelerated_update(batch)
+            metrics |= self.replay.prioritize(batch, metrics.pop("priority"))
             self.num_updates += 1
         return metrics
 
@@ -236,38 +280,31 @@ class DDPG:
         return self.replay
 
     def cut_off(self, envs: Array) -> None:
-        self.noise.reset(envs)
-        if self.reward_scale is not None:
-            self.reward_scale.cut_off(envs)
+        self.receive(self.explorer.cut_off(envs))
 
     def status(self) -> dict[str, float]:
         return {
-            "noise_scale": self.noise.scale(self.num_steps),
+            "noise_scale": self.explorer.noise_scale(),
             "replay_fill": len(self.replay) / self.replay.capacity,
             "num_updates": self.num_updates,
         }
 
+    def distributions(self) -> dict[str, Distribution]:
+        return self.replay.distributions()
+
     def policy_state(self) -> dict[str, torch.Tensor]:
-        return flat_state(self._policy_parts())
+        return self.explorer.policy_state()
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
-        load_flat_state(self._policy_parts(), state)
+        self.explorer.load_policy_state(state)
 
     def state_dict(self) -> dict[str, Any]:
-        return states(self._parts()) | {
-            "warmup_rng": self.warmup_rng.bit_generator.state,
-            "num_steps": self.num_steps,
-            "num_updates": self.num_updates,
-        }
+        return states(self._parts()) | {"num_steps": self.num_steps, "num_updates": self.num_updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         load_states(self._parts(), state)
-        self.warmup_rng.bit_generator.state = state["warmup_rng"]
         self.num_steps = state["num_steps"]
         self.num_updates = state["num_updates"]
-
-    def _policy_parts(self) -> dict[str, Any]:
-        return existing(actor=self.actor, normalizer=self.normalizer)
 
     def _parts(self) -> dict[str, Any]:
         """Everything with a state of its own, by the name it is saved under."""
@@ -278,7 +315,7 @@ class DDPG:
             target_critic=self.target_critic,
             actor_optimizer=self.actor_optimizer,
             critic_optimizer=self.critic_optimizer,
-            noise=self.noise,
+            explorer=self.explorer,
             replay=self.replay,
             normalizer=self.normalizer,
             reward_scale=self.reward_scale,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rlcont.core import Array, Batch
+from rlcont.core import Array, Batch, Distribution, Metrics, Transitions
 from rlcont.lazy import torch
 
 
@@ -40,12 +40,9 @@ class Replay:
     def __len__(self) -> int:
         return min(self.num_added, self.capacity)
 
-    def add(self, obs: Array, action: Array, reward: Array, discount: Array, next_obs: Array) -> None:
-        """Writes N transitions, oldest overwritten first; N must not exceed the capacity.
-
-        Shapes:
-            obs, next_obs [N, O]; action [N, A]; reward, discount [N].
-        """
+    def add(self, transitions: Transitions) -> None:
+        """Writes N transitions, oldest overwritten first; N must not exceed the capacity."""
+        obs, action, reward, discount, next_obs = transitions
         rows = torch.from_numpy(
             np.concatenate([obs, action, reward[:, None], discount[:, None], next_obs], axis=1, dtype=np.float32)
         )
@@ -53,11 +50,27 @@ class Replay:
         self.num_added += len(rows)
 
     def sample(self, batch_size: int) -> Batch:
-        """`batch_size` transitions drawn uniformly with replacement."""
-        index = torch.randint(len(self), (batch_size,), generator=self.generator, device=self.rows.device)
-        rows = self.rows.index_select(0, index)
-        obs, action, reward, discount, next_obs = rows.split(self._widths, dim=1)
-        return Batch(obs, action, reward.squeeze(1), discount.squeeze(1), next_obs)
+        """`batch_size` transitions drawn uniformly with replacement, of equal weight."""
+        slot = torch.randint(len(self), (batch_size,), generator=self.generator, device=self.rows.device)
+        return self._batch(slot, torch.ones(batch_size, device=self.rows.device))
+
+    def last(self, num: int) -> Batch:
+        """The last `num` transitions, or as many as there are, of equal weight."""
+        num = min(num, len(self))
+        slot = torch.arange(self.num_added - num, self.num_added, device=self.rows.device) % self.capacity
+        return self._batch(slot, torch.ones(num, device=self.rows.device))
+
+    def prioritize(self, batch: Batch, priority: torch.Tensor) -> Metrics:
+        """Takes in how much there was to learn from each row of `batch`, [B]; here they stay equal.
+
+        Returns:
+            What to log.
+        """
+        return {}
+
+    def distributions(self) -> dict[str, Distribution]:
+        """Distributions to log, by name."""
+        return {}
 
     def read(self, first: int, last: int) -> Array:
         """Rows first to last - 1 of all that were added, [last - first, 2 O + A + 2]; they must not be overwritten."""
@@ -76,6 +89,12 @@ class Replay:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.num_added = state["num_added"]
         self.generator.set_state(state["generator"])
+
+    def _batch(self, slot: torch.Tensor, weight: torch.Tensor) -> Batch:
+        """The rows at `slot` [B], in one gather."""
+        rows = self.rows.index_select(0, slot)
+        obs, action, reward, discount, next_obs = rows.split(self._widths, dim=1)
+        return Batch(obs, action, reward.squeeze(1), discount.squeeze(1), next_obs, weight, slot)
 
     def _place(self, first: int, rows: torch.Tensor) -> None:
         """Writes `rows` where the rows numbered from `first` live."""

@@ -1,0 +1,97 @@
+"""Experience replay that draws transitions more often the more there is to learn from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rlcont.core import Batch, Distribution, Metrics, Transitions
+from rlcont.lazy import torch
+from rlcont.memory.replay import Replay
+from rlcont.memory.sum_tree import SumTree
+
+
+class PrioritizedReplay(Replay):
+    """A ring of the last `capacity` transitions, drawn with probability P(i) = p_i^alpha / sum of all.
+
+    A new transition has the highest priority seen so far, so that each is likely to be seen once. Rows weigh
+    (N P(i))^-beta, over the highest weight in the batch; beta goes from its start to 1 in `num_batches` batches.
+
+    Source: arXiv:1511.05952, equation 1, section 3.4 and Algorithm 1; proportional variant.
+    """
+
+    eps = 1e-6
+    """What every priority is raised by, so that no transition is lost for good."""
+
+    def __init__(
+        self,
+        capacity: int,
+        obs_dim: int,
+        action_dim: int,
+        generator: torch.Generator,
+        *,
+        alpha: float,
+        beta: float,
+        num_batches: int,
+    ):
+        super().__init__(capacity, obs_dim, action_dim, generator)
+        self.alpha = alpha
+        self.start_beta = beta
+        self.num_batches = num_batches
+        self.num_sampled = 0
+        self.tree = SumTree(capacity, self.rows.device)
+        self.max_priority = torch.ones((), dtype=torch.float64, device=self.rows.device)
+
+    @property
+    def beta(self) -> float:
+        """The exponent of the next batch's weights."""
+        return self.start_beta + (1 - self.start_beta) * min(1.0, self.num_sampled / self.num_batches)
+
+    def add(self, transitions: Transitions) -> None:
+        first = self.num_added
+        super().add(transitions)
+        slot = torch.arange(first, self.num_added, device=self.rows.device) % self.capacity
+        self.tree.set(slot, (self.max_priority**self.alpha).expand(len(slot)))
+
+    def sample(self, batch_size: int) -> Batch:
+        # One draw from each of batch_size equal stretches of the sum, as the paper's appendix B.2.1 has it.
+        stretch = self.tree.total / batch_size
+        jitter = torch.rand(batch_size, generator=self.generator, device=self.rows.device, dtype=torch.float64)
+        slot = self.tree.find((torch.arange(batch_size, device=self.rows.device) + jitter) * stretch)
+        probability = self.tree.leaves[slot] / self.tree.total
+        weight = (len(self) * probability) ** -self.beta
+        self.num_sampled += 1
+        return self._batch(slot, (weight / weight.max()).float())
+
+    def prioritize(self, batch: Batch, priority: torch.Tensor) -> Metrics:
+        raised = priority.double() + self.eps
+        self.max_priority = torch.maximum(self.max_priority, raised.max())
+        self.tree.set(batch.slot, raised**self.alpha)
+        return {
+            "priority_mean": priority.mean(),
+            "priority_max": priority.max(),
+            "weight_mean": batch.weight.mean(),
+            "priority_beta": torch.tensor(self.beta),
+        }
+
+    def distributions(self) -> dict[str, Distribution]:
+        """The priorities to the power of alpha, in 50 equal bins."""
+        if len(self) == 0:
+            return {}
+        amounts, edges = np.histogram(self.tree.leaves[: len(self)].cpu().numpy(), bins=50)
+        return {"priority": Distribution(((edges[1:] + edges[:-1]) / 2).tolist(), amounts.tolist())}
+
+    def state_dict(self) -> dict[str, Any]:
+        own = {
+            "leaves": self.tree.leaves[: len(self)],
+            "max_priority": self.max_priority,
+            "num_sampled": self.num_sampled,
+        }
+        return super().state_dict() | own
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.tree.rebuild(state["leaves"])
+        self.max_priority.copy_(state["max_priority"])
+        self.num_sampled = state["num_sampled"]

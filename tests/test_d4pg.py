@@ -1,0 +1,280 @@
+"""D4PG: what it changes of DDPG, by hand, and on probes with known answers."""
+
+import copy
+import logging
+
+import numpy as np
+import pytest
+import torch
+from test_ddpg import batch_of, gaussian, make_agent, policy_and_value, random_batch
+from worlds import Probe, RandomWorld, assert_same, column, make_step, play
+
+from rlcont.algos import load_algorithm
+from rlcont.algos.d4pg import D4PG
+from rlcont.algos.ddpg import DDPG
+
+LN = np.log
+
+
+def make_d4pg(**changes):
+    return make_agent(cls=D4PG, **{"num_atoms": 5, "v_min": None, "v_max": None} | changes)
+
+
+def set_logits(agent, *logits, target=False):
+    """Makes the critic say the same everywhere."""
+    network = agent.target_critic if target else agent.critic
+    with torch.no_grad():
+        weight, bias = network.last_layer(network.weights)
+        weight.zero_()
+        bias.copy_(torch.tensor(logits))
+
+
+def test_the_name_stands_for_the_class():
+    assert load_algorithm("d4pg") is D4PG
+    assert issubclass(D4PG, DDPG)
+
+
+def test_the_value_is_the_mean_of_the_distribution():
+    agent = make_d4pg(v_min=-2.0, v_max=2.0)
+    set_logits(agent, LN(0.1), LN(0.2), LN(0.3), LN(0.3), LN(0.1))
+    value = agent.q_value(torch.zeros(3, 2), torch.zeros(3, 1))
+    assert value.tolist() == pytest.approx([-0.2 - 0.2 + 0 + 0.3 + 0.2] * 3, abs=1e-6)
+    # In widths of the support.
+    assert agent.actor_loss(torch.zeros(3, 2)).item() == pytest.approx(-0.1 / 4, abs=1e-6)
+
+
+def test_the_target_and_the_loss_by_hand():
+    agent = make_d4pg(v_min=-2.0, v_max=2.0)
+    set_logits(agent, LN(0.2), LN(0.2), LN(0.2), LN(0.2), LN(0.2), target=True)
+    probs = [0.1, 0.2, 0.3, 0.3, 0.1]
+    set_logits(agent, *LN(probs))
+    zeros = torch.zeros(3, 2)
+    batch = batch_of(zeros, zeros[:, :1], torch.tensor([0.5, 1.5, 2.0]), torch.tensor([0.5, 0.0, 1.0]), zeros)
+    target, clipped = agent.td_target(batch)
+    # 0.5 + 0.5 z is -0.5, 0, 0.5, 1, 1.5; a terminated row is worth its reward; 2 + z is 0, 1, 2, and 3 and 4 are
+    # not there.
+    expected = [[0, 0.1, 0.4, 0.4, 0.1], [0, 0, 0, 0.5, 0.5], [0, 0, 0.2, 0.2, 0.6]]
+    np.testing.assert_allclose(target, expected, atol=1e-6)
+    assert clipped.tolist() == pytest.approx([0, 0, 0.4])
+    loss, priority, metrics = agent.critic_loss(batch, (target, clipped))
+    assert loss.tolist() == pytest.approx([-np.dot(row, LN(probs)) for row in expected], rel=1e-5)
+    assert priority.tolist() == loss.tolist()
+    assert metrics["clipped_mass"].item() == pytest.approx(0.4 / 3)
+    assert metrics["value_entropy"].item() == pytest.approx(-np.dot(probs, LN(probs)), rel=1e-5)
+    assert metrics["q_mean"].item() == pytest.approx(0.1, abs=1e-6)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 3.0])
+def test_the_weight_of_a_row_multiplies_its_loss(weight):
+    for cls, sizes in ((DDPG, {}), (D4PG, {"num_atoms": 5, "v_min": -5.0, "v_max": 5.0})):
+        agent, other = (make_agent(cls=cls, **sizes) for _ in range(2))
+        batch = random_batch(0)
+        gradients = []
+        for each, rows in ((agent, batch), (other, batch._replace(weight=torch.full((8,), weight)))):
+            each.update(rows)
+            gradients.append(each.critic_optimizer.mean / (1 - each.critic_optimizer.beta1))
+        torch.testing.assert_close(gradients[1], weight * gradients[0], rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(("v_min", "v_max", "centre"), [(-2.0, 4.0, 0.0), (1.0, 3.0, 1.0), (-4.0, -1.0, -1.0)])
+def test_an_untrained_critic_is_narrow_and_worth_nothing(v_min, v_max, centre):
+    agent = make_d4pg(num_atoms=101, v_min=v_min, v_max=v_max)
+    obs, action = torch.randn(50, 2), torch.rand(50, 1)
+    probs = agent.critic(obs, action).softmax(1)
+    mean = (probs * agent.support.atoms).sum(1)
+    assert mean.tolist() == pytest.approx([centre] * 50, abs=0.06 * (v_max - v_min))
+    deviation = (probs * (agent.support.atoms - mean[:, None]) ** 2).sum(1).sqrt()
+    assert deviation.max() < 0.07 * (v_max - v_min)
+    assert torch.equal(agent.critic.weights, agent.target_critic.weights)
+
+
+def observe(agent, *rewards):
+    """Steps with these rewards, in one endless episode."""
+    for reward in rewards:
+        obs = np.ones((1, 2), np.float32)
+        agent.observe(make_step(obs, column(0.5), reward, obs))
+
+
+def test_the_support_is_found_when_learning_begins():
+    agent = make_d4pg(gamma=0.5, warmup_steps=10, num_atoms=51)
+    before = agent.critic.weights.clone()
+    observe(agent, *[8.0] * 10)
+    agent.learn()
+    assert torch.equal(agent.critic.weights, before)
+    observe(agent, 8.0)
+    agent.learn()
+    # The returns come near 8 / (1 - 0.5).
+    assert agent.support.bounds == pytest.approx((-0.3 * 16, 1.3 * 16), rel=1e-2)
+    assert agent.status()["v_max"] == agent.support.bounds[1]
+    assert agent.num_updates == 1
+
+
+def test_returns_go_on_across_a_time_limit_and_not_across_a_termination():
+    obs = np.ones((1, 2), np.float32)
+    for ends, highest in (({"truncated": True}, 2 * (1 - 0.5**9)), ({"terminated": True}, 1.0)):
+        agent = make_d4pg(gamma=0.5)
+        for _ in range(9):
+            agent.observe(make_step(obs, column(0.5), 1.0, obs, **ends))
+        assert agent.support.high == pytest.approx(highest)
+
+
+def test_when_the_support_grows_the_critic_says_about_the_same():
+    agent = make_d4pg(num_atoms=101, gamma=0.5, hidden=(64,))
+    observe(agent, *[1.0, -1.0] * 10)
+    agent.learn()
+    for seed in range(200):
+        agent.update(random_batch(seed, gamma=0.5))
+    obs, action = random_batch(0, size=200)[:2]
+    agents = agent, copy.deepcopy(agent)
+    before = [
+        (a.q_value(obs, action).detach(), a.target_critic(obs, action).softmax(1) @ a.support.atoms) for a in agents
+    ]
+    assert before[0][0].std() > 0.1
+    width = agent.support.bounds[1] - agent.support.bounds[0]
+    agent.support.include(np.array([1.5 * width]))
+    assert agent.support.outgrown()
+    agent._fit_support()
+    assert agent.support.bounds[1] > 1.9 * width
+    after = (agent.q_value(obs, action).detach(), agent.target_critic(obs, action).softmax(1) @ agent.support.atoms)
+    for new, old in zip(after, before[0], strict=True):
+        assert (new - old).abs().quantile(0.9) < 0.01 * width
+        assert (new - old).abs().mean() < 0.3 * old.std()
+    # The optimiser's moments follow, and it goes on from there.
+    assert (agent.critic_optimizer.square >= 0).all()
+    losses = [agent.update(random_batch(seed, gamma=0.5))["critic_loss"].item() for seed in range(200, 260)]
+    assert np.mean(losses[-10:]) < losses[0] + 0.5
+
+
+def trained(unit, steps, **changes):
+    """A D4PG agent after some steps in a world of chance with rewards of the given unit."""
+    agent = make_d4pg(num_atoms=51, num_envs=2, gamma=0.9, n_step=2, **changes)
+    world = RandomWorld(agent)
+    step = world.step
+
+    def with_unit(action):
+        made = step(action)
+        return made._replace(reward=(unit * made.reward).astype(np.float32))
+
+    world.step = with_unit
+    play(agent, world, steps)
+    return agent
+
+
+@pytest.mark.parametrize("unit", [2.0**-10, 2.0**10])
+def test_the_unit_of_rewards_changes_nothing_but_the_unit_of_values(unit):
+    one, other = trained(1.0, 60), trained(unit, 60)
+    obs, action = random_batch(5, size=50)[:2]
+    torch.testing.assert_close(other.actor.weights, one.actor.weights, rtol=0, atol=2e-4)
+    torch.testing.assert_close(other.q_value(obs, action) / unit, one.q_value(obs, action), rtol=1e-2, atol=1e-2)
+
+
+def test_a_warning_is_given_once_when_much_is_clipped(caplog):
+    caplog.set_level(logging.WARNING, "rlcont")
+    agent = make_d4pg(v_min=-0.01, v_max=0.01, warmup_steps=8)
+    observe(agent, *[1.0] * 20)
+    agent.learn()
+    for _ in range(2):
+        agent.status()
+    (record,) = caplog.records
+    assert "of the values lie outside the critic's support, v_min=-0.01 to v_max=0.01" in record.getMessage()
+    caplog.clear()
+    agent = make_d4pg(warmup_steps=8)
+    observe(agent, *[1.0] * 20)
+    agent.learn()
+    agent.status()
+    assert not caplog.records
+
+
+def test_the_logged_distribution_is_that_of_the_last_transitions():
+    agent = make_d4pg(v_min=-2.0, v_max=2.0, replay="prioritized")
+    assert agent.distributions() == {}
+    set_logits(agent, LN(0.1), LN(0.2), LN(0.3), LN(0.3), LN(0.1))
+    world = RandomWorld(agent)
+    for _ in range(300):
+        agent.observe(world.step(np.zeros((1, 1), np.float32)))
+    state = copy.deepcopy(agent.state_dict())
+    lies = agent.distributions()
+    assert lies["value"].values == [-2, -1, 0, 1, 2]
+    assert lies["value"].amounts == pytest.approx([0.1, 0.2, 0.3, 0.3, 0.1])
+    assert sum(lies["priority"].amounts) == 300
+    assert_same(agent.state_dict(), state)
+
+
+def test_with_its_state_and_its_rows_another_agent_goes_on_the_same():
+    changes = {"num_envs": 2, "n_step": 3, "replay": "prioritized", "normalize_obs": True}
+    agent, other = (make_d4pg(seed=seed, noise=gaussian(0.2), **changes) for seed in (0, 1))
+    world = RandomWorld(agent)
+    play(agent, world, 40)
+    other.load_state_dict(copy.deepcopy(agent.state_dict()))
+    other.replay.rows.copy_(agent.replay.rows)
+    other_world = copy.deepcopy(world)
+    assert_same(play(other, other_world, 40), play(agent, world, 40))
+    assert_same(other.state_dict(), agent.state_dict())
+
+
+# Probe environments with known answers
+
+
+def solve(probe, num_steps, **changes):
+    changes = {
+        "gamma": 0.9,
+        "tau": 0.1,
+        "actor_lr": 2e-3,
+        "critic_lr": 5e-3,
+        "batch_size": 64,
+        "num_atoms": 51,
+    } | changes
+    agent = make_d4pg(
+        noise=gaussian(0.3),
+        obs_dim=1,
+        num_envs=probe.num_envs,
+        warmup_steps=400,
+        replay_size=4000,
+        updates_per_step=1 / probe.num_envs,
+        **changes,
+    )
+    play(agent, probe, num_steps + 400 // probe.num_envs)
+    return agent
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e3])
+def test_probe_whose_best_action_depends_on_the_observation(unit):
+    rng = np.random.default_rng(0)
+
+    def sides():
+        return rng.choice(np.float32([-1, 1]), (4, 1))
+
+    agent = solve(Probe(lambda obs, action: unit * (1 - (action - 0.5 * obs) ** 2), draw=sides), 600)
+    action, value = policy_and_value(agent, -1, 1)
+    assert action == pytest.approx([-0.5, 0.5], abs=0.2)
+    assert value / unit == pytest.approx([1, 1], abs=0.1)
+
+
+@pytest.mark.parametrize("replay", ["uniform", "prioritized"])
+@pytest.mark.parametrize("n_step", [1, 2, 5])
+def test_probe_of_two_steps_discounts_the_second_reward(n_step, replay):
+    # 0 for the first step, 2 for the second, whatever the actions.
+    probe = Probe(lambda obs, action: 2 * obs + 0 * action, length=2)
+    agent = solve(probe, 500, gamma=0.8, n_step=n_step, replay=replay)
+    _, value = policy_and_value(agent, 0, 1)
+    assert value == pytest.approx([0.8 * 2, 2], abs=0.15)
+
+
+@pytest.mark.parametrize(("truncates", "expected"), [(True, 2.0), (False, 1.0)])
+def test_probe_whose_only_step_is_cut_off_is_worth_the_sum_of_all_that_would_follow(truncates, expected):
+    class Still(Probe):
+        def step(self, action):
+            return super().step(action)._replace(next_obs=np.zeros((4, 1), np.float32))
+
+    agent = solve(Still(lambda obs, action: np.ones_like(action), truncates=truncates), 500, gamma=0.5, n_step=3)
+    _, value = policy_and_value(agent, 0)
+    assert value == pytest.approx([expected], abs=0.1)
+
+
+def test_probe_of_chance_learns_both_outcomes():
+    rng = np.random.default_rng(0)
+    probe = Probe(lambda obs, action: np.where(rng.random(action.shape) < 0.25, 4.0, 0.0) + 0 * action)
+    agent = solve(probe, 800, v_min=-1.0, v_max=5.0, num_atoms=7)
+    with torch.no_grad():
+        probs = agent.critic(torch.zeros(1, 1), torch.zeros(1, 1)).softmax(1)[0]
+    assert probs.tolist() == pytest.approx([0, 0.75, 0, 0, 0, 0.25, 0], abs=0.1)
