@@ -48,6 +48,9 @@ ALGORITHMS = {
     "ddpg": ("algo=ddpg", "algo.warmup_steps=100", "algo.batch_size=32", "algo.replay_size=700", "noise=ou",
              "algo.actor.hidden=[32,32]", "algo.critic.hidden=[32,32]", "algo.normalize_obs=true",
              "algo.normalize_reward=true", *COMMON),
+    "d4pg": ("algo=d4pg", "algo.warmup_steps=100", "algo.batch_size=32", "algo.replay_size=700", "noise=ou",
+             "num_envs=2", "algo.actor.hidden=[32,32]", "algo.critic.hidden=[32,32]", "algo.normalize_obs=true",
+             "algo.replay=prioritized", *COMMON),
     "a2c": ("algo=a2c", "num_envs=4", "workers=1", "algo.rollout_steps=16", "algo.num_minibatches=4", *COMMON),
 }  # fmt: skip
 """Every algorithm, in its smallest setting that uses all it has."""
@@ -217,7 +220,7 @@ def cost(output: Path, algos: Sequence[str], rounds: int) -> bool:
     """Trains with the default checkpoints and without, in turns; the time spent saving is the surer figure."""
     print("| algorithm | steps | checkpoints | time spent saving | steps/s without | steps/s with | ratio | rounds |")
     print("|---|---|---|---|---|---|---|---|")
-    settings = {"ddpg": ("algo=ddpg", 40_000), "a2c": ("algo=a2c", 300_000)}
+    settings = {"ddpg": ("algo=ddpg", 40_000), "d4pg": ("algo=d4pg", 40_000), "a2c": ("algo=a2c", 300_000)}
     ok = True
     for algo in algos:
         choice, steps = settings[algo]

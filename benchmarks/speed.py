@@ -1,4 +1,4 @@
-"""How fast rlcont trains DDPG and A2C compared with its peers on this machine.
+"""How fast rlcont trains DDPG and A2C compared with its peers, and D4PG compared with DDPG, on this machine.
 
 Makes an environment for each peer, runs all systems in turn, and writes docs/results/speed.csv and the tables of
 docs/benchmarks.md. Five rounds of DDPG take about 45 minutes on two cores, those of A2C a few more; the machine should
@@ -45,7 +45,7 @@ class Pace(NamedTuple):
     """Steps per second below which a run is given up."""
 
 
-PACES = {"ddpg": Pace(2000, 150, 15), "a2c": Pace(5120, 5000, 200)}
+PACES = {"ddpg": Pace(2000, 150, 15), "d4pg": Pace(2000, 150, 15), "a2c": Pace(5120, 5000, 200)}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NPROC", "PJRT_NPROC")
 CPU_FLAGS = ["avx2", "avx512f", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8"]
 
@@ -85,7 +85,7 @@ def parse_arguments() -> argparse.Namespace:
     names = [item.name for item in ITEMS]
     parser.add_argument("--rounds", type=int, default=5, help="times that everything is run (5)")
     parser.add_argument(
-        "--steps", type=int, default=4000, help="environment steps of DDPG's window (4000); A2C's stays as it is"
+        "--steps", type=int, default=4000, help="environment steps of the window (4000); A2C's stays as it is"
     )
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="ITEM", help=", ".join(names))
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help="peers to run: sb3 sbx tianshou")
@@ -100,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
 def chosen_items(arguments: argparse.Namespace) -> list[Item]:
     """What --only and --peers leave, with the windows that --steps gives them."""
     items = [item for item in ITEMS if item.name in arguments.only and item.system in ("rlcont", *arguments.peers)]
-    return [item._replace(steps=arguments.steps) if item.algo == "ddpg" else item for item in items]
+    return [item._replace(steps=arguments.steps) if item.algo != "a2c" else item for item in items]
 
 
 def rows_of_other_algorithms(path: Path, items: list[Item]) -> list[Row]:
@@ -191,8 +191,7 @@ def run_side_by_side(item: Item, options: list[str]) -> list[dict[str, Any]]:
         RunError: one of them failed.
     """
     python = sys.executable if item.system == "rlcont" else ENVIRONMENTS / item.system / "bin" / "python"
-    driver = PEERS_FOLDER / f"{item.algo}_{item.system}.py"
-    command = [python, driver, "--hidden", item.hidden, "--steps", item.steps, *options]
+    command = [python, PEERS_FOLDER / item.driver, "--hidden", item.hidden, "--steps", item.steps, *options]
     pace = PACES[item.algo]
     limit = 120 + (pace.steps_before + item.steps) / pace.slowest
     outputs: list[str | RunError] = []

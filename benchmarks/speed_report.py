@@ -36,6 +36,11 @@ class Item(NamedTuple):
     """What steps its environments, where there are several."""
 
     @property
+    def driver(self) -> str:
+        """The file in peers/ that runs it; D4PG is DDPG with other settings."""
+        return f"{'ddpg' if self.algo == 'd4pg' else self.algo}_{self.system}.py"
+
+    @property
     def detail(self) -> str:
         """The second column: what tells the items of one system apart."""
         return self.stepping or self.hidden.replace(",", "-")
@@ -74,9 +79,28 @@ ITEMS = [
         steps=61_440,
         stepping="SubprocVecEnv, 8 processes",
     ),
+    Item("rlcont-d4pg-ddpg", "rlcont", "DDPG", "256,256", "", algo="d4pg"),
+    Item(
+        "rlcont-d4pg",
+        "rlcont",
+        "D4PG: 51 atoms, prioritised replay, n 3",
+        "256,256",
+        "rlcont-d4pg-ddpg",
+        ("--settings", "algo=d4pg", "algo.num_atoms=51", "algo.critic.layer_norm=false", "algo.replay=prioritized"),
+        algo="d4pg",
+    ),
+    Item(
+        "rlcont-d4pg-tuned",
+        "rlcont",
+        "D4PG as tuned for HalfCheetah-v4",
+        "256,256",
+        "rlcont-d4pg-ddpg",
+        ("--settings", "algo=d4pg", "tuned=d4pg/HalfCheetah-v4"),
+        algo="d4pg",
+    ),
 ]
 
-HEADINGS = {"ddpg": ("DDPG", "network"), "a2c": ("A2C", "environments")}
+HEADINGS = {"ddpg": ("DDPG", "network"), "a2c": ("A2C", "environments"), "d4pg": ("D4PG", "network")}
 """By algorithm, the first two columns of its table."""
 
 LEARNERS = [

@@ -200,7 +200,7 @@ class FlatNetwork:
         return weight, bias
 
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
-        """A vector [N] with a number for each weight, such as an optimiser's, in the parameters' shapes by their names."""
+        """A vector [N] with a number for each weight, such as an optimiser's, in the parameters' shapes, by name."""
         stretches = vector.split(self._sizes)
         pairs = zip(self._shapes.items(), stretches, strict=True)
         return {name: stretch.view(shape) for (name, shape), stretch in pairs}

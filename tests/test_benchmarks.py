@@ -103,7 +103,7 @@ def test_items_are_compared_with_the_default_run_of_the_same_network():
 
 def test_every_item_has_a_driver():
     for item in ITEMS:
-        assert (ROOT / f"benchmarks/peers/{item.algo}_{item.system}.py").exists()
+        assert (ROOT / "benchmarks/peers" / item.driver).exists()
 
 
 def test_the_window_is_set_for_ddpg_alone():
@@ -240,6 +240,11 @@ def test_a_window_of_a2c_must_end_with_a_rollout(steps, capsys):
     ("algo", "sizes", "updates"),
     [
         ("ddpg", ["--warmup", "300", "--settle", "100", "--steps", "200"], {"critic and actor": 200}),
+        (
+            "ddpg",
+            ["--warmup", "300", "--settle", "100", "--steps", "100", "--settings", "algo=d4pg", "compile=false"],
+            {"critic and actor": 100},
+        ),
         ("a2c", ["--settle", "512", "--steps", "768"], {"policy and value": 3}),
     ],
 )

@@ -1,4 +1,4 @@
-"""Training speed of the `rlcont` command's DDPG, its logging included."""
+"""Training speed of the `rlcont` command's DDPG, or of an algorithm built on it, its logging included."""
 
 import math
 
@@ -10,6 +10,7 @@ parser.add_argument("--precision", help="passed on as precision=…")
 parser.add_argument(
     "--compile", default="true", help="passed on as compile=…; auto would not compile a run as short as this one (true)"
 )
+parser.add_argument("--settings", nargs="*", default=[], metavar="KEY=VALUE", help="passed on; they win over the rest")
 arguments = parser.parse_args()
 
 first = arguments.warmup + arguments.settle
@@ -37,7 +38,9 @@ settings = {
     "eval.episodes": 1,
     # 1000 is the default; a window that is no multiple of it needs log lines at its two ends.
     "log.every": math.gcd(1000, first, arguments.steps),
-} | {key: value for key in ("precision", "compile") if (value := getattr(arguments, key)) is not None}
+}
+settings |= {key: value for key in ("precision", "compile") if (value := getattr(arguments, key)) is not None}
+settings |= dict(setting.split("=", 1) for setting in arguments.settings)
 
 measured = rlcont_command.measure(settings, first, last)
 window.print_result(

@@ -1,0 +1,73 @@
+"""What prioritised sampling of a million rows costs, against uniform sampling and against an update.
+
+OMP_NUM_THREADS=1 python benchmarks/replay_speed.py
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from rlcont.build import make_agent
+from rlcont.compose import compose_job
+from rlcont.config import validate
+from rlcont.core import Transitions
+from rlcont.envs import BoxEnv
+from rlcont.memory.prioritized import PrioritizedReplay
+from rlcont.memory.replay import Replay
+
+ROWS, BATCH, ROUNDS, CALLS = 1_000_000, 256, 15, 100
+
+
+def main() -> None:
+    """Times what a step does to each replay, in turns, and prints a Markdown table of medians."""
+    config = validate(compose_job(["algo=d4pg", "env=HalfCheetah-v4", "tuned=none"]).container)
+    spec = BoxEnv(config.env).spec
+    generator = torch.Generator().manual_seed(0)
+    dims = (spec.obs_dim, spec.action_dim)
+    uniform = Replay(ROWS, *dims, generator)
+    prioritized = PrioritizedReplay(ROWS, *dims, generator, alpha=0.6, beta=0.4, num_batches=10**6)
+    rows = transitions(10_000, *dims)
+    for replay in (uniform, prioritized):
+        for _ in range(ROWS // len(rows.reward)):
+            replay.add(rows)
+    everything = torch.arange(ROWS)
+    prioritized.tree.set(everything, torch.rand(ROWS, dtype=torch.float64, generator=generator))
+    one, priority = transitions(1, *dims), torch.rand(BATCH)
+    agent = make_agent(config, spec)
+
+    def step(replay: Replay) -> Callable[[], None]:
+        def call() -> None:
+            replay.add(one)
+            replay.prioritize(replay.sample(BATCH), priority)
+
+        return call
+
+    calls = {
+        "uniform: add a row, draw 256": step(uniform),
+        "prioritised: add a row, draw 256, set 256 priorities": step(prioritized),
+        "an eager update of D4PG": lambda: agent.update(uniform.sample(BATCH)),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            for _ in range(CALLS):
+                call()
+            seconds[name].append((time.perf_counter() - start) / CALLS)
+    print(f"| {ROWS} rows, {torch.get_num_threads()} threads | ms, median | lowest |\n|---|---:|---:|")
+    for name, found in seconds.items():
+        print(f"| {name} | {1000 * statistics.median(found):.3f} | {1000 * min(found):.3f} |")
+
+
+def transitions(num: int, obs_dim: int, action_dim: int) -> Transitions:
+    obs, action, scalar = (np.ones(shape, np.float32) for shape in ((num, obs_dim), (num, action_dim), num))
+    return Transitions(obs, action, scalar, scalar, obs)
+
+
+if __name__ == "__main__":
+    main()
