@@ -115,10 +115,13 @@ def _obstacle_to_compiling(device: str) -> str:
 
 
 def _in_bf16(update: Update, device: str) -> Update:
-    """Weights, optimiser and losses stay in fp32; autocast converts what matrix products take."""
+    """Weights, optimiser and losses stay in fp32; autocast converts what matrix products take.
+
+    Nothing converted is kept: the weights change within an update.
+    """
 
     def in_bf16(batch: NamedTuple) -> Metrics:
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, cache_enabled=False):
             return update(batch)
 
     return in_bf16

@@ -5,7 +5,7 @@
       rows/                rows of a replay, each written once: rows-000000010000-000000020000.npy, and its .parity
 
 Checkpoints share the files of rows, so there is no older copy to fall back on; a spare part beside each (see parity.py)
-undoes what a failing disk does to a stretch of it.
+undoes damage to a stretch of it.
 
 A manifest lists every file that its checkpoint needs, rows included, with length and SHA-256. It is written last, into
 a folder that is renamed into place when all is on disk.
@@ -113,8 +113,7 @@ class Checkpoints:
 
     def _save(self, step: int, state: Any, rows: Rows | None) -> None:
         self.rows_folder.mkdir(parents=True, exist_ok=True)
-        segments = self._segments_of(rows) if rows is not None else []
-        self._write_segments(segments, rows)
+        segments = [] if rows is None else self._write_segments(rows)
         text, arrays = pack(state)
         unfinished = self.folder / f"{UNFINISHED}{step:012}"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -137,9 +136,10 @@ class Checkpoints:
         first = max(oldest, segments[-1].last if segments else 0)
         return [*segments, Segment(first, rows.num_added, 0, "")] if first < rows.num_added else segments
 
-    def _write_segments(self, segments: list[Segment], rows: Rows | None) -> None:
+    def _write_segments(self, rows: Rows) -> list[Segment]:
+        segments = self._segments_of(rows)
         for number, segment in enumerate(segments):
-            if segment.sha256 or rows is None:
+            if segment.sha256:
                 continue
             buffer = io.BytesIO()
             np.save(buffer, rows.read(segment.first, segment.last), allow_pickle=False)
@@ -148,6 +148,7 @@ class Checkpoints:
             self._place(segment.name, content)
             segments[number] = segment._replace(bytes=len(content), sha256=_sum(content))
             sync_folder(self.rows_folder)
+        return segments
 
     def _place(self, name: str, content: bytes) -> None:
         """Writes a file of rows, which is there whole or not at all."""
@@ -182,7 +183,8 @@ class Checkpoints:
             if content is None:
                 raise
             log.warning("rlcont: %s: damaged (%s); mended from its parity", self.rows_folder, error)
-            self._place(segment.name, content)
+            with contextlib.suppress(OSError):  # What was read is good, whether or not the disk takes it.
+                self._place(segment.name, content)
             return content
 
     def _mended(self, segment: Segment) -> bytes | None:

@@ -1,7 +1,7 @@
 """The exploring side of an off-policy agent: policy weights in, experience out.
 
-A run's own loop and actors elsewhere explore by the same class. In the loop the policy is the learner's very network,
-and there are no weights to bring.
+A run's own loop explores by it: there the policy is the learner's very network, and there are no weights to bring. One
+elsewhere has a network of its own. Warm-up and decay of the noise go by `num_steps`, which counts its own steps.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Explorer:
         self.forward = acting.make_forward(policy.module, normalizer, device)
         self.warmup_rng = numpy_generator(seed, "warmup")
         self.noise = make_noise(noise, (num_envs, spec.action_dim), numpy_generator(seed, "noise"), total_steps)
-        self.n_step = NStep(n_step, gamma, num_envs, spec.obs_dim, spec.action_dim)
+        self.window = NStep(n_step, gamma, num_envs, spec.obs_dim, spec.action_dim)
         self.running_return = RunningReturn(gamma, num_envs)
 
     def act(self, obs: Array) -> Array:
@@ -65,12 +65,11 @@ class Explorer:
         self.noise.reset(step.ended)
         # A truncated episode bootstraps, so its return goes on as well.
         returns = self.running_return(step.reward[None], (step.terminated | ~step.valid)[None], step.valid[None])
-        return Experience(len(step.obs), self.n_step.add(step), returns)
+        return Experience(len(step.obs), self.window.add(step), returns)
 
     def cut_off(self, envs: Array) -> Experience:
         self.noise.reset(envs)
-        self.running_return.cut_off(envs)
-        return Experience(0, self.n_step.cut_off(envs), np.empty(0))
+        return Experience(0, self.window.cut_off(envs), np.empty(0))
 
     def noise_scale(self) -> float:
         """Standard deviation of the noise of the moment."""
@@ -93,4 +92,4 @@ class Explorer:
         self.num_steps = state["num_steps"]
 
     def _parts(self) -> dict[str, Any]:
-        return {"noise": self.noise, "n_step": self.n_step, "running_return": self.running_return}
+        return {"noise": self.noise, "window": self.window, "running_return": self.running_return}

@@ -108,19 +108,8 @@ class DeterministicPolicy(nn.Module):
         return torch.tanh(self.body(obs))
 
 
-class QFunction(nn.Module):
-    """(obs [B, O], action [B, A]) -> value [B]."""
-
-    def __init__(self, body: nn.Sequential):
-        super().__init__()
-        self.body = body
-
-    def forward(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        return self.body(torch.cat([obs, action], dim=-1)).squeeze(-1)
-
-
-class CategoricalCritic(nn.Module):
-    """(obs [B, O], action [B, A]) -> logits [B, K] of a distribution over K atoms."""
+class Critic(nn.Module):
+    """(obs [B, O], action [B, A]) -> [B, K], such as the logits of a distribution over K atoms."""
 
     def __init__(self, body: nn.Sequential):
         super().__init__()
@@ -128,6 +117,13 @@ class CategoricalCritic(nn.Module):
 
     def forward(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         return self.body(torch.cat([obs, action], dim=-1))
+
+
+class QFunction(Critic):
+    """(obs [B, O], action [B, A]) -> value [B]."""
+
+    def forward(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        return super().forward(obs, action).squeeze(-1)
 
 
 class ActorCritic(nn.Module):
@@ -196,7 +192,7 @@ class FlatNetwork:
 
     def last_layer(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The stretches of a vector [N] that belong to weight and bias of the last layer, in their shapes."""
-        *_, weight, bias = self.views(vector).values()
+        *_, weight, bias = self.views(vector.detach()).values()
         return weight, bias
 
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -91,7 +91,7 @@ class RunningNorm(RunningMoments):
 
 
 class RunningReturn:
-    """The discounted sum of each environment's rewards so far: G <- gamma G + r, anew with each episode.
+    """The discounted sum of each environment's rewards so far: G <- gamma G + r, anew where told.
 
     Shapes:
         reward, ended, valid [T, E].
@@ -102,7 +102,10 @@ class RunningReturn:
         self.returns = np.zeros(num_envs)
 
     def __call__(self, reward: Array, ended: Array, valid: Array) -> Array:
-        """Takes in T steps; the sums [N] float64 after those that are `valid`, the others being left out."""
+        """Takes in T steps; the sums [N] float64 after those that are `valid`, the others being left out.
+
+        What `ended` begins anew is the caller's to say: episodes of every end (OpenAI Baselines), or terminated ones.
+        """
         running = np.empty(reward.shape)
         for step, (now, goes_on) in enumerate(zip(reward, ~ended, strict=True)):
             running[step] = self.returns = self.gamma * self.returns + now

@@ -25,10 +25,10 @@ class Support:
 
     def __init__(self, num_atoms: int, bounds: tuple[float, float] | None, device: str):
         self.given = bounds is not None
-        self.bounds: tuple[float, float] = bounds or (-1.0, 1.0)
+        self.atoms = torch.empty(num_atoms, device=device)
+        self.move(bounds or (-1.0, 1.0))
         self.fitted = self.given
         """Whether the bounds mean something; without any reward yet, they do not."""
-        self.atoms = torch.linspace(*self.bounds, num_atoms, device=device)
         self.low = self.high = 0.0
 
     def include(self, returns: Array) -> None:
@@ -52,7 +52,7 @@ class Support:
 
     def move(self, bounds: tuple[float, float]) -> None:
         """Moves the atoms to between `bounds`."""
-        self.bounds = bounds
+        self.bounds: tuple[float, float] = bounds
         self.atoms.copy_(torch.linspace(*bounds, len(self.atoms)))
 
     def state_dict(self) -> dict[str, Any]:

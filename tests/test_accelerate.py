@@ -98,6 +98,18 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
     envs.close()
 
 
+@pytest.mark.parametrize("algo", ["ddpg", "d4pg"])
+def test_in_bf16_too_the_actor_follows_the_critic_of_after_its_step(algo):
+    """Autocast would keep the weights of before it, converted."""
+    run = config(f"algo={algo}", "algo.critic.lr=0.05")
+    spec = BoxEnv(run.env).spec
+    agents = [make_agent(run, spec, Acceleration(False, precision, "cpu")) for precision in ("fp32", "bf16")]
+    for seed in range(3):
+        losses = [agent.accelerated_update(random_batch(seed))["actor_loss"].item() for agent in agents]
+    assert losses[1] == pytest.approx(losses[0], rel=0.3)
+    assert abs(losses[0]) > 0.01
+
+
 @pytest.mark.parametrize("policy", ["gaussian", "bounded_gaussian", "squashed", "beta"])
 def test_a_compiled_update_of_a2c_equals_an_eager_one_at_states_met_in_training(policy):
     small = ["num_envs=4", "algo.network.hidden=[32,32]", "algo.rollout_steps=16"]

@@ -240,17 +240,29 @@ def test_rows_that_cannot_be_mended_are_never_used(tmp_path, name, step, how):
 
 
 @given(
-    content=st.binary(max_size=300),
-    part=st.integers(0, PARTS - 1),
-    damage=st.binary(min_size=1, max_size=30),
-    tail=st.integers(0, 3),
+    content=st.binary(min_size=1, max_size=300), first=st.integers(0, 299), damage=st.binary(min_size=1, max_size=30)
 )
-def test_damage_within_one_part_is_undone(content, part, damage, tail):
+def test_damage_no_longer_than_half_a_part_is_undone_wherever_it_begins(content, first, damage):
+    width = -(-len(content) // PARTS)
+    damage = damage[: min(width // 2, max(0, len(content) - first))]
+    damaged = content[:first] + damage + content[first + len(damage) :]
+    assert mended(damaged, len(content), parity(content), lambda found: found == content) == content
+
+
+@given(content=st.binary(min_size=1, max_size=300), part=st.integers(0, PARTS - 1), damage=st.binary(max_size=20))
+def test_any_damage_within_one_part_is_undone(content, part, damage):
     width = -(-len(content) // PARTS)
     first = part * width
-    damaged = content[:first] + damage[:width].ljust(width, b"?")[: len(content) - first] + content[first + width :]
-    damaged = damaged[: len(content) - tail] if part == PARTS - 1 and width > tail else damaged
+    damage = damage[: min(width, max(0, len(content) - first))]
+    damaged = content[:first] + damage + content[first + len(damage) :]
     assert mended(damaged, len(content), parity(content), lambda found: found == content) == content
+
+
+@given(content=st.binary(min_size=1, max_size=300), tail=st.integers(0, 20))
+def test_a_tail_that_is_missing_is_put_back(content, tail):
+    width = -(-len(content) // PARTS)
+    cut = content[: len(content) - min(tail, width // 2)]
+    assert mended(cut, len(content), parity(content), lambda found: found == content) == content
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):

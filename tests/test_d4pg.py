@@ -12,6 +12,7 @@ from worlds import Probe, RandomWorld, assert_same, column, make_step, play
 from rlcont.algos import load_algorithm
 from rlcont.algos.d4pg import D4PG
 from rlcont.algos.ddpg import DDPG
+from rlcont.ops.categorical import resampling
 
 LN = np.log
 
@@ -64,28 +65,34 @@ def test_the_target_and_the_loss_by_hand():
     assert metrics["q_mean"].item() == pytest.approx(0.1, abs=1e-6)
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.5, 3.0])
-def test_the_weight_of_a_row_multiplies_its_loss(weight):
-    for cls, sizes in ((DDPG, {}), (D4PG, {"num_atoms": 5, "v_min": -5.0, "v_max": 5.0})):
-        agent, other = (make_agent(cls=cls, **sizes) for _ in range(2))
-        batch = random_batch(0)
-        gradients = []
-        for each, rows in ((agent, batch), (other, batch._replace(weight=torch.full((8,), weight)))):
-            each.update(rows)
-            gradients.append(each.critic_optimizer.mean / (1 - each.critic_optimizer.beta1))
-        torch.testing.assert_close(gradients[1], weight * gradients[0], rtol=1e-4, atol=1e-7)
+def first_gradient(agent):
+    return agent.critic_optimizer.mean / (1 - agent.critic_optimizer.beta1)
+
+
+@pytest.mark.parametrize(("cls", "sizes"), [(DDPG, {}), (D4PG, {"num_atoms": 5, "v_min": -5.0, "v_max": 5.0})])
+def test_a_row_that_weighs_three_counts_as_three_rows(cls, sizes):
+    agent, other = (make_agent(cls=cls, **sizes) for _ in range(2))
+    batch = random_batch(0)
+    weight = torch.tensor([3.0, 0, 1, 1, 1, 1, 1, 0])
+    agent.update(batch._replace(weight=weight))
+    rows = torch.tensor([0, 0, 0, 2, 3, 4, 5, 6])
+    other.update(batch_of(*(field[rows] for field in batch[:5])))
+    torch.testing.assert_close(first_gradient(agent), first_gradient(other), rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize(("v_min", "v_max", "centre"), [(-2.0, 4.0, 0.0), (1.0, 3.0, 1.0), (-4.0, -1.0, -1.0)])
 def test_an_untrained_critic_is_narrow_and_worth_nothing(v_min, v_max, centre):
-    agent = make_d4pg(num_atoms=101, v_min=v_min, v_max=v_max)
+    check_untrained(make_d4pg(num_atoms=101, v_min=v_min, v_max=v_max), v_min, v_max, centre)
+
+
+def check_untrained(agent, v_min, v_max, centre):
     obs, action = torch.randn(50, 2), torch.rand(50, 1)
-    probs = agent.critic(obs, action).softmax(1)
-    mean = (probs * agent.support.atoms).sum(1)
-    assert mean.tolist() == pytest.approx([centre] * 50, abs=0.06 * (v_max - v_min))
-    deviation = (probs * (agent.support.atoms - mean[:, None]) ** 2).sum(1).sqrt()
-    assert deviation.max() < 0.07 * (v_max - v_min)
-    assert torch.equal(agent.critic.weights, agent.target_critic.weights)
+    for critic in (agent.critic, agent.target_critic):
+        probs = critic(obs, action).softmax(1)
+        mean = (probs * agent.support.atoms).sum(1)
+        assert mean.tolist() == pytest.approx([centre] * 50, abs=0.05 * (v_max - v_min))
+        deviation = (probs * (agent.support.atoms - mean[:, None]) ** 2).sum(1).sqrt()
+        assert deviation.max() < 0.06 * (v_max - v_min)
 
 
 def observe(agent, *rewards):
@@ -102,11 +109,33 @@ def test_the_support_is_found_when_learning_begins():
     agent.learn()
     assert torch.equal(agent.critic.weights, before)
     observe(agent, 8.0)
+    update, agent.accelerated_update = agent.accelerated_update, lambda batch: {"priority": torch.zeros(8)}
     agent.learn()
+    check_untrained(agent, *agent.support.bounds, 0)
+    agent.accelerated_update = update
     # The returns come near 8 / (1 - 0.5).
     assert agent.support.bounds == pytest.approx((-0.3 * 16, 1.3 * 16), rel=1e-2)
     assert agent.status()["v_max"] == agent.support.bounds[1]
     assert agent.num_updates == 1
+
+
+def test_a_first_reward_after_much_learning_from_none():
+    agent = make_d4pg(gamma=0.5, warmup_steps=8, num_atoms=51, critic_lr=5e-3)
+    observe(agent, *[0.0] * 60)
+    agent.learn()
+    assert agent.num_updates == 52
+    assert agent.critic_optimizer.mean.any()
+    assert agent.status()["v_max"] == 1
+    observe(agent, 1e-3)
+    agent._fit_support()
+    check_untrained(agent, *agent.support.bounds, 0)
+    assert agent.support.bounds == pytest.approx((-3e-4, 1.3e-3), rel=1e-6)
+    for _ in range(540):
+        observe(agent, 1e-3)
+        agent.learn()
+    # The reward itself, in nine rows of ten, and what the actor's own, untried action is believed to bring after it.
+    value = agent.q_value(torch.ones(1, 2), torch.full((1, 1), 0.5)).item()
+    assert 0.8e-3 < value < 2.2e-3
 
 
 def test_returns_go_on_across_a_time_limit_and_not_across_a_termination():
@@ -144,11 +173,27 @@ def test_when_the_support_grows_the_critics_say_about_the_same():
     agent._fit_support()
     assert agent.support.bounds[1] > 1.9 * width
     assert (values() - before).abs().max() < 0.02 * width
-    # The optimiser's moments follow, and it goes on from there.
-    assert (agent.critic_optimizer.square >= 0).all()
     for seed in range(300, 310):
         agent.update(one_step_batch(seed))
     assert (values() - before).abs().mean() < 0.05 * width
+
+
+def test_when_the_support_grows_the_optimisers_moments_follow_and_the_other_layers_stay():
+    agent = make_d4pg(num_atoms=7, gamma=0.5)
+    observe(agent, *[1.0, -1.0] * 10)
+    agent.learn()
+    old = agent.support.bounds
+    vectors = agent.critic_optimizer.mean, agent.critic_optimizer.square
+    before = [vector.clone() for vector in vectors]
+    agent.support.include(np.array([9.0]))
+    agent._fit_support()
+    matrix = resampling(7, old, agent.support.bounds)[0].float()
+    for vector, kept in zip(vectors, before, strict=True):
+        for part, other in zip(agent.critic.last_layer(vector), agent.critic.last_layer(kept), strict=True):
+            torch.testing.assert_close(part, matrix @ other)
+        num_last = 7 * 32 + 7
+        assert kept[:-num_last].any()
+        assert torch.equal(vector[:-num_last], kept[:-num_last])
 
 
 def trained(unit, steps, **changes):
@@ -211,6 +256,7 @@ def test_with_its_state_and_its_rows_another_agent_goes_on_the_same():
     agent, other = (make_d4pg(seed=seed, noise=gaussian(0.2), **changes) for seed in (0, 1))
     world = RandomWorld(agent)
     play(agent, world, 40)
+    play(other, RandomWorld(other, seed=1), 60)
     other.load_state_dict(copy.deepcopy(agent.state_dict()))
     other.replay.rows.copy_(agent.replay.rows)
     other_world = copy.deepcopy(world)

@@ -71,5 +71,8 @@ def test_what_an_actor_tells_of_a_step():
     assert told.num_steps == 0
     assert len(told.returns) == 0
     assert told.transitions.reward.tolist() == [1, 1]
+    # Nor does the gap of a resumed run.
+    told = actor.observe(make_step(obs, action, 1.0, obs, terminated=True))
+    assert told.returns.tolist() == [1.75, 2, 1]
     told = actor.observe(make_step(obs, action, 1.0, obs))
     assert told.returns.tolist() == [1, 1, 1]

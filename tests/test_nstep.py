@@ -126,7 +126,7 @@ def test_cut_off_ends_what_is_open_where_it_is_told(n):
         assert discount == pytest.approx(0.9 ** (3 - time))
         assert end == 2
     assert len(fold.cut_off(np.array([False, True])).obs) == 0
-    assert len(fold.cut_off(np.array([True, False])).obs) == n - 1 if n < 4 else 3
+    assert len(fold.cut_off(np.array([True, False])).obs) == n - 1
 
 
 def test_rows_of_an_environment_come_oldest_first():

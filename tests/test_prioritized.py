@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_replay import ACTION_DIM, OBS_DIM, ids_of, stored_ids, transitions
 
 from rlcont.memory.prioritized import PrioritizedReplay
-from rlcont.memory.sum_tree import BRANCHES, SumTree
+from rlcont.memory.sum_tree import BRANCHES, SumTree, sum_tree_bytes
 
 
 def make_tree(values):
@@ -63,8 +63,8 @@ def test_sums_are_those_of_the_numbers_after_any_changes(size, changes):
 
 def test_a_rebuilt_tree_equals_the_one_its_leaves_were_read_from():
     rng = np.random.default_rng(1)
-    tree, other = make_tree(rng.random(3000)), SumTree(3000, torch.device("cpu"))
-    other.rebuild(tree.leaves)
+    tree, other = make_tree([*rng.random(2000), *np.zeros(1000)]), make_tree(rng.random(3000))
+    other.rebuild(tree.leaves[:2000])
     assert other.total == tree.total
     places = torch.tensor(rng.random(500)) * tree.total
     assert torch.equal(other.find(places), tree.find(places))
@@ -170,6 +170,17 @@ def test_rows_that_were_never_written_are_never_drawn():
     assert set(ids_of(replay.sample(300))) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_priority_that_is_not_finite_counts_as_none_and_the_memory_lives_on(value):
+    replay = filled(4, alpha=1.0)
+    set_priorities(replay, np.array([1.0, value, 2.0, 1.0]))
+    assert replay.max_priority == pytest.approx(2)
+    assert replay.tree.leaves.tolist() == pytest.approx([1, 0, 2, 1], abs=1e-5)
+    batch = replay.sample(100)
+    assert set(ids_of(batch)) == {0, 2, 3}
+    assert batch.weight.isfinite().all()
+
+
 def test_a_loaded_replay_goes_on_the_same():
     replay, other = filled(40, seed=0), make_replay(40, seed=1)
     replay.add(transitions(range(40, 47)))
@@ -186,13 +197,19 @@ def test_a_loaded_replay_goes_on_the_same():
     assert torch.equal(replay.tree.leaves, other.tree.leaves)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_tree_takes_as_much_memory_as_it_says(size):
+    tree = SumTree(size, torch.device("cpu"))
+    assert sum_tree_bytes(size) - 8 * BRANCHES <= sum(level.nbytes for level in tree._levels) <= sum_tree_bytes(size)
+
+
 def test_what_is_logged_says_how_priorities_lie():
     replay = filled(4, alpha=1.0)
     figures = replay.prioritize(replay.sample(4), torch.tensor([1.0, 2.0, 3.0, 6.0]))
     assert figures["priority_mean"] == 3
     assert figures["priority_max"] == 6
     assert figures["weight_mean"] == 1
-    assert figures["priority_beta"].item() == pytest.approx(0.406)
+    assert replay.status() == {"replay_fill": 1, "priority_beta": pytest.approx(0.406)}
     lies = replay.distributions()["priority"]
     assert sum(lies.amounts) == 4
     assert np.dot(lies.values, lies.amounts) == pytest.approx(12, abs=0.2)

@@ -25,9 +25,9 @@ class D4PGConfig(DDPGConfig):
     num_atoms: Annotated[Count, Field(ge=2)]
     """Atoms of the value distribution."""
     v_min: Number | None
-    """Value of the lowest atom; null: found from the returns, and widened when they outgrow it."""
+    """Value of the lowest atom; null: found from the returns, and lowered as they come near it."""
     v_max: Number | None
-    """Value of the highest atom; null: found from the returns, and widened when they outgrow it."""
+    """Value of the highest atom; null: found from the returns, and raised as they come near it."""
 
     @model_validator(mode="after")
     def _bounds_make_sense(self) -> D4PGConfig:
@@ -45,8 +45,10 @@ class D4PG(DDPG):
     """DDPG with a distribution over returns in place of their mean.
 
     Source: arXiv:1804.08617, Algorithm 1, with the categorical distribution of its appendix A.
-    Differs: soft target updates; atoms that follow the returns where no bounds are given; the untrained distribution
-    is narrow and around 0; one actor, in the loop.
+    Differs: soft target updates; the actor's step is taken on the critic after its own; atoms that follow the returns
+    where no bounds are given; the untrained distribution is narrow and around 0; the actor's loss is in widths of the
+    support; replay is uniform unless prioritised is chosen, then with the weights of arXiv:1511.05952; one actor, in
+    the loop.
     """
 
     Config = D4PGConfig
@@ -63,7 +65,7 @@ class D4PG(DDPG):
         """The critic network, (obs [B, O], action [B, A]) -> logits [B, K]."""
         net, spec = self.config.critic, self.spec
         num_in = spec.obs_dim + spec.action_dim
-        return nets.CategoricalCritic(
+        return nets.Critic(
             nets.mlp(num_in, net.hidden, len(self.support.atoms), net.activation, net.layer_norm, generator)
         )
 
@@ -81,7 +83,10 @@ class D4PG(DDPG):
         return project(probs, self.support.atoms, batch.reward, batch.discount)
 
     def critic_loss(self, batch: Batch, td_target: Any) -> tuple[torch.Tensor, torch.Tensor, Metrics]:
-        """Each row's cross-entropy to its target [B], which is its priority too, and what to log."""
+        """Each row's cross-entropy to its target [B], which is its priority too, and what to log.
+
+        As a priority it is never below the target's own entropy: rows whose return is uncertain stay interesting.
+        """
         target, clipped = td_target
         log_probs = self.critic(batch.obs, batch.action).log_softmax(1)
         loss = -(target * log_probs).sum(1)
@@ -140,17 +145,17 @@ class D4PG(DDPG):
         return (probs * self.support.atoms).sum(1)
 
     def _begin_at_zero(self) -> None:
-        """Makes the untrained critic's distributions narrow, and alike: a bump at 0, or at the bound nearest to it.
+        """Makes the critics say the same everywhere: a narrow bump at 0, or at the bound nearest to it.
 
         A critic that begins far from the values it is to learn sends the actor into a corner of its box.
         """
         atoms = self.support.atoms
         centre, width = atoms.clamp(min=0)[0] + atoms.clamp(max=0)[-1], 0.05 * (atoms[-1] - atoms[0])
-        with torch.no_grad():
-            weight, bias = self.critic.last_layer(self.critic.weights)
-            weight.mul_(0.1)
-            bias.copy_(-0.5 * ((atoms - centre) / width).square())
-            self.target_critic.weights.copy_(self.critic.weights)
+        for vector in self._critic_vectors():
+            for part in self.critic.last_layer(vector):
+                part.zero_()
+        for network in (self.critic, self.target_critic):
+            network.last_layer(network.weights)[1].copy_(-0.5 * ((atoms - centre) / width).square())
 
     def _fit_support(self) -> None:
         """Moves the atoms; the critics' distributions stay about where they were."""
@@ -159,23 +164,18 @@ class D4PG(DDPG):
         if not was_fitted:
             self._begin_at_zero()
             return
-        matrix, offset = (
-            x.float().to(self.device) for x in resampling(len(self.support.atoms), old, self.support.bounds)
-        )
-        critics, moments = (
-            (self.critic.weights, self.target_critic.weights),
-            (
-                self.critic_optimizer.mean,
-                self.critic_optimizer.square,
-            ),
-        )
-        with torch.no_grad():
-            for vector in (*critics, *moments):
-                weight, bias = self.critic.last_layer(vector)
-                weight.copy_(matrix @ weight)
-                bias.copy_(matrix @ bias)
-            for vector in critics:
-                self.critic.last_layer(vector)[1].add_(offset)
+        transform = resampling(len(self.support.atoms), old, self.support.bounds)
+        matrix, offset = (x.float().to(self.device) for x in transform)
+        for vector in self._critic_vectors():
+            for part in self.critic.last_layer(vector):
+                part.copy_(matrix @ part)
+        for network in (self.critic, self.target_critic):
+            network.last_layer(network.weights)[1].add_(offset)
+
+    def _critic_vectors(self) -> list[torch.Tensor]:
+        """All that has a number for each weight of the critic; the optimiser's moments follow as they can."""
+        optimizer = self.critic_optimizer
+        return [self.critic.weights, self.target_critic.weights, optimizer.mean, optimizer.square]
 
     def _parts(self) -> dict[str, Any]:
         return super()._parts() | {"support": self.support}

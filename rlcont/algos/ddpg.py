@@ -20,6 +20,7 @@ from rlcont.explorer import Explorer
 from rlcont.lazy import nets, torch
 from rlcont.memory.prioritized import PrioritizedReplay
 from rlcont.memory.replay import Replay, payload_bytes
+from rlcont.memory.sum_tree import sum_tree_bytes
 from rlcont.noise import NoiseConfig
 from rlcont.normalize import RewardScale, RunningNorm
 from rlcont.ops.clip import clip_norm
@@ -95,10 +96,10 @@ class DDPGConfig:
                 f"num_envs={num_envs}, and learning begins after {max(self.warmup_steps, self.batch_size)} "
                 f"(algo.warmup_steps={self.warmup_steps}, algo.batch_size={self.batch_size})"
             )
-        if self.replay_size < max(self.batch_size, num_envs):
+        if self.replay_size < max(self.batch_size, self.n_step * num_envs):
             raise UserError(
-                f"algo.replay_size={self.replay_size}: must hold at least a batch "
-                f"(algo.batch_size={self.batch_size}) and one step of every environment (num_envs={num_envs})"
+                f"algo.replay_size={self.replay_size}: must hold at least a batch (algo.batch_size={self.batch_size}) "
+                f"and what may be complete at once (num_envs={num_envs} times algo.n_step={self.n_step})"
             )
 
     def num_updates(self, total_steps: int, num_envs: int) -> int:
@@ -114,9 +115,10 @@ class DDPG:
     Source: arXiv:1509.02971, Algorithm 1.
     Differs: the replay is preceded by uniformly random actions; a truncated episode bootstraps; no weight decay;
     the action enters the critic's first layer; TD targets may span several steps, and transitions be drawn by their
-    priority; with `normalize_obs` or `normalize_reward`, rows are stored raw and normalised when sampled.
+    priority; with `normalize_obs` or `normalize_reward`, rows are stored raw and normalised when sampled, and a return
+    that scales rewards goes on across a time limit, as bootstrapping does.
 
-    `make_critic`, `q_value`, `td_target` and `critic_loss` are the seams for algorithms built on this one.
+    Seams for algorithms built on this one: `make_critic`, `q_value`, `td_target`, `critic_loss` and `actor_loss`.
     """
 
     Config: type[DDPGConfig] = DDPGConfig
@@ -171,6 +173,8 @@ class DDPG:
     def memory_demand(config: DDPGConfig, spec: EnvSpec, num_envs: int) -> tuple[str, int]:
         """The setting that decides how much memory is taken, and the bytes it asks for."""
         needed = payload_bytes(config.replay_size, spec.obs_dim, spec.action_dim)
+        if config.replay == "prioritized":
+            needed += sum_tree_bytes(config.replay_size)
         return f"algo.replay_size={config.replay_size}", needed
 
     def make_replay(self, generator: torch.Generator, total_steps: int) -> Replay:
@@ -285,8 +289,8 @@ class DDPG:
     def status(self) -> dict[str, float]:
         return {
             "noise_scale": self.explorer.noise_scale(),
-            "replay_fill": len(self.replay) / self.replay.capacity,
             "num_updates": self.num_updates,
+            **self.replay.status(),
         }
 
     def distributions(self) -> dict[str, Distribution]:

@@ -19,6 +19,7 @@ class PrioritizedReplay(Replay):
     (N P(i))^-beta, over the highest weight in the batch; beta goes from its start to 1 in `num_batches` batches.
 
     Source: arXiv:1511.05952, equation 1, section 3.4 and Algorithm 1; proportional variant.
+    Differs: a priority that is not finite counts as 0, so that the memory outlives the update that brought it.
     """
 
     eps = 1e-6
@@ -65,15 +66,17 @@ class PrioritizedReplay(Replay):
         return self._batch(slot, (weight / weight.max()).float())
 
     def prioritize(self, batch: Batch, priority: torch.Tensor) -> Metrics:
-        raised = priority.double() + self.eps
+        raised = torch.where(priority.isfinite(), priority, 0).double() + self.eps
         self.max_priority = torch.maximum(self.max_priority, raised.max())
         self.tree.set(batch.slot, raised**self.alpha)
         return {
             "priority_mean": priority.mean(),
             "priority_max": priority.max(),
             "weight_mean": batch.weight.mean(),
-            "priority_beta": torch.tensor(self.beta),
         }
+
+    def status(self) -> dict[str, float]:
+        return super().status() | {"priority_beta": self.beta}
 
     def distributions(self) -> dict[str, Distribution]:
         """The priorities to the power of alpha, in 50 equal bins."""

@@ -68,6 +68,10 @@ class Replay:
         """
         return {}
 
+    def status(self) -> dict[str, float]:
+        """Numbers about the replay itself."""
+        return {"replay_fill": len(self) / self.capacity}
+
     def distributions(self) -> dict[str, Distribution]:
         """Distributions to log, by name."""
         return {}

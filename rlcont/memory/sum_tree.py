@@ -7,6 +7,19 @@ from rlcont.lazy import torch
 BRANCHES = 32
 
 
+def sum_tree_bytes(size: int) -> int:
+    """Memory that a tree over `size` numbers takes."""
+    return sum(8 * BRANCHES * -(-width // BRANCHES) for width in _widths(size))
+
+
+def _widths(size: int) -> list[int]:
+    """Numbers in each level, the leaves first and the root last."""
+    widths = [size]
+    while widths[-1] > 1:
+        widths.append(-(-widths[-1] // BRANCHES))
+    return widths
+
+
 class SumTree:
     """`size` numbers, 0 at first, and a tree of the sums of 32 neighbours at a time.
 
@@ -21,9 +34,7 @@ class SumTree:
     """
 
     def __init__(self, size: int, device: torch.device):
-        widths = [size]
-        while widths[-1] > 1:
-            widths.append(-(-widths[-1] // BRANCHES))
+        widths = _widths(size)
         # Each level but the root is filled up to whole nodes, with zeros.
         self._levels = [
             torch.zeros(-(-width // BRANCHES) * BRANCHES, dtype=torch.float64, device=device) for width in widths[:-1]
@@ -58,8 +69,8 @@ class SumTree:
         return index
 
     def rebuild(self, leaves: torch.Tensor) -> None:
-        """Sets the first numbers to `leaves` [N], as they were read."""
-        self.leaves[: len(leaves)] = leaves
+        """Sets the first numbers to `leaves` [N], as they were read, and the others to 0."""
+        self.leaves.zero_()[: len(leaves)] = leaves
         for level, above in zip(self._levels, self._levels[1:], strict=False):
             sums = level.view(-1, BRANCHES).sum(1)
             above[: len(sums)] = sums
