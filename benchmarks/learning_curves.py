@@ -87,16 +87,17 @@ def ddpg() -> None:
     print(table(precision, [100_000, 150_000, 200_000]), end="\n\n")
 
 
-def a2c() -> None:
-    for folder in sorted((DOCS / "results" / "a2c").glob("*-v*")):
+def every_environment(algo: str) -> None:
+    for folder in sorted((DOCS / "results" / algo).glob("*-v*")):
         found = arms(folder)
-        picture = DOCS / "images" / f"a2c-{folder.name.partition('-')[0].lower()}.png"
+        picture = DOCS / "images" / f"{algo}-{folder.name.partition('-')[0].lower()}.png"
         evaluated = sorted({step for seeds in found.values() for curve in seeds.values() for step, _ in curve})
         quarters = [evaluated[(len(evaluated) - 1) * quarter // 4] for quarter in (1, 2, 3, 4)]
-        plot(found, f"A2C on {folder.name}", picture, evaluated[-1])
+        plot(found, f"{algo.upper()} on {folder.name}", picture, evaluated[-1])
         print(f"{folder.name}\n\n{table(found, quarters)}", end="\n\n")
 
 
 if __name__ == "__main__":
     ddpg()
-    a2c()
+    every_environment("a2c")
+    every_environment("d4pg")

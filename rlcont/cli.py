@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlcont.errors import Stopped, UserError
-from rlcont.words import COMMANDS, check_eval_words, check_resume_words, check_train_words
+from rlcont.words import check_compare_words, check_eval_words, check_resume_words, check_train_words
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -46,9 +46,9 @@ def _dispatch(arguments: list[str]) -> None:
 
         lines = [script(arguments[1:])] if arguments[0] == "--completion" else candidates(arguments[1:])
         return print("".join(f"{line}\n" for line in lines), end="")
-    if arguments and arguments[0] in COMMANDS:
+    if arguments and arguments[0] in _COMMANDS:
         command, *arguments = arguments
-        return {"train": _train, "resume": _resume, "eval": _evaluate, "runs": _list_runs}[command](arguments)
+        return _COMMANDS[command](arguments)
     return _train(arguments)
 
 
@@ -179,3 +179,15 @@ def _list_runs(arguments: list[str]) -> None:
     from rlcont.listing import list_runs
 
     list_runs(Path(*arguments or ["outputs"]))
+
+
+def _compare(arguments: list[str]) -> None:
+    typed = check_compare_words(arguments)
+    from rlcont.report.compare import compare
+    from rlcont.runs import folder_time
+
+    to = Path(typed.to) if typed.to else Path("outputs") / "comparisons" / folder_time()
+    compare([Path(place) for place in typed.places], to, typed.threshold)
+
+
+_COMMANDS = {"train": _train, "resume": _resume, "eval": _evaluate, "runs": _list_runs, "compare": _compare}

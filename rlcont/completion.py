@@ -73,6 +73,8 @@ def candidates(words: list[str]) -> list[str]:
         found = [*_runs(word), *(f"{key}=" for key in CHANGEABLE)]
     elif before[:1] == ["runs"]:
         found = []
+    elif before[:1] == ["compare"]:
+        found = [*_runs(word), "to=", "threshold="]
     else:
         found = _train_candidates(before, word)
     return sorted({candidate for candidate in found if candidate.startswith(word)})

@@ -26,6 +26,7 @@ Commands
   resume  go on with a run from its last checkpoint; rlcont resume --help says more
   eval    play a policy that a run kept; rlcont eval --help says more
   runs    rlcont runs [DIR]: list the runs below DIR
+  compare rlcont compare DIR ...: groups of runs side by side; rlcont compare --help says more
 
 Options
   -m, --multirun        a sweep: some keys list several values, as in seed=0,1; its jobs run side
@@ -64,6 +65,19 @@ rlcont runs [DIR]
 
 Lists the runs below DIR; without it, below outputs.
 """
+COMPARE = """\
+rlcont compare DIR ... [to=DIR] [threshold=RETURN]
+
+Groups the runs at or below the folders by what differs apart from their seeds, and prints for each
+group mean, 95 % bootstrap interval, interquartile mean and median of the last evaluations, the best
+ones, the mean over training, the steps to a threshold, and the time.
+
+  DIR         a run, a sweep, or any folder above some
+  to          where tables, pictures and a TensorBoard folder with one curve and band per group go;
+              default outputs/comparisons/TIME
+  threshold   return to count the steps to; default nine tenths of the way from the untrained return
+              to the best group's
+"""
 GROUP_MEANINGS = {
     "algo": "the algorithm and its hyper-parameters",
     "env": "any registered Gymnasium id with Box actions, module:id included",
@@ -86,6 +100,8 @@ def help_text(words: list[str]) -> str:
             return EVAL
         case ["runs", *_]:
             return RUNS
+        case ["compare", *_]:
+            return COMPARE
     chosen = dict(word.split("=", 1) for word in words if word.startswith(("algo=", "noise=")))
     for group, option in chosen.items():
         if option not in names.options(group):

@@ -6,7 +6,7 @@ import datetime
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,14 +71,14 @@ def read_run(folder: Path) -> Run:
     return Run(folder, config, status, status.state if status else "unknown", started)
 
 
-def differences(runs: list[Run]) -> list[str]:
-    """For each run what tells it from the others of the same algorithm on the same environment."""
+def differences(runs: list[Run], but_for: Collection[str] = ("output",)) -> list[str]:
+    """For each run what tells it from the others of the same algorithm on the same environment, but for some keys."""
     alike: dict[tuple[Any, Any], list[int]] = defaultdict(list)
     for i, run in enumerate(runs):
         alike[run.config.get("algo_name"), run.config.get("env.id")].append(i)
     texts = [""] * len(runs)
     for group in alike.values():
-        configs = [{key: value for key, value in runs[i].config.items() if key != "output"} for i in group]
+        configs = [{key: value for key, value in runs[i].config.items() if key not in but_for} for i in group]
         _fill_kwargs(configs)
         keys = varying(configs)
         short = short_names(keys)

@@ -75,7 +75,8 @@ class RunLog:
         row = evaluation_row(evaluation)
         self.scalars({f"eval/{key.removesuffix('_mean')}": value for key, value in row.items()}, step)
         with self.evaluations_path.open("a", newline="") as file:
-            numbers = [f"{value:.6g}" for value in row.values()]
+            # All digits of the float32 that TensorBoard keeps, so that both say the same.
+            numbers = [f"{np.float32(value):.9g}" for value in row.values()]
             csv.writer(file).writerow([step, *numbers, f"{seconds:.1f}"])
         self.writer.flush()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NamedTuple
 
 from rlcont.errors import UserError
 from rlcont.names import GROUPS, default_option, did_you_mean, nearest, nearest_key, options
 
-COMMANDS = ("train", "resume", "eval", "runs")
+COMMANDS = ("train", "resume", "eval", "runs", "compare")
 TRAIN_FLAGS = ("-m", "--multirun", "--cfg")
 FLAGS = (*TRAIN_FLAGS, "--help", "--version", "--completion")
 ROUNDING = ("device", "compile", "precision", "workers")
@@ -93,6 +94,51 @@ def check_eval_words(arguments: list[str]) -> EvalWords:
     values |= typed
     seed = _whole_number("seed", values["seed"], 0) if "seed" in typed else None
     return EvalWords(folders[0], _whole_number("episodes", values["episodes"], 1), values["policy"], seed)
+
+
+class CompareWords(NamedTuple):
+    """What `rlcont compare` was told."""
+
+    places: list[str]
+    to: str
+    threshold: float | None
+
+
+def check_compare_words(arguments: list[str]) -> CompareWords:
+    """What `rlcont compare` was told; `to` is empty where nothing was said.
+
+    Raises:
+        UserError: a word that it does not know, a value that makes no sense, or no folder.
+    """
+    values = {"to": "", "threshold": ""}
+    typed: dict[str, str] = {}
+    places = []
+    for word in arguments:
+        key, is_option, value = word.partition("=")
+        if word.startswith("-"):
+            raise UserError(f"{word}: no such option; write to=DIR, threshold=RETURN")
+        if not is_option or "/" in key:
+            places.append(word)
+        elif key not in values:
+            raise UserError(f"{word}: no such key; allowed: {', '.join(values)}{nearest(key, values)}")
+        elif typed.setdefault(key, value) != value:
+            raise UserError(f"{key}={typed[key]} {word}: {key} is typed twice; keep one of them")
+    if not places:
+        raise UserError("compare: name runs, sweeps or folders of them, as in: rlcont compare outputs/HalfCheetah-v4")
+    values |= typed
+    return CompareWords(
+        places, values["to"], _number("threshold", values["threshold"]) if "threshold" in typed else None
+    )
+
+
+def _number(key: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{key}={value}: must be a number")
+    return number
 
 
 def _whole_number(key: str, value: str, minimum: int) -> int:

@@ -103,7 +103,7 @@ COMPLETIONS = [
     ("noise=ou noise.th", {"noise.theta="}),
     ("noise=gaussian noise.th", set()),
     ("noise=ou noise.decay.kind=", {f"noise.decay.kind={name}" for name in ("none", "linear", "exponential")}),
-    ("experiment=art", {"experiment=article/a2c", "experiment=article/ddpg"}),
+    ("experiment=art", {f"experiment=article/{algo}" for algo in ("a2c", "d4pg", "ddpg")}),
     ("eval o", {"outputs/Pendulum-v1/ddpg/one", "outputs/Pendulum-v1/ddpg/two"}),
     ("eval outputs/Pendulum-v1/ddpg/t", {"outputs/Pendulum-v1/ddpg/two"}),
     ("eval outputs/Pendulum-v1/ddpg/one policy=", {"policy=last", "policy=step-10"}),

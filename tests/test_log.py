@@ -57,7 +57,7 @@ def test_evaluations_csv_has_a_row_per_evaluation(folder):
     assert row == {
         "step": "20",
         "return_mean": "2",
-        "return_std": "1.41421",
+        "return_std": "1.41421354",
         "return_min": "1",
         "return_max": "3",
         "steps_mean": "6",

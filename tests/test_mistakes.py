@@ -55,6 +55,12 @@ RUNS = [
     ("runs .", "no run in it"),
     ("runs --all", "--all: no such option; runs takes one folder"),
     ("runs a b", "b: runs takes one folder"),
+    ("compare", "name runs, sweeps or folders of them"),
+    ("compare nowhere", "nowhere: no such folder"),
+    ("compare .", ".: no run in it has an evaluation"),
+    ("compare . treshold=3", "did you mean threshold?"),
+    ("compare . threshold=high", "threshold=high: must be a number"),
+    ("compare . --to=x", "--to=x: no such option; write to=DIR, threshold=RETURN"),
 ]
 GROUPS_AND_KEYS = [
     ("algo=DDPG", "did you mean ddpg?"),
@@ -74,7 +80,7 @@ GROUPS_AND_KEYS = [
     ("-m hydra/launcher=joblibb seed=0,1", "hydra/launcher=joblibb: "),
     ("-m lr=1e-3,1e-4", "did you mean algo.actor.lr or algo.critic.lr?"),
     ("-m tuned=none,foo", "tuned=foo: allowed: none or ALGO/ENV"),
-    ("-m experiment=article/ddpg,article/d4pg", "did you mean article/ddpg?"),
+    ("-m experiment=article/ddpg,article/d5pg", "did you mean article/d4pg?"),
     ("-m +seed=0,1", "no + is needed"),
 ]
 TYPES = [

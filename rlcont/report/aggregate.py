@@ -1,0 +1,53 @@
+"""Figures over the runs of a group: what they have in common, and how sure one can be of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlcont.core import Array
+
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+
+
+def bootstrap_interval(values: Array) -> tuple[Array, Array]:
+    """The 95 % percentile bootstrap interval of the mean over runs; the value itself where there is one run.
+
+    Source: arXiv:2108.13264 (rliable), section 4, with runs as the units that are drawn anew.
+
+    Shapes:
+        values [N] or [N, T]; each end [] or [T].
+    """
+    num = len(values)
+    # How often each run is drawn; the same each time, so that the same runs have the same interval.
+    drawn = np.random.default_rng(0).multinomial(num, np.full(num, 1 / num), size=RESAMPLES)
+    means = drawn @ values / num
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def interquartile_mean(values: Array) -> float:
+    """The mean of the middle half of `values` [N], those at its edges counting in part.
+
+    Source: arXiv:2108.13264, section 4.3.
+    """
+    ordered = np.sort(values)
+    num = len(ordered)
+    # How much of each value's share of [0, N] lies in the middle half.
+    places = np.arange(num)
+    weight = np.clip(np.minimum(places + 1, 0.75 * num) - np.maximum(places, 0.25 * num), 0, None)
+    return float(weight @ ordered / weight.sum())
+
+
+def area_under_curve(steps: Array, returns: Array) -> float:
+    """The mean return over training, by trapezoids between evaluations [T]; the return itself where there is one."""
+    if len(steps) == 1:
+        return float(returns[0])
+    return float(np.trapezoid(returns, steps) / (steps[-1] - steps[0]))
+
+
+def steps_to(threshold: float, steps: Array, returns: Array) -> float:
+    """The step of the first evaluation [T] at or above `threshold`; infinite if there is none."""
+    reached = steps[returns >= threshold]
+    return float(reached[0]) if len(reached) else float("inf")

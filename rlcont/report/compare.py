@@ -1,0 +1,243 @@
+"""`rlcont compare`: groups of runs that differ in their seed alone, side by side."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rlcont.console import print_table
+from rlcont.core import Array, UserError
+from rlcont.listing import Run, differences, read_run, run_folders
+from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
+
+THRESHOLD = 0.9
+"""Of the way from the untrained return to the best group's last one, unless a threshold is given."""
+
+
+class Curve(NamedTuple):
+    """The evaluations of one run.
+
+    Shapes:
+        steps, returns, seconds [T].
+    """
+
+    run: Run
+    steps: Array
+    returns: Array
+    seconds: Array
+
+
+class Group(NamedTuple):
+    """Runs of one algorithm on one environment that differ in their seed alone."""
+
+    env: str
+    label: str
+    curves: list[Curve]
+
+    @property
+    def last(self) -> Array:
+        """The last evaluation of each run, [N]."""
+        return np.array([curve.returns[-1] for curve in self.curves])
+
+    def common(self) -> tuple[Array, Array]:
+        """Steps [T] at which all runs were evaluated, and the returns there [N, T]."""
+        steps = sorted(set.intersection(*({int(step) for step in curve.steps} for curve in self.curves)))
+        rows = [curve.returns[np.isin(curve.steps, steps)] for curve in self.curves]
+        return np.array(steps), np.stack(rows)
+
+
+class Figures(NamedTuple):
+    """What there is to say of a group, over its runs; of each run's last evaluation where nothing else is said."""
+
+    env: str
+    group: str
+    runs: int
+    steps: int
+    """Of the run that went furthest."""
+    last: float
+    low: float
+    high: float
+    """95 % bootstrap interval of `last`, the mean."""
+    interquartile_mean: float
+    median: float
+    best: float
+    """Mean of each run's best evaluation."""
+    over_training: float
+    """Mean of each run's area under the curve."""
+    threshold: float
+    steps_to_threshold: float
+    """Median; infinite where half of the runs or more never got there."""
+    reached: int
+    """Runs that got there."""
+    seconds: float
+    """Mean time of a run."""
+
+
+def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
+    """Prints a table of the runs at or below `places`, and leaves it in `to`, with pictures and TensorBoard events.
+
+    Raises:
+        UserError: there is no run with an evaluation, or `to` cannot be written.
+    """
+    from rlcont.report.bands import write_band
+    from rlcont.report.plots import plot_aggregates, plot_curves
+
+    groups = group_runs(places)
+    found = figures(groups, threshold)
+    header, rows = ["env", "group", *COLUMNS], [[own.env, own.group, *_cells(own)] for own in found]
+    print_table(header, rows)
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        (to / "groups.md").write_text(_markdown(header, rows))
+        _write_csv(to / "groups.csv", Figures._fields, found)
+        _write_csv(to / "runs.csv", ["env", "group", "seed", "folder", "step", "last", "best"], _run_rows(groups))
+        for group in groups:
+            write_band(group, to / _plain(group.env) / _plain(group.label))
+        for env in dict.fromkeys(group.env for group in groups):
+            on_env = [group for group in groups if group.env == env]
+            plot_curves(on_env, to / f"curves-{_plain(env)}")
+            plot_aggregates(on_env, to / f"aggregates-{_plain(env)}")
+    except OSError as error:
+        raise UserError(f"to={to}: cannot be written ({error.strerror})") from None
+    print(f"{to}: groups.md, groups.csv, runs.csv, pictures; tensorboard --logdir {to} shows each group as one curve")
+
+
+def group_runs(places: Iterable[Path]) -> list[Group]:
+    """The runs at or below `places`, grouped, in order of environment and of first appearance."""
+    folders = list(dict.fromkeys(folder for place in places for folder in _folders(place)))
+    curves = [curve for folder in folders if (curve := read_curve(folder)) is not None]
+    if not curves:
+        raise UserError(f"{', '.join(map(str, places))}: no run in it has an evaluation")
+    labels = differences([curve.run for curve in curves], but_for=("output", "seed"))
+    grouped: dict[tuple[str, str], list[Curve]] = defaultdict(list)
+    for curve, label in zip(curves, labels, strict=True):
+        grouped[curve.run.config["env.id"], f"{curve.run.config['algo_name']} {label}".strip()].append(curve)
+    return [
+        Group(env, label, members) for (env, label), members in sorted(grouped.items(), key=lambda item: item[0][0])
+    ]
+
+
+def read_curve(folder: Path) -> Curve | None:
+    """What a run's evaluations say; None where there is none, or the folder is broken."""
+    run = read_run(folder)
+    try:
+        with (folder / "evaluations.csv").open(newline="") as file:
+            lines = list(csv.DictReader(file))
+        rows = [(int(line["step"]), float(np.float32(line["return_mean"])), float(line["seconds"])) for line in lines]
+    except (OSError, ValueError, KeyError, TypeError):
+        rows = []
+    if not rows or not {"env.id", "algo_name"} <= run.config.keys():
+        return None
+    steps, returns, seconds = map(np.array, zip(*rows, strict=True))
+    return Curve(run, steps, returns, seconds)
+
+
+def figures(groups: Sequence[Group], threshold: float | None) -> list[Figures]:
+    """The figures of each group; the threshold is nine tenths of the way that the best on its environment went, if none
+    is given.
+    """
+    found = []
+    for group in groups:
+        on_env = [other for other in groups if other.env == group.env]
+        goal = _threshold(on_env) if threshold is None else threshold
+        low, high = bootstrap_interval(group.last)
+        reached = [steps_to(goal, curve.steps, curve.returns) for curve in group.curves]
+        found.append(
+            Figures(
+                env=group.env,
+                group=group.label,
+                runs=len(group.curves),
+                steps=max(int(curve.steps[-1]) for curve in group.curves),
+                last=float(group.last.mean()),
+                low=float(low),
+                high=float(high),
+                interquartile_mean=interquartile_mean(group.last),
+                median=float(np.median(group.last)),
+                best=float(np.mean([curve.returns.max() for curve in group.curves])),
+                over_training=float(np.mean([area_under_curve(curve.steps, curve.returns) for curve in group.curves])),
+                threshold=goal,
+                steps_to_threshold=float(np.median(reached)),
+                reached=sum(map(math.isfinite, reached)),
+                seconds=float(np.mean([curve.seconds[-1] for curve in group.curves])),
+            )
+        )
+    return found
+
+
+COLUMNS = ["runs", "steps", "last", "95 % interval", "IQM", "median", "best", "over training", "to threshold", "time"]
+
+
+def _cells(own: Figures) -> list[str]:
+    """The figures of a group as people read them, by COLUMNS."""
+    steps = f"{own.steps_to_threshold:.0f} steps" if math.isfinite(own.steps_to_threshold) else "never"
+    return [
+        str(own.runs),
+        str(own.steps),
+        _number(own.last),
+        f"{_number(own.low)} to {_number(own.high)}" if own.runs > 1 else "-",
+        _number(own.interquartile_mean),
+        _number(own.median),
+        _number(own.best),
+        _number(own.over_training),
+        f"{steps} to {_number(own.threshold)} ({own.reached} of {own.runs})",
+        _time(own.seconds),
+    ]
+
+
+def _threshold(groups: Sequence[Group]) -> float:
+    start = float(np.mean([curve.returns[0] for group in groups for curve in group.curves]))
+    best = max(float(group.last.mean()) for group in groups)
+    return start + THRESHOLD * (best - start)
+
+
+def _folders(place: Path) -> list[Path]:
+    if not place.is_dir():
+        raise UserError(f"{place}: no such folder")
+    return sorted(run_folders(place))
+
+
+def _run_rows(groups: Sequence[Group]) -> list[list[Any]]:
+    return [
+        [
+            group.env,
+            group.label,
+            curve.run.config.get("seed"),
+            curve.run.folder,
+            curve.steps[-1],
+            float(curve.returns[-1]),
+            float(curve.returns.max()),
+        ]
+        for group in groups
+        for curve in group.curves
+    ]
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """A name for files, for people to read."""
+    return re.sub(r"[^\w.,=-]+", "-", text)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _time(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours} h {rest // 60:02} min" if hours else f"{rest // 60} min {rest % 60:02} s"

@@ -1,0 +1,82 @@
+"""Pictures of groups of runs: learning curves with bands, and a chart of aggregates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rlcont.core import UserError
+from rlcont.report.aggregate import bootstrap_interval, interquartile_mean
+
+try:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+except ImportError:
+    raise UserError("compare: pictures need matplotlib; pip install 'rlcont[report]' brings it") from None
+
+if TYPE_CHECKING:
+    from rlcont.report.compare import Group
+
+# Okabe and Ito 2008: told apart by the colour-blind, and in grey by their line styles.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
+LINES = ("-", "--", "-.", ":")
+
+
+def plot_curves(groups: Sequence[Group], path: Path) -> None:
+    """Mean return against steps with its 95 % bootstrap band, a thin line for each run; as path.png and path.svg."""
+    figure, axes = _figure(9, 5)
+    for number, group in enumerate(groups):
+        colour, line = _style(number)
+        for curve in group.curves:
+            axes.plot(curve.steps, curve.returns, color=colour, linewidth=0.6, alpha=0.35)
+        steps, returns = group.common()
+        low, high = bootstrap_interval(returns)
+        axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(steps, returns.mean(0), color=colour, linestyle=line, linewidth=2, label=_label(group))
+    axes.set(title=groups[0].env, xlabel="environment steps", ylabel="return of deterministic episodes")
+    axes.legend(frameon=False, fontsize="small")
+    _save(figure, path)
+
+
+def plot_aggregates(groups: Sequence[Group], path: Path) -> None:
+    """Mean with its interval, interquartile mean and median of the last evaluations, and every run as a dot."""
+    figure, axes = _figure(9, 1.2 + 0.7 * len(groups))
+    for number, group in enumerate(groups):
+        colour, _ = _style(number)
+        low, high = bootstrap_interval(group.last)
+        axes.plot([low, high], [number, number], color=colour, linewidth=8, alpha=0.3, solid_capstyle="butt")
+        axes.plot(group.last, np.full(len(group.last), number), "o", color=colour, markersize=4, alpha=0.6)
+        marks = [(group.last.mean(), "|", "mean"), (interquartile_mean(group.last), "D", "interquartile mean")]
+        for value, mark, label in [*marks, (float(np.median(group.last)), "x", "median")]:
+            axes.plot(
+                value, number, mark, color="black", markersize=9, fillstyle="none", label=None if number else label
+            )
+    axes.set(title=groups[0].env, xlabel="return at the last evaluation", ylim=(len(groups) - 0.5, -0.5))
+    axes.set_yticks(range(len(groups)), [_label(group) for group in groups])
+    axes.legend(frameon=False, fontsize="small", ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+    _save(figure, path)
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _style(number: int) -> tuple[str, str]:
+    return COLOURS[number % len(COLOURS)], LINES[number // len(COLOURS) % len(LINES)]
+
+
+def _label(group: Group) -> str:
+    return f"{group.label} ({len(group.curves)} run{'s' if len(group.curves) > 1 else ''})"
+
+
+def _save(figure: Any, path: Path) -> None:
+    for suffix in (".png", ".svg"):
+        figure.savefig(path.with_name(path.name + suffix))

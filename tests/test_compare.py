@@ -1,0 +1,178 @@
+"""Groups of runs side by side: every figure against one computed in another way."""
+
+import csv
+import itertools
+import math
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from script import rlcont
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from test_listing import make_run
+from tiny import TINY_A2C, tiny
+
+from rlcont.core import UserError
+from rlcont.log import EVALUATION_COLUMNS
+from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
+from rlcont.report.compare import compare, figures, group_runs
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
+def test_the_interquartile_mean_is_that_of_the_middle_half_of_four_copies(values):
+    # Of four copies of each value a whole number makes the middle half.
+    copies = sorted(4 * values)
+    middle = copies[len(values) : 3 * len(values)]
+    assert interquartile_mean(np.array(values)) == pytest.approx(statistics.mean(middle), rel=1e-9, abs=1e-6)
+
+
+def test_the_bootstrap_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(150):
+        low, high = bootstrap_interval(rng.standard_normal(20))
+        covered += low <= 0 <= high
+    # A percentile interval of so few values is known to be somewhat short.
+    assert 0.87 < covered / 150 < 0.98
+    low, high = bootstrap_interval(np.array([3.0]))
+    assert low == high == 3
+
+
+def test_the_bootstrap_of_a_curve_is_that_of_each_of_its_points():
+    values = np.random.default_rng(0).standard_normal((7, 3))
+    low, high = bootstrap_interval(values)
+    for point in range(3):
+        assert (low[point], high[point]) == pytest.approx(bootstrap_interval(values[:, point]))
+
+
+def test_area_and_steps_to_a_threshold_by_hand():
+    steps, returns = np.array([0, 10, 30]), np.array([0.0, 4.0, 2.0])
+    assert area_under_curve(steps, returns) == pytest.approx((20 + 60) / 30)
+    assert area_under_curve(steps[:1], returns[:1]) == 0
+    assert [steps_to(goal, steps, returns) for goal in (-1, 0, 0.1, 4, 4.1)] == [0, 0, 10, 10, math.inf]
+
+
+def with_evaluations(folder, returns, every=100):
+    with (folder / "evaluations.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(EVALUATION_COLUMNS)
+        for number, value in enumerate(returns):
+            writer.writerow([number * every, value, 1, value - 1, value + 1, 200, 2.0 * number])
+    return folder
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    """Two groups on one environment, one on another, a run that never began and a folder of something else."""
+    for seed, returns in ((0, [0, 5, 10]), (1, [0, 7, 20]), (2, [0, 9, 8])):
+        with_evaluations(make_run(tmp_path, f"seed={seed}"), returns)
+    with_evaluations(make_run(tmp_path, "seed=0", "algo.tau=0.1"), [0, 30, 25])
+    with_evaluations(make_run(tmp_path, "seed=5", "algo.tau=0.1"), [0, 20, 30, 35])
+    with_evaluations(make_run(tmp_path, "env=HalfCheetah-v4", "seed=3"), [-3])
+    make_run(tmp_path, "seed=9")
+    (tmp_path / "outputs" / "other").mkdir()
+    return tmp_path / "outputs"
+
+
+def test_runs_that_differ_in_their_seed_alone_are_a_group(outputs):
+    groups = group_runs([outputs])
+    found = {(group.env, group.label): sorted(curve.run.config["seed"] for curve in group.curves) for group in groups}
+    assert found == {
+        ("HalfCheetah-v4", "ddpg"): [3],
+        ("Pendulum-v1", "ddpg tau=0.005"): [0, 1, 2],
+        ("Pendulum-v1", "ddpg tau=0.1"): [0, 5],
+    }
+    # A run that is named twice counts once.
+    again = group_runs([outputs, outputs / "Pendulum-v1"])
+    assert [len(group.curves) for group in again] == [len(group.curves) for group in groups]
+
+
+def test_the_figures_by_hand(outputs):
+    _, three, two = figures(group_runs([outputs]), threshold=None)
+    assert (three.runs, three.steps, three.seconds) == (3, 200, 4)
+    assert three.last == pytest.approx((10 + 20 + 8) / 3)
+    assert three.median == 10
+    # The middle half of three: half of the lowest's and the highest's neighbours' shares.
+    assert three.interquartile_mean == pytest.approx((8 * 0.25 + 10 + 20 * 0.25) / 1.5)
+    assert three.best == pytest.approx((10 + 20 + 9) / 3)
+    assert three.over_training == pytest.approx(((2.5 + 7.5) / 2 + (3.5 + 13.5) / 2 + (4.5 + 8.5) / 2) / 3)
+    # The means of all draws of three.
+    means = sorted((a + b + c) / 3 for a in (10, 20, 8) for b in (10, 20, 8) for c in (10, 20, 8))
+    assert three.low == np.quantile(means, 0.025, method="inverted_cdf") == 8
+    assert three.high == np.quantile(means, 0.975, method="inverted_cdf") == 20
+    assert two.threshold == three.threshold == pytest.approx(0.9 * 30)
+    assert (two.steps_to_threshold, two.reached) == (150, 2)
+    assert (three.steps_to_threshold, three.reached) == (math.inf, 0)
+    assert two.steps == 300
+    assert figures(group_runs([outputs]), threshold=9.5)[1].steps_to_threshold == 200
+
+
+def test_tables_and_pictures_are_left_behind(outputs, tmp_path, capsys):
+    to = tmp_path / "compared"
+    compare([outputs], to, None)
+    printed = capsys.readouterr().out
+    assert "ddpg tau=0.1" in printed
+    assert "150 steps to 27 (2 of 2)" in printed
+    assert (to / "groups.md").read_text().count("\n") == 5
+    with (to / "groups.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["last"]) for row in rows] == [-3, 38 / 3, 30]
+    with (to / "runs.csv").open() as file:
+        assert sorted(row["seed"] for row in csv.DictReader(file)) == ["0", "0", "1", "2", "3", "5"]
+    for env in ("Pendulum-v1", "HalfCheetah-v4"):
+        for name in (f"curves-{env}", f"aggregates-{env}"):
+            assert (to / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+            assert "</svg>" in (to / f"{name}.svg").read_text()
+    compare([outputs], to, None)
+    assert len(list((to / "Pendulum-v1" / "ddpg-tau=0.1").iterdir())) == 1
+
+
+def test_what_cannot_be_written_is_said(outputs, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"to=.*file/x: cannot be written \(Not a directory\)"):
+        compare([outputs], tmp_path / "file" / "x", None)
+
+
+def scalars(folder, tag):
+    (path,) = folder.glob("events.out.tfevents.*")
+    accumulator = EventAccumulator(str(path), size_guidance={"scalars": 0})
+    accumulator.Reload()
+    return {event.step: event.value for event in accumulator.Scalars(tag)}
+
+
+def test_aggregates_equal_a_computation_from_the_raw_event_files(tmp_path):
+    """Of runs that were really made, and TensorBoard's curves too."""
+    result = rlcont(tmp_path, "-m", *tiny("eval.every=100", "seed=0,1,2", "tuned=none", base=TINY_A2C))
+    assert result.returncode == 0, result.stderr
+    result = rlcont(tmp_path, "compare", "outputs", "to=compared")
+    assert result.returncode == 0, result.stderr
+    curves = [scalars(path.parent, "eval/return") for path in sorted(tmp_path.glob("outputs/sweeps/*/*/events*"))]
+    steps = sorted(curves[0])
+    assert len(curves) == 3
+    returns = np.array([[curve[step] for step in steps] for curve in curves])
+    with (tmp_path / "compared" / "groups.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    last = returns[:, -1]
+    draws = np.random.default_rng(0).multinomial(3, [1 / 3] * 3, size=10_000)
+    draws = np.stack([np.repeat([0, 1, 2], times) for times in draws])
+    low, high = np.quantile(last[draws].mean(1), [0.025, 0.975])
+    areas = [sum((b + a) / 2 * 100 for a, b in itertools.pairwise(curve)) / 400 for curve in returns]
+    goal = returns[:, 0].mean() + 0.9 * (last.mean() - returns[:, 0].mean())
+    expected = {
+        "last": last.mean(),
+        "low": low,
+        "high": high,
+        "median": sorted(last)[1],
+        "best": returns.max(1).mean(),
+        "over_training": np.mean(areas),
+        "threshold": goal,
+        "interquartile_mean": (0.25 * min(last) + sorted(last)[1] + 0.25 * max(last)) / 1.5,
+    }
+    for name, value in expected.items():
+        assert float(row[name]) == pytest.approx(value, rel=1e-9), name
+    (group,) = (tmp_path / "compared" / "Pendulum-v1").iterdir()
+    assert scalars(group, "eval/return") == pytest.approx(dict(zip(steps, returns.mean(0), strict=True)), rel=1e-6)
+    lower = np.quantile(returns[draws].mean(1), 0.025, axis=0)
+    assert scalars(group, "eval/return_low") == pytest.approx(dict(zip(steps, lower, strict=True)), rel=1e-6)
