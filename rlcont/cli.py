@@ -85,11 +85,13 @@ def _train(arguments: list[str]) -> None:
 
 def _resume(arguments: list[str]) -> None:
     folder, overrides = check_resume_words(arguments)
+    if (Path(folder) / "sweep.json").exists():
+        return _resume_sweep(Path(folder), overrides)
     from rlcont.resuming import plan_resume
 
     plan = plan_resume(Path(folder), overrides)
     if plan is None:
-        return
+        return None
     from rlcont.check import check_env
 
     check_env(plan.config.env)
@@ -99,6 +101,31 @@ def _resume(arguments: list[str]) -> None:
     from rlcont.build import resume
 
     resume(plan)
+    return None
+
+
+def _resume_sweep(folder: Path, overrides: list[str]) -> None:
+    """Runs what is missing of a sweep, goes on with what was cut off, and leaves what is finished as it is."""
+    for override in overrides:
+        if not override.startswith("sweep.jobs="):
+            raise UserError(
+                f"{override}: a sweep goes on as it was; resume can change sweep.jobs, or each run by itself"
+            )
+    from rlcont.check import check_runs
+    from rlcont.compose import compose_job
+    from rlcont.config import validate_sweep
+    from rlcont.sweep.again import jobs_of
+    from rlcont.sweep.runner import run_jobs
+    from rlcont.sweep.shares import jobs_at_once
+
+    at_once, jobs, unfinished = jobs_of(folder)
+    if overrides:
+        at_once = validate_sweep(compose_job(overrides).sweep).jobs
+    if not unfinished:
+        return print(f"{folder}: finished, all {len(jobs)} jobs")
+    number = jobs_at_once(at_once, len(unfinished))
+    check_runs(unfinished, number)
+    sys.exit(run_jobs(folder, jobs, number))
 
 
 def _sweep(overrides: list[str]) -> None:

@@ -23,7 +23,7 @@ Examples
 
 Commands
   train   train as the key=value words say; the command that is meant when none is typed
-  resume  go on with a run from its last checkpoint; rlcont resume --help says more
+  resume  go on with a run from its last checkpoint, or with a sweep; rlcont resume --help says more
   eval    play a policy that a run kept; rlcont eval --help says more
   runs    rlcont runs [DIR]: list the runs below DIR
   compare rlcont compare DIR ...: groups of runs side by side; rlcont compare --help says more
@@ -38,11 +38,14 @@ Options
 """
 RESUME = """\
 rlcont resume RUN_DIR [KEY=VALUE ...]
+rlcont resume SWEEP_DIR [sweep.jobs=N]
 
 Goes on with a run from its newest checkpoint that is whole, in the same folder and the same curves,
-to the numbers it would have had without the interruption.
+to the numbers it would have had without the interruption. Of a sweep, runs the jobs that are missing
+or failed, goes on with those that were cut off, and leaves the finished ones as they are.
 
   RUN_DIR           folder of the run, such as outputs/HalfCheetah-v4/ddpg/20260101-120000-s0
+  SWEEP_DIR         folder of the sweep, such as outputs/sweeps/20260101-120000
   total_steps       train longer (also a run that is finished)
   eval.every, eval.save_policies, log.every, checkpoint.every, checkpoint.keep
                     as for rlcont train

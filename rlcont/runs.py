@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -71,7 +72,15 @@ def description(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: it is not there, or broken.
     """
-    path = folder / "run.json"
+    return read_json(folder / "run.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a description says.
+
+    Raises:
+        UserError: it is not there, or broken.
+    """
     try:
         facts = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -79,6 +88,14 @@ def description(folder: Path) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise UserError(f"{path}: no description of a run")
     return facts
+
+
+def forget(folder: Path) -> None:
+    """Deletes what a run left that had no checkpoint yet; it begins anew."""
+    for path in (*folder.glob("events.out.tfevents.*"), folder / "evaluations.csv"):
+        path.unlink(missing_ok=True)
+    for name in ("policies", "checkpoints"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 @contextlib.contextmanager

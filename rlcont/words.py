@@ -52,7 +52,7 @@ def check_train_words(arguments: list[str]) -> tuple[set[str], list[str]]:
 
 
 def check_resume_words(arguments: list[str]) -> tuple[str, list[str]]:
-    """The run folder and the overrides of `rlcont resume`.
+    """The folder of a run or a sweep, and the overrides, of `rlcont resume`.
 
     Raises:
         UserError: no folder, or something that is neither.
@@ -63,7 +63,9 @@ def check_resume_words(arguments: list[str]) -> tuple[str, list[str]]:
     folders = [word for word in arguments if "=" not in word]
     if len(folders) != 1:
         given = f"{' '.join(folders)}: " if folders else ""
-        raise UserError(f"{given}resume: name one run folder, as in: rlcont resume outputs/HalfCheetah-v4/ddpg/RUN")
+        raise UserError(
+            f"{given}resume: name one run or sweep folder, as in: rlcont resume outputs/HalfCheetah-v4/ddpg/RUN"
+        )
     return folders[0], [word for word in arguments if "=" in word]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import json
 import os
 import signal
 import sys
@@ -11,9 +10,11 @@ import threading
 import time
 from pathlib import Path
 
+from rlcont import runs
 from rlcont.core import UserError
 from rlcont.errors import Stopped
 from rlcont.resources import prepare_threads
+from rlcont.resuming import plan_resume
 
 GRACE = 10.0
 """Seconds that a job has to close its files once it is told to end."""
@@ -26,11 +27,16 @@ def main(folder: Path) -> int:
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     try:
         prepare_threads()
-        from rlcont.build import run
-        from rlcont.runs import load_config
+        from rlcont.build import resume, run
+        from rlcont.checkpoint import Checkpoints
 
-        choices = json.loads((folder / "run.json").read_text())["choices"]
-        run(load_config(folder), choices, folder)
+        if Checkpoints(folder, 1).steps():
+            plan = plan_resume(folder, [])
+            if plan is not None:
+                resume(plan)
+        else:
+            runs.forget(folder)
+            run(runs.load_config(folder), runs.description(folder)["choices"], folder)
     except UserError as error:
         print(f"rlcont: {error}", file=sys.stderr)
         return 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from rlcont.compose import compose_job, expand_sweep
 from rlcont.config import RunConfig, SweepConfig, validate, validate_sweep
 from rlcont.core import UserError
-from rlcont.runs import describe_run, folder_time, make_exclusively, provenance, write_json, writing_to
+from rlcont.runs import config_text, describe_run, folder_time, make_exclusively, provenance, write_json, writing_to
 from rlcont.status import Status, StatusFile
 from rlcont.sweep.names import differences, job_names
 
@@ -50,6 +51,11 @@ def make_plans(overrides: list[str]) -> list[Plan]:
     return plans
 
 
+def config_identity(config: RunConfig) -> str:
+    """What a job is known by: the hash of its resolved configuration."""
+    return hashlib.sha256(config_text(config).encode()).hexdigest()
+
+
 def check_agreement(plans: Sequence[Plan]) -> None:
     """Refuses jobs that differ in what a sweep has once.
 
@@ -76,8 +82,16 @@ def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
     with writing_to(output):
         sweep = make_exclusively(Path(output) / "sweeps", folder_time())
         listed = zip(names, differing, plans, strict=True)
-        jobs = [{"folder": name, "differs": differs, "overrides": plan.overrides} for name, differs, plan in listed]
-        write_json(sweep / "sweep.json", {**origin, "jobs": jobs})
+        jobs = [
+            {
+                "folder": name,
+                "differs": differs,
+                "overrides": plan.overrides,
+                "config": config_identity(plan.config),
+            }
+            for name, differs, plan in listed
+        ]
+        write_json(sweep / "sweep.json", {**origin, "at_once": plans[0].sweep.jobs, "jobs": jobs})
         made = []
         for number, (name, plan) in enumerate(zip(names, plans, strict=True), 1):
             folder = sweep / name

@@ -45,18 +45,24 @@ class _Stop:
 
 
 def run_sweep(plans: Sequence[Plan], at_once: int) -> int:
-    """Runs a sweep, `at_once` jobs side by side.
-
-    Returns:
-        The exit code: 0, 1 where a job did not finish, 130 or 143 where Ctrl-C or SIGTERM ended it.
+    """Makes the folders of a sweep and runs its jobs, as `run_jobs` does.
 
     Raises:
         UserError: the folders cannot be made.
     """
+    return run_jobs(*make_folders(plans), at_once)
+
+
+def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
+    """Runs those jobs of the sweep in `folder` that are waiting, `at_once` side by side.
+
+    Returns:
+        The exit code: 0, 1 where a job did not finish, 130 or 143 where Ctrl-C or SIGTERM ended it.
+    """
     with _signals_stop() as stop:
-        folder, jobs = make_folders(plans)
-        show = make_show(folder, jobs, at_once)
-        runner = _Runner(jobs, at_once, show)
+        waiting = [job for job in jobs if job.status.state == "waiting"]
+        show = make_show(folder, jobs, len(waiting), at_once)
+        runner = _Runner(waiting, at_once, show)
         try:
             runner.run(stop)
         finally:

@@ -43,9 +43,10 @@ class Show(Protocol):
         """Leaves the terminal as it was."""
 
 
-def make_show(folder: Path, jobs: Sequence[Job], at_once: int) -> Show:
+def make_show(folder: Path, jobs: Sequence[Job], num_waiting: int, at_once: int) -> Show:
     """A live table where standard output is a terminal, lines where it is not."""
-    print(f"{len(jobs)} jobs, {at_once} at once; {folder}", flush=True)
+    num = f"{len(jobs)} jobs" if num_waiting == len(jobs) else f"{num_waiting} of {len(jobs)} jobs"
+    print(f"{num}, {at_once} at once; {folder}", flush=True)
     return TableShow(Console(highlight=False), len(jobs)) if on_terminal() else LineShow(len(jobs))
 
 

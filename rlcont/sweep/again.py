@@ -1,0 +1,66 @@
+"""A sweep that goes on: what is left to do of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rlcont import runs
+from rlcont.compose import compose_job
+from rlcont.config import RunConfig, validate
+from rlcont.core import UserError
+from rlcont.status import LIVE, Status, StatusFile, read_status
+from rlcont.sweep.plan import Job, config_identity
+
+
+def jobs_of(folder: Path) -> tuple[str | int, list[Job], list[RunConfig]]:
+    """How many jobs of the sweep in `folder` run at once, its jobs, and the configurations of those not finished.
+
+    A job is known by its configuration. One whose folder is gone is made anew, if its words still mean what they meant.
+
+    Raises:
+        UserError: the sweep's own file is broken, a job is running, or one is no longer what the sweep made.
+    """
+    description = runs.read_json(folder / "sweep.json")
+    try:
+        listed = [(str(job["folder"]), list(job["overrides"]), str(job["config"])) for job in description["jobs"]]
+        at_once = description["at_once"]
+    except (KeyError, TypeError):
+        raise UserError(f"{folder / 'sweep.json'}: no description of a sweep that can go on") from None
+    jobs, unfinished = [], []
+    for number, (name, overrides, identity) in enumerate(listed, 1):
+        place = folder / name
+        status = read_status(place) if place.is_dir() else None
+        if status is None or status.state != "finished":
+            config = _unfinished(place, overrides, identity, status)
+            status = StatusFile(place, "waiting", config.total_steps).status
+            unfinished.append(config)
+        jobs.append(Job(number, place, status))
+    return at_once, jobs, unfinished
+
+
+def _unfinished(place: Path, overrides: list[str], identity: str, status: Status | None) -> RunConfig:
+    """The configuration of a job that is to run, its folder made anew where that is gone."""
+    if status is not None and status.state in LIVE:
+        raise UserError(f"{place}: is running (process {status.pid})")
+    if not (place / "config.yaml").is_file():
+        return _made_anew(place, overrides, identity)
+    with runs.in_use(place):
+        pass
+    config = runs.load_config(place)
+    if config_identity(config) != identity:
+        raise UserError(f"{place}: its config.yaml is not the one that the sweep made; rlcont resume {place} goes on")
+    return config
+
+
+def _made_anew(place: Path, overrides: list[str], identity: str) -> RunConfig:
+    composed = compose_job(overrides)
+    config = validate(composed.container, composed.origins)
+    if config_identity(config) != identity:
+        raise UserError(
+            f"{place}: is gone, and {' '.join(overrides)} means something else now than it did in the sweep"
+        )
+    place.mkdir(exist_ok=True)
+    facts: dict[str, Any] = {**runs.provenance(), "overrides": overrides, "choices": composed.choices}
+    runs.describe_run(place, config, facts)
+    return config
