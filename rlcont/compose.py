@@ -18,6 +18,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -104,10 +105,12 @@ def _hydra() -> Iterator[ConfigLoader]:
 
 
 def expand_sweep(overrides: list[str]) -> list[list[str]]:
-    """The jobs of a grid sweep, each as its own overrides, in Hydra's order.
+    """The jobs of a sweep, each as its own overrides, in Hydra's order: every combination of the values that were
+    listed. The values of the keys in sweep.zip belong together, first with first and so on.
 
     Raises:
-        UserError: an override that cannot be read, is typed twice, or stands for no value at all.
+        UserError: an override that cannot be read, is typed twice, or stands for no value at all; keys that cannot be
+            paired.
     """
     with _hydra() as loader:
         parsed = parse([free_kwargs(override) for override in overrides], loader)
@@ -124,7 +127,31 @@ def expand_sweep(overrides: list[str]) -> list[list[str]]:
             _chosen(names.CONFIG_DIR, tuple(hydras))
         except UserError as error:
             raise UserError(f"{' '.join(hydras)}: {error}") from None
-    return BasicSweeper.split_arguments(own, None)[0]
+    paired = _paired(own)
+    combinations = BasicSweeper.split_arguments([override for override in own if override not in paired], None)[0]
+    rows = zip(
+        *([f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()] for o in paired), strict=True
+    )
+    together = [list(row) for row in rows] or [[]]
+    return [combination + row for combination in combinations for row in together]
+
+
+def _paired(overrides: list[Override]) -> list[Override]:
+    """Those of the keys in sweep.zip."""
+    typed = next((override for override in overrides if override.key_or_group == "sweep.zip"), None)
+    keys = typed.value() if typed is not None and not typed.is_sweep_override() else []
+    if typed is None or not isinstance(keys, list):
+        return []  # What is wrong with it, its type says.
+    by_key = {override.key_or_group: override for override in overrides}
+    counts = {}
+    for key in map(str, keys):
+        if key not in by_key or not by_key[key].is_sweep_override():
+            raise UserError(f"{line_of(typed)}: {key} lists no values, as in {key}=VALUE,VALUE")
+        counts[key] = len(list(by_key[key].sweep_string_iterator()))
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{count} of {key}" for key, count in counts.items())
+        raise UserError(f"{line_of(typed)}: as many values of each key are needed; there are {listed}")
+    return [by_key[key] for key in counts]
 
 
 def compose_job(overrides: list[str]) -> Composed:

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from rlcont import fields
@@ -83,12 +83,20 @@ class RunConfig:
     """Folder that runs are made in."""
 
 
+def _as_keys(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list of keys, as in [algo.actor.lr,algo.critic.lr]")
+    return tuple(value)
+
+
 @schema
 class SweepConfig:
     """What concerns a sweep as a whole and none of its jobs."""
 
     jobs: Literal["auto"] | Count
     """Jobs that run at once; auto: one per core."""
+    zip: Annotated[tuple[Text, ...], BeforeValidator(_as_keys)]
+    """Keys whose values are paired, first with first and so on, in place of every combination."""
 
 
 def validate_sweep(values: dict[str, Any]) -> SweepConfig:

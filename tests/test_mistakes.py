@@ -49,6 +49,12 @@ SWEEPS = [
     ("-m hydra.sweep.dir=x seed=0,1", "hydra.sweep.dir=x: counts only with a launcher of Hydra's"),
     ("-m hydra/launcher=basic sweep.jobs=2", "sweep.jobs=2: does not count with a launcher"),
     ("sweep.jobs=2", "sweep.jobs=2: counts only in a sweep; add -m"),
+    ("-m sweep.zip=seed seed=0,1", "sweep.zip=seed: must be a list of keys, as in [algo.actor.lr,algo.critic.lr]"),
+    ("-m sweep.zip=[seed,num_envs] seed=0,1", "num_envs lists no values, as in num_envs=VALUE,VALUE"),
+    (
+        "-m sweep.zip=[seed,noise] seed=0,1,2 noise=ou,none",
+        "as many values of each key are needed; there are 3 of seed",
+    ),
 ]
 RUNS = [
     ("runs nowhere", "nowhere: no such folder"),
@@ -80,7 +86,7 @@ GROUPS_AND_KEYS = [
     ("-m hydra/launcher=joblibb seed=0,1", "hydra/launcher=joblibb: "),
     ("-m lr=1e-3,1e-4", "did you mean algo.actor.lr or algo.critic.lr?"),
     ("-m tuned=none,foo", "tuned=foo: allowed: none or ALGO/ENV"),
-    ("-m experiment=article/ddpg,article/d5pg", "did you mean article/d4pg?"),
+    ("-m experiment=article/ddpg,article/d4p", "did you mean article/d4pg?"),
     ("-m +seed=0,1", "no + is needed"),
 ]
 TYPES = [

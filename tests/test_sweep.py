@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from tiny import tiny
 
+from rlcont.compose import expand_sweep
 from rlcont.resources import MEMORY_SHARE
 from rlcont.status import StatusFile, read_status
 from rlcont.sweep import shares
@@ -68,6 +69,20 @@ def names(*jobs):
 )
 def test_a_jobs_name_is_what_differs(jobs, expected):
     assert names(*jobs) == expected
+
+
+def test_paired_keys_go_together_and_the_others_make_every_combination():
+    words = ["algo.actor.lr=1e-3,1e-4", "seed=0,1", "env=Hopper-v4,Walker2d-v4", "sweep.zip=[algo.actor.lr,env]"]
+    jobs = [{key: value for key, _, value in (word.partition("=") for word in job)} for job in expand_sweep(words)]
+    assert [(job["seed"], job["algo.actor.lr"], job["env"]) for job in jobs] == [
+        ("0", "0.001", "Hopper-v4"),
+        ("0", "0.0001", "Walker2d-v4"),
+        ("1", "0.001", "Hopper-v4"),
+        ("1", "0.0001", "Walker2d-v4"),
+    ]
+    assert names(*("; ".join(f"{key}={value}" for key, value in job.items()) for job in jobs))[0] == (
+        "lr-0.001_env-Hopper-v4_s0"
+    )
 
 
 VALUES = st.one_of(st.integers().map(str), st.floats().map(str), st.text(max_size=200))
