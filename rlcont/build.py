@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from rlcont.algos import load_algorithm
 from rlcont.checkpoint import Checkpoints
 from rlcont.config import RunConfig
 from rlcont.core import Accelerate, Agent, EnvSpec, UserError, VectorEnv, as_it_is
-from rlcont.envs import BoxEnv, Environments
+from rlcont.envs import Environments
 from rlcont.evaluate import Evaluator
 from rlcont.log import evaluation_row
 from rlcont.observer import RunObserver
@@ -181,27 +180,4 @@ def _train(config: RunConfig, training: Training, evaluate: Evaluator, observer:
         f"{config.algo_name} on {config.env.id}, seed {config.seed}: {config.total_steps} steps in {elapsed}, "
         f"last evaluation {row['return_mean']:.1f} ± {row['return_std']:.1f} "
         f"({config.eval.episodes} episodes); {observer.folder}"
-    )
-
-
-def evaluate_run(folder: Path, policy: str, episodes: int, seed: int | None) -> str:
-    """Plays `episodes` deterministic episodes with a policy that the run in `folder` kept, and says how it went.
-
-    Without `seed` they are the episodes that the run's own evaluations played.
-    """
-    config = runs.load_config(folder)
-    state, facts = runs.load_policy(folder, policy)
-    # Where it was trained does not matter for playing it.
-    config = dataclasses.replace(config, num_envs=1, device="auto")
-    agent = make_agent(config, BoxEnv(config.env).spec)
-    agent.load_policy_state(state)
-    evaluate = Evaluator(config.env, episodes, config.seed if seed is None else seed)
-    evaluation = evaluate(agent)
-    assert evaluation is not None
-    evaluate.close()
-    row = evaluation_row(evaluation)
-    return (
-        f"{config.algo_name} on {config.env.id}, policy {policy} of step {facts['step']}: return "
-        f"{row['return_mean']:.1f} ± {row['return_std']:.1f} over {episodes} episodes "
-        f"(lowest {row['return_min']:.1f}, highest {row['return_max']:.1f})"
     )

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlcont.errors import Stopped, UserError
-from rlcont.words import check_compare_words, check_eval_words, check_resume_words, check_train_words
+from rlcont.extras import require
+from rlcont.words import (
+    check_compare_words,
+    check_eval_words,
+    check_export_words,
+    check_resume_words,
+    check_train_words,
+)
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -186,15 +193,23 @@ def _evaluate(arguments: list[str]) -> None:
     folder = Path(typed.folder)
     config = load_config(folder)
     policy_path(folder, typed.policy)
+    from rlcont.resources import has_display, prepare_drawing, prepare_threads
+
+    if typed.render and not has_display():
+        raise UserError("render=true: there is no display here (DISPLAY is not set); video=true writes a file")
+    if typed.video:
+        require("video=true", "video", "imageio_ffmpeg")
+        prepare_drawing()
     from rlcont.check import check_env
 
     check_env(config.env)
-    from rlcont.resources import prepare_threads
-
     prepare_threads()
-    from rlcont.build import evaluate_run
+    from rlcont.report.play import evaluate_run
 
-    print(evaluate_run(folder, typed.policy, typed.episodes, typed.seed))
+    print(
+        evaluate_run(folder, typed.policy, typed.episodes, typed.seed, video=typed.video, render=typed.render),
+        flush=True,
+    )
 
 
 def _list_runs(arguments: list[str]) -> None:
@@ -210,6 +225,7 @@ def _list_runs(arguments: list[str]) -> None:
 
 def _compare(arguments: list[str]) -> None:
     typed = check_compare_words(arguments)
+    require("compare", "compare", "matplotlib")
     from rlcont.report.compare import compare
     from rlcont.runs import folder_time
 
@@ -217,4 +233,29 @@ def _compare(arguments: list[str]) -> None:
     compare([Path(place) for place in typed.places], to, typed.threshold)
 
 
-_COMMANDS = {"train": _train, "resume": _resume, "eval": _evaluate, "runs": _list_runs, "compare": _compare}
+def _export(arguments: list[str]) -> None:
+    folder, policy, to = check_export_words(arguments)
+    from rlcont.runs import load_config, policy_path
+
+    config = load_config(Path(folder))
+    policy_path(Path(folder), policy)
+    require("export", "export", "onnx", "onnxruntime", "onnxscript")
+    from rlcont.check import check_env
+
+    check_env(config.env)
+    from rlcont.resources import prepare_threads
+
+    prepare_threads()
+    from rlcont.report.export import export_run
+
+    print(export_run(Path(folder), policy, Path(to) if to else Path(folder) / "export"))
+
+
+_COMMANDS = {
+    "train": _train,
+    "resume": _resume,
+    "eval": _evaluate,
+    "runs": _list_runs,
+    "compare": _compare,
+    "export": _export,
+}

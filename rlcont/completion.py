@@ -73,6 +73,8 @@ def candidates(words: list[str]) -> list[str]:
         found = [*_runs(word), *(f"{key}=" for key in CHANGEABLE)]
     elif before[:1] == ["runs"]:
         found = []
+    elif before[:1] == ["export"]:
+        found = [word for word in _eval_candidates(before, word) if word.startswith(("policy", "outputs"))] + ["to="]
     elif before[:1] == ["compare"]:
         found = [*_runs(word), "to=", "threshold="]
     else:
@@ -116,7 +118,7 @@ def _eval_candidates(before: list[str], word: str) -> list[str]:
     if word.startswith("policy="):
         kept = [path.stem for folder in before[1:] for path in Path(folder).glob("policies/*.safetensors")]
         return [f"policy={name}" for name in kept or ("last", "best")]
-    return [*_runs(word), "episodes=", "policy=", "seed="]
+    return [*_runs(word), "episodes=", "policy=", "seed=", "video=true", "render=true"]
 
 
 def _runs(word: str) -> list[str]:

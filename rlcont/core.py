@@ -149,6 +149,12 @@ class Policy(Protocol):
         With `explore=False` nothing in the agent changes, its generators included.
         """
 
+    def policy_module(self) -> torch.nn.Module:
+        """Observations [B, O] -> actions [B, A] in units of the box, without exploration, by the weights of the moment.
+
+        What `act(explore=False)` does, as a module that can be exported, the normaliser included.
+        """
+
     def policy_state(self) -> dict[str, torch.Tensor]:
         """The tensors that `act(explore=False)` depends on, live: copy what is to outlive the next update."""
 

@@ -190,6 +190,31 @@ class BoxEnv:
             self.env.unwrapped._np_random = state["generator"]
         return True
 
+    def frame(self) -> Array:
+        """What it looks like now, [height, width, 3] uint8, if it was made with render_mode=rgb_array.
+
+        Raises:
+            UserError: it cannot be drawn, as where a library is missing.
+        """
+        try:
+            frame: Any = self.env.render()
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"env={self.spec.env_id}: cannot be drawn: {reason}") from error
+        if not isinstance(frame, np.ndarray):
+            raise UserError(f"env={self.spec.env_id}: cannot be drawn: it gives {type(frame).__name__}, not a picture")
+        return frame
+
+    @property
+    def action_bounds(self) -> tuple[Array, Array]:
+        """Lowest and highest action of the environment's own, [A] each."""
+        return self._low, self._high
+
+    @property
+    def frames_per_second(self) -> float:
+        """At which it looks as fast as it is."""
+        return float(self.env.metadata.get("render_fps", 30))
+
     def close(self) -> None:
         """Frees what the environment holds; it cannot be used afterwards."""
         self.env.close()

@@ -30,11 +30,23 @@ class Evaluator:
 
     Nothing here shares a generator with training, and acting without exploration changes nothing in the
     agent, so training runs the same however often it is evaluated.
+
+    Args:
+        at_once: episodes that are played side by side.
+        watch: called with the number of an episode and its environment after the reset and after each step.
     """
 
-    def __init__(self, config: EnvConfig, episodes: int, seed: int):
-        self.envs = [BoxEnv(config) for _ in range(min(episodes, MAX_ENVS))]
+    def __init__(
+        self,
+        config: EnvConfig,
+        episodes: int,
+        seed: int,
+        at_once: int = MAX_ENVS,
+        watch: Callable[[int, BoxEnv], None] = lambda episode, env: None,
+    ):
+        self.envs = [BoxEnv(config) for _ in range(min(episodes, at_once))]
         self.seeds = integers(seed, "evaluation", episodes)
+        self.watch = watch
 
     def __call__(self, policy: Policy, stop: Callable[[], object] = lambda: False) -> Evaluation | None:
         """Plays every episode to its end; None where `stop` said so before.
@@ -45,18 +57,22 @@ class Evaluator:
         num = len(self.envs)
         groups = []
         for first in range(0, len(self.seeds), num):
-            group = self._play(policy, self.seeds[first : first + num], stop)
+            group = self._play(policy, first, self.seeds[first : first + num], stop)
             if group is None:
                 return None
             groups.append(group)
         return Evaluation(*map(np.concatenate, zip(*groups, strict=True)))
 
-    def _play(self, policy: Policy, seeds: list[int], stop: Callable[[], object]) -> tuple[Array, Array] | None:
+    def _play(
+        self, policy: Policy, first: int, seeds: list[int], stop: Callable[[], object]
+    ) -> tuple[Array, Array] | None:
         """Returns and lengths of one episode per seed, acting for all of them at once; None where it was stopped."""
         spec, num = self.envs[0].spec, len(seeds)
         returns, lengths = np.zeros(num), np.zeros(num, np.int64)
         obs = np.stack([env.reset(seed) for env, seed in zip(self.envs, seeds, strict=False)])
         running = list(range(num))
+        for i in running:
+            self.watch(first + i, self.envs[i])
         while running:
             if stop():
                 return None
@@ -72,6 +88,7 @@ class Evaluator:
                 obs[i], reward, terminated, truncated, valid = self.envs[i].step(actions[i])
                 returns[i] += reward
                 lengths[i] += valid
+                self.watch(first + i, self.envs[i])
                 if terminated or truncated:
                     running.remove(i)
         return returns, lengths

@@ -26,7 +26,8 @@ Commands
   resume  go on with a run from its last checkpoint, or with a sweep; rlcont resume --help says more
   eval    play a policy that a run kept; rlcont eval --help says more
   runs    rlcont runs [DIR]: list the runs below DIR
-  compare rlcont compare DIR ...: groups of runs side by side; rlcont compare --help says more
+  compare put groups of runs side by side; rlcont compare --help says more
+  export  write a policy for use without rlcont; rlcont export --help says more
 
 Options
   -m, --multirun        a sweep: some keys list several values, as in seed=0,1; its jobs run side
@@ -53,15 +54,17 @@ or failed, goes on with those that were cut off, and leaves the finished ones as
                     compute in another way than until now; may change numbers in their last digit
 """
 EVAL = """\
-rlcont eval RUN_DIR [episodes=10] [policy=last] [seed=N]
+rlcont eval RUN_DIR [episodes=10] [policy=last] [seed=N] [video=true] [render=true]
 
 Plays deterministic episodes with a policy that a run kept, and prints mean and standard deviation
 of the return.
 
   RUN_DIR     folder of the run, such as outputs/HalfCheetah-v4/ddpg/20260101-120000-s0
-  episodes    how many to play; a whole number at least 1; default 10
-  policy      which policy: last, best, or step-N where the run kept that; default last
+  episodes    how many to play; a whole number at least 1; default 10, or 1 where they are drawn
+  policy      which policy: last, best, or a step whose policy the run kept; default last
   seed        whole number at least 0; without it, the episodes of the run's own evaluations
+  video       true writes each episode to RUN_DIR/videos as mp4; needs no display
+  render      true shows each episode in a window
 """
 RUNS = """\
 rlcont runs [DIR]
@@ -80,6 +83,17 @@ ones, the mean over training, the steps to a threshold, and the time.
               default outputs/comparisons/TIME
   threshold   return to count the steps to; default nine tenths of the way from the untrained return
               to the best group's
+"""
+EXPORT = """\
+rlcont export RUN_DIR [policy=last] [to=DIR]
+
+Writes a policy that a run kept as policy.onnx and policy.pt2 (torch.export), with the normaliser and
+the scaling of actions in it: observations as the environment gives them, flat, to actions that it
+takes. Neither is kept unless it acts as the agent does on 1000 recorded observations.
+
+  RUN_DIR     folder of the run, such as outputs/HalfCheetah-v4/ddpg/20260101-120000-s0
+  policy      which policy: last, best, or a step whose policy the run kept; default last
+  to          default RUN_DIR/export
 """
 GROUP_MEANINGS = {
     "algo": "the algorithm and its hyper-parameters",
@@ -105,6 +119,8 @@ def help_text(words: list[str]) -> str:
             return RUNS
         case ["compare", *_]:
             return COMPARE
+        case ["export", *_]:
+            return EXPORT
     chosen = dict(word.split("=", 1) for word in words if word.startswith(("algo=", "noise=")))
     for group, option in chosen.items():
         if option not in names.options(group):

@@ -97,6 +97,22 @@ def mlp(
     return layers.append(linear(hidden[-1], num_out, generator, OutputLinear))
 
 
+class FixedNorm(nn.Module):
+    """obs [B, O], shifted and scaled, within ±clip."""
+
+    shift: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, shift: torch.Tensor, scale: torch.Tensor, clip: float):
+        super().__init__()
+        self.register_buffer("shift", shift)
+        self.register_buffer("scale", scale)
+        self.clip = clip
+
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:
+        return ((obs - self.shift) * self.scale).clamp(-self.clip, self.clip)
+
+
 class DeterministicPolicy(nn.Module):
     """obs [B, O] -> action [B, A] in [-1, 1]."""
 

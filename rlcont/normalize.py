@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rlcont.core import Array
-from rlcont.lazy import torch
+from rlcont.lazy import nets, torch
 
 
 class RunningMoments:
@@ -74,6 +74,10 @@ class RunningNorm(RunningMoments):
     def __call__(self, obs: torch.Tensor) -> torch.Tensor:
         """`obs` [..., O] shifted and scaled, clipped to ±10 standard deviations."""
         return ((obs - self._shift) * self._scale).clamp(-self.clip, self.clip)
+
+    def as_it_is(self) -> nets.FixedNorm:
+        """The same as a layer that does not change any more."""
+        return nets.FixedNorm(self._shift.clone(), self._scale.clone(), self.clip)
 
     def on_array(self, obs: Array) -> Array:
         """The same for an array, on the host wherever the tensors are."""

@@ -10,6 +10,8 @@ Shapes:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,8 +54,8 @@ class GaussianPolicy(nn.Module):
         return (std.log() + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
 
     @staticmethod
-    def deterministic(mean: Array, std: Array) -> Array:
-        """The action without exploration: the mean."""
+    def deterministic(mean: Any, std: Any) -> Any:
+        """The action without exploration, of arrays or tensors: the mean."""
         return mean
 
     @staticmethod
@@ -98,9 +100,9 @@ class SquashedPolicy(GaussianPolicy):
         return GaussianPolicy.entropy(mean, std) + (_log_tanh_slope(u) * weights).sum((-1, -2))
 
     @staticmethod
-    def deterministic(mean: Array, std: Array) -> Array:
+    def deterministic(mean: Any, std: Any) -> Any:
         """The action without exploration: the median, tanh of the mean."""
-        return np.tanh(mean)
+        return torch.tanh(mean) if isinstance(mean, torch.Tensor) else np.tanh(mean)
 
     @staticmethod
     def to_action(sample: Array) -> Array:
@@ -145,7 +147,7 @@ class BetaPolicy(nn.Module):
         return (own + (alpha + beta - 2) * digamma(alpha + beta) + math.log(2)).sum(-1)
 
     @staticmethod
-    def deterministic(alpha: Array, beta: Array) -> Array:
+    def deterministic(alpha: Any, beta: Any) -> Any:
         """The action without exploration: the mean. The mode jumps about where the density is almost flat."""
         return (alpha - beta) / (alpha + beta)
 
@@ -157,6 +159,18 @@ class BetaPolicy(nn.Module):
     @staticmethod
     def to_action(sample: Array) -> Array:
         return sample
+
+
+class Deterministic(nn.Module):
+    """features -> the action without exploration, from a policy's parameters by `action`."""
+
+    def __init__(self, policy: nn.Module, action: Callable[..., Any]):
+        super().__init__()
+        self.policy = policy
+        self.action = action
+
+    def forward(self, features: torch.Tensor) -> Any:
+        return self.action(*self.policy(features))
 
 
 POLICIES: dict[str, type[GaussianPolicy] | type[BetaPolicy]] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,3 +112,25 @@ def _headroom(folder: Path, limit_name: str, usage_name: str, cache_name: str) -
     if limit == "max":
         return []
     return [max(int(limit) - usage + int(statistics.get(cache_name, 0)), 0)]
+
+
+def has_display() -> bool:
+    """Whether a window can be opened; elsewhere than on Linux it is taken for granted."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def prepare_drawing() -> None:
+    """Lets MuJoCo draw without a display where there is none, and loads it: it reads how to draw only then.
+
+    Raises:
+        UserError: the libraries for that are missing.
+    """
+    if not has_display():
+        os.environ.setdefault("MUJOCO_GL", "egl")
+    try:
+        importlib.import_module("mujoco")
+    except Exception as error:  # Of whatever kind the missing library makes it.
+        raise UserError(
+            f"video=true: MuJoCo cannot draw with MUJOCO_GL={os.environ.get('MUJOCO_GL')} ({error}); on Debian and "
+            "Ubuntu: apt install libegl1 libgl1-mesa-dri for egl, libosmesa6 for osmesa"
+        ) from error

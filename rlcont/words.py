@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rlcont.errors import UserError
 from rlcont.names import GROUPS, default_option, did_you_mean, nearest, nearest_key, options
 
-COMMANDS = ("train", "resume", "eval", "runs", "compare")
+COMMANDS = ("train", "resume", "eval", "runs", "compare", "export")
 TRAIN_FLAGS = ("-m", "--multirun", "--cfg")
 FLAGS = (*TRAIN_FLAGS, "--help", "--version", "--completion")
 ROUNDING = ("device", "compile", "precision", "workers")
@@ -28,6 +28,8 @@ class EvalWords(NamedTuple):
     episodes: int
     policy: str
     seed: int | None
+    video: bool
+    render: bool
 
 
 def check_train_words(arguments: list[str]) -> tuple[set[str], list[str]]:
@@ -75,7 +77,7 @@ def check_eval_words(arguments: list[str]) -> EvalWords:
     Raises:
         UserError: a word that it does not know, a value that makes no sense, or no folder.
     """
-    values = {"episodes": "10", "policy": "last", "seed": ""}
+    values = {"episodes": "", "policy": "last", "seed": "", "video": "false", "render": "false"}
     typed: dict[str, str] = {}
     folders = []
     for word in arguments:
@@ -83,7 +85,7 @@ def check_eval_words(arguments: list[str]) -> EvalWords:
         if word.startswith("-"):
             name = key.lstrip("-")
             hint = did_you_mean([f"{name}={value or 'VALUE'}"] if name in values else [])
-            raise UserError(f"{word}: no such option; write episodes=10, policy=last, seed=0{hint}")
+            raise UserError(f"{word}: no such option; write episodes=10, policy=last, seed=0, video=true{hint}")
         if not is_option:
             folders.append(word)
         elif key not in values:
@@ -95,7 +97,38 @@ def check_eval_words(arguments: list[str]) -> EvalWords:
         raise UserError(f"{given}eval: name one run folder, as in: rlcont eval outputs/HalfCheetah-v4/ddpg/RUN")
     values |= typed
     seed = _whole_number("seed", values["seed"], 0) if "seed" in typed else None
-    return EvalWords(folders[0], _whole_number("episodes", values["episodes"], 1), values["policy"], seed)
+    video, render = (_flag(key, values[key]) for key in ("video", "render"))
+    if video and render:
+        raise UserError("video=true render=true: one of them; a window or files")
+    # Drawing takes far longer than playing.
+    episodes = values["episodes"] if "episodes" in typed else "1" if video or render else "10"
+    return EvalWords(
+        folders[0], _whole_number("episodes", episodes, 1), _policy_name(values["policy"]), seed, video, render
+    )
+
+
+def check_export_words(arguments: list[str]) -> tuple[str, str, str]:
+    """The run folder, the policy, and where to, of `rlcont export`; the last is empty where nothing was said.
+
+    Raises:
+        UserError: a word that it does not know, or no folder.
+    """
+    values = {"policy": "last", "to": ""}
+    folders = []
+    for word in arguments:
+        key, is_option, value = word.partition("=")
+        if word.startswith("-"):
+            raise UserError(f"{word}: no such option; write policy=last, to=DIR")
+        if not is_option:
+            folders.append(word)
+        elif key not in values:
+            raise UserError(f"{word}: no such key; allowed: {', '.join(values)}{nearest(key, values)}")
+        else:
+            values[key] = value
+    if len(folders) != 1:
+        given = f"{' '.join(folders)}: " if folders else ""
+        raise UserError(f"{given}export: name one run folder, as in: rlcont export outputs/HalfCheetah-v4/ddpg/RUN")
+    return folders[0], _policy_name(values["policy"]), values["to"]
 
 
 class CompareWords(NamedTuple):
@@ -131,6 +164,17 @@ def check_compare_words(arguments: list[str]) -> CompareWords:
     return CompareWords(
         places, values["to"], _number("threshold", values["threshold"]) if "threshold" in typed else None
     )
+
+
+def _flag(key: str, value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise UserError(f"{key}={value}: must be true or false")
+    return value.lower() == "true"
+
+
+def _policy_name(typed: str) -> str:
+    """A number stands for the policy of that step."""
+    return f"step-{typed}" if typed.isdigit() else typed
 
 
 def _number(key: str, value: str) -> float:

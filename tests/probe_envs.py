@@ -1,6 +1,6 @@
 """Tiny environments whose every number is known; importing this registers them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -79,12 +79,26 @@ class Script(gymnasium.Env):
         return value if isinstance(value, dict | list) else np.array([value])
 
 
+class Drawn(Script):
+    """Looks as bright as its step is late, and ends after ten."""
+
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 25}
+
+    def __init__(self, render_mode: str | None = None):
+        super().__init__()
+        self.render_mode = render_mode
+
+    def render(self):
+        return np.full((34, 50, 3), 20 * self.num_steps, np.uint8)
+
+
 def _script(name: str, **kwargs: Any) -> None:
     gymnasium.register(f"{name}-v0", Script, max_episode_steps=10, kwargs=kwargs)
 
 
 gymnasium.register("Counter-v0", Counter, max_episode_steps=5)
 gymnasium.register("Endless-v0", Script)
+gymnasium.register("Drawn-v0", Drawn, max_episode_steps=10)
 gymnasium.register("Lottery-v0", Lottery)
 
 _script("Plain")

@@ -11,8 +11,9 @@ from interruptions import train
 from tiny import TINY, tiny
 
 from rlcont import checkpoint
-from rlcont.build import evaluate_run, resume
+from rlcont.build import resume
 from rlcont.core import UserError
+from rlcont.report.play import evaluate_run
 from rlcont.resuming import plan_resume
 
 FORBIDDEN = {"os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "pickle.find_class"}

@@ -296,6 +296,11 @@ class A2C:
     def distributions(self) -> dict[str, Distribution]:
         return {}
 
+    def policy_module(self) -> torch.nn.Module:
+        norm = [] if self.normalizer is None else [self.normalizer.as_it_is()]
+        policy = policies.Deterministic(self.module.policy, self.policy.deterministic)
+        return torch.nn.Sequential(*norm, self.module.trunk, policy)
+
     def policy_state(self) -> dict[str, torch.Tensor]:
         return flat_state(self._policy_parts())
 

@@ -296,6 +296,10 @@ class DDPG:
     def distributions(self) -> dict[str, Distribution]:
         return self.replay.distributions()
 
+    def policy_module(self) -> torch.nn.Module:
+        norm = [] if self.normalizer is None else [self.normalizer.as_it_is()]
+        return torch.nn.Sequential(*norm, self.actor.module)
+
     def policy_state(self) -> dict[str, torch.Tensor]:
         return self.explorer.policy_state()
 

@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
-from rlcont.core import UserError
 from rlcont.report.aggregate import bootstrap_interval, interquartile_mean
-
-try:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-except ImportError:
-    raise UserError("compare: pictures need matplotlib; pip install 'rlcont[report]' brings it") from None
 
 if TYPE_CHECKING:
     from rlcont.report.compare import Group

@@ -1,0 +1,156 @@
+"""A policy to take away: `rlcont export`."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+from rlcont.core import Array, Policy, UserError
+from rlcont.envs import BoxEnv
+from rlcont.report.play import load_agent
+from rlcont.runs import write_json, write_whole
+
+OBSERVATIONS = 1000
+"""Recorded ones that an exported policy has to act on as the agent does."""
+TOLERANCE = 1e-5
+"""Of an action, in units of half its range."""
+
+
+class ScaledPolicy(torch.nn.Module):
+    """Observations as the environment gives them, flat [B, O] -> actions [B, A] within its bounds.
+
+    Shapes:
+        low, high [A].
+    """
+
+    low: torch.Tensor
+    high: torch.Tensor
+
+    def __init__(self, policy: torch.nn.Module, low: torch.Tensor, high: torch.Tensor):
+        super().__init__()
+        self.policy = policy
+        self.register_buffer("low", low)
+        self.register_buffer("high", high)
+
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:
+        action = self.policy(obs).clamp(-1, 1)
+        return self.low + (action + 1) / 2 * (self.high - self.low)
+
+
+def export_run(folder: Path, policy: str, to: Path) -> str:
+    """Writes a policy that the run in `folder` kept to `to`, as policy.onnx and policy.pt2, and says what was checked.
+
+    Normaliser and action scaling are in it. Neither file is kept unless its actions on recorded observations are the
+    agent's.
+
+    Raises:
+        UserError: an exported policy acts otherwise than the agent, or `to` cannot be written.
+    """
+    config, agent, facts = load_agent(folder, policy)
+    env = BoxEnv(config.env)
+    obs = recorded_observations(agent, env, config.seed)
+    expected = env.to_env(agent.act(obs, explore=False))
+    low, high = (torch.from_numpy(bound.astype(np.float32)) for bound in env.action_bounds)
+    module = _on_its_own(ScaledPolicy(agent.policy_module(), low, high))
+    differences = {}
+    with tempfile.TemporaryDirectory() as scratch, _quiet():
+        for name, write in (("policy.onnx", _write_onnx), ("policy.pt2", _write_pt2)):
+            path = Path(scratch) / name
+            actions = write(module, torch.from_numpy(obs), path)(obs)
+            differences[name] = float((np.abs(actions - expected) / (high - low).numpy() * 2).max())
+            if not differences[name] <= TOLERANCE:
+                raise UserError(f"{name}: acts otherwise than the agent, by {differences[name]:.1e}; nothing was kept")
+        try:
+            to.mkdir(parents=True, exist_ok=True)
+            for name in differences:
+                write_whole(to / name, (Path(scratch) / name).read_bytes())
+            write_json(to / "policy.json", _description(config.env.id, low, high, facts, differences, len(obs)))
+        except OSError as error:
+            raise UserError(f"to={to}: cannot be written ({error.strerror})") from None
+    checked = ", ".join(f"{name} to {difference:.1e}" for name, difference in differences.items())
+    return f"{to}: acts as the agent on {len(obs)} recorded observations ({checked} of half the action range)"
+
+
+def recorded_observations(policy: Policy, env: BoxEnv, seed: int) -> Array:
+    """Observations [N, O] that the policy meets in episodes of its own."""
+    obs = [env.reset(seed)]
+    while len(obs) < OBSERVATIONS:
+        following, _, terminated, truncated, _ = env.step(policy.act(obs[-1][None], explore=False)[0])
+        obs.append(env.reset() if terminated or truncated else following)
+    return np.stack(obs)
+
+
+def _on_its_own(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy on the CPU whose parameters are views of nothing."""
+    copied = copy.deepcopy(module).cpu().eval()
+    for parameter in copied.parameters():
+        parameter.data = parameter.data.clone()
+    return copied
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps exporters from telling of operators that no policy has."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    logger.setLevel(level)
+
+
+def _write_onnx(module: torch.nn.Module, obs: torch.Tensor, path: Path) -> Callable[[Array], Array]:
+    batch = torch.export.Dim("batch")
+    torch.onnx.export(
+        module,
+        (obs[:2],),
+        path,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+        input_names=["obs"],
+        output_names=["action"],
+        dynamic_shapes={"obs": {0: batch}},
+    )
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda rows: session.run(["action"], {"obs": rows})[0]
+
+
+def _write_pt2(module: torch.nn.Module, obs: torch.Tensor, path: Path) -> Callable[[Array], Array]:
+    program = torch.export.export(module, (obs[:2],), dynamic_shapes={"obs": {0: torch.export.Dim("batch")}})
+    torch.export.save(program, path)
+    loaded = torch.export.load(path).module()
+
+    def act(rows: Array) -> Array:
+        with torch.inference_mode():
+            actions: Array = loaded(torch.from_numpy(rows)).numpy()
+        return actions
+
+    return act
+
+
+def _description(
+    env_id: str, low: torch.Tensor, high: torch.Tensor, facts: dict[str, Any], differences: dict[str, float], num: int
+) -> dict[str, Any]:
+    return {
+        "env": env_id,
+        "input": "obs [batch, O] float32, as the environment gives it, flat",
+        "output": "action [batch, A] float32, within low and high",
+        "low": low.tolist(),
+        "high": high.tolist(),
+        "policy": json.loads(json.dumps(facts)),
+        "checked_on": num,
+        "largest_difference": differences,
+    }

@@ -1,0 +1,62 @@
+"""What a run learned, played again: `rlcont eval`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from rlcont import runs
+from rlcont.build import make_agent
+from rlcont.config import RunConfig
+from rlcont.core import Agent
+from rlcont.envs import BoxEnv
+from rlcont.evaluate import MAX_ENVS, Evaluator
+from rlcont.log import evaluation_row
+
+
+def load_agent(folder: Path, policy: str) -> tuple[RunConfig, Agent, dict[str, Any]]:
+    """The configuration of the run in `folder`, an agent with a policy that it kept, and the facts kept with that."""
+    config = runs.load_config(folder)
+    state, facts = runs.load_policy(folder, policy)
+    # Where it was trained does not matter for playing it.
+    config = dataclasses.replace(config, num_envs=1, device="auto")
+    agent = make_agent(config, BoxEnv(config.env).spec)
+    agent.load_policy_state(state)
+    return config, agent, facts
+
+
+def evaluate_run(
+    folder: Path, policy: str, episodes: int, seed: int | None, *, video: bool = False, render: bool = False
+) -> str:
+    """Plays `episodes` deterministic episodes with a policy that the run in `folder` kept, and says how it went.
+
+    Without `seed` they are the episodes that the run's own evaluations played. With `video` each becomes a file in the
+    run's folder, with `render` each is shown in a window, one after the other.
+
+    Raises:
+        UserError: the environment cannot be drawn, or what draws it is missing.
+    """
+    config, agent, facts = load_agent(folder, policy)
+    mode = {"render_mode": "human" if render else "rgb_array"} if video or render else {}
+    env = dataclasses.replace(config.env, kwargs={**config.env.kwargs, **mode})
+    seed = config.seed if seed is None else seed
+    with contextlib.ExitStack() as stack:
+        watch: dict[str, Any] = {}
+        if video:
+            from rlcont.report.video import VideoFiles
+
+            files = stack.enter_context(contextlib.closing(VideoFiles(folder / "videos", f"{policy}-seed-{seed}")))
+            watch = {"watch": files}
+        evaluate = Evaluator(env, episodes, seed, at_once=1 if render else MAX_ENVS, **watch)
+        stack.callback(evaluate.close)
+        evaluation = evaluate(agent)
+    assert evaluation is not None
+    row = evaluation_row(evaluation)
+    text = (
+        f"{config.algo_name} on {config.env.id}, policy {policy} of step {facts['step']}: return "
+        f"{row['return_mean']:.1f} ± {row['return_std']:.1f} over {episodes} episodes "
+        f"(lowest {row['return_min']:.1f}, highest {row['return_max']:.1f})"
+    )
+    return "\n".join([text, *map(str, files.paths)]) if video else text

@@ -1,0 +1,104 @@
+"""A policy taken away acts as the agent does, without rlcont."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from script import rlcont
+from tiny import TINY, TINY_A2C, tiny
+
+from rlcont.build import run
+from rlcont.compose import compose_job
+from rlcont.config import validate
+from rlcont.core import UserError
+from rlcont.envs import BoxEnv
+from rlcont.report import export
+from rlcont.report.export import export_run
+from rlcont.report.play import load_agent
+
+POLICIES = ("gaussian", "bounded_gaussian", "squashed", "beta")
+KINDS = {
+    "ddpg": [*TINY, "algo.normalize_obs=true"],
+    "d4pg": ["algo=d4pg", *TINY],
+    **{f"a2c-{policy}": [*TINY_A2C, f"algo.policy={policy}"] for policy in POLICIES},
+}
+
+PLAY = """
+import sys
+import gymnasium
+import numpy as np
+import onnxruntime
+
+assert not any(name.partition(".")[0] in ("rlcont", "torch") for name in sys.modules)
+session = onnxruntime.InferenceSession(sys.argv[1])
+env = gymnasium.make("Pendulum-v1")
+obs, _ = env.reset(seed=int(sys.argv[2]))
+total, over = 0.0, False
+while not over:
+    (action,) = session.run(["action"], {"obs": np.float32(obs)[None]})
+    obs, reward, terminated, truncated, _ = env.step(action[0])
+    total, over = total + reward, terminated or truncated
+print(total)
+"""
+
+
+def train(kind, output):
+    composed = compose_job(tiny(f"output={output}", "total_steps=200", "eval.every=200", base=KINDS[kind]))
+    return run(validate(composed.container), composed.choices)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def trained(request, tmp_path_factory):
+    return train(request.param, tmp_path_factory.mktemp("trained"))
+
+
+def test_it_acts_as_the_agent_in_closed_loop_with_onnxruntime_alone(trained, tmp_path):
+    said = export_run(trained, "last", tmp_path)
+    assert "acts as the agent on 1000 recorded observations" in said
+    facts = json.loads((tmp_path / "policy.json").read_text())
+    assert facts["policy"]["step"] == 200
+    assert (facts["low"], facts["high"]) == ([-2], [2])
+    assert max(facts["largest_difference"].values()) <= 1e-5
+    script = tmp_path / "play.py"
+    script.write_text(PLAY)
+    command = [sys.executable, script, tmp_path / "policy.onnx", "3"]
+    alone = float(subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout)
+    config, agent, _ = load_agent(trained, "last")
+    env = BoxEnv(config.env)
+    obs, total, over = env.reset(3), 0.0, False
+    while not over:
+        obs, reward, terminated, truncated, _ = env.step(agent.act(obs[None], explore=False)[0])
+        total, over = total + reward, terminated or truncated
+    assert alone == pytest.approx(total, abs=1e-3)
+
+
+def test_the_exported_program_acts_the_same_on_batches_of_any_size(trained, tmp_path):
+    export_run(trained, "best", tmp_path)
+    program = torch.export.load(tmp_path / "policy.pt2").module()
+    config, agent, _ = load_agent(trained, "best")
+    env = BoxEnv(config.env)
+    for size in (1, 2, 7):
+        obs = 3 * np.random.default_rng(size).standard_normal((size, 3)).astype(np.float32)
+        expected = env.to_env(agent.act(obs, explore=False))
+        np.testing.assert_allclose(program(torch.from_numpy(obs)).detach().numpy(), expected, atol=2e-5)
+
+
+def test_what_acts_otherwise_is_not_kept(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(UserError, match=r"policy.onnx: acts otherwise than the agent, by .*; nothing was kept"):
+        export_run(trained, "last", tmp_path / "export")
+    assert not (tmp_path / "export").exists()
+
+
+def test_from_the_command_line(tmp_path):
+    trained = train("ddpg", tmp_path)
+    result = rlcont(trained, "export", ".", "policy=200")
+    assert result.returncode == 2
+    assert "policy=step-200: . keeps best, last" in result.stderr
+    result = rlcont(trained, "export", ".")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("export: acts as the agent")
+    assert sorted(path.name for path in (trained / "export").iterdir()) == ["policy.json", "policy.onnx", "policy.pt2"]

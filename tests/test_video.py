@@ -1,0 +1,62 @@
+"""Episodes as files that show what happened."""
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from script import rlcont
+from tiny import TINY_A2C, tiny
+
+from rlcont import extras
+from rlcont.build import run
+from rlcont.compose import compose_job
+from rlcont.config import validate
+from rlcont.core import UserError
+from rlcont.report.play import evaluate_run
+
+
+def make_run(tmp_path, env):
+    composed = compose_job(tiny(f"output={tmp_path}", f"env=probe_envs:{env}", "tuned=none", base=TINY_A2C))
+    return run(validate(composed.container), composed.choices)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("drawn"), "Drawn-v0")
+
+
+def frames(path):
+    reader = imageio_ffmpeg.read_frames(str(path))
+    facts = next(reader)
+    width, height = facts["size"]
+    return facts, [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
+
+
+def test_every_step_of_every_episode_is_a_frame(drawn):
+    said = evaluate_run(drawn, "last", 2, seed=None, video=True).splitlines()
+    assert said[0] == evaluate_run(drawn, "last", 2, seed=None)
+    assert said[1:] == [str(drawn / "videos" / f"last-seed-0-episode-{number}.mp4") for number in range(2)]
+    for path in said[1:]:
+        facts, seen = frames(path)
+        assert (facts["size"], facts["fps"]) == ((50, 34), 25)
+        assert [frame.mean() for frame in seen] == pytest.approx([20 * step for step in range(11)], abs=3)
+
+
+def test_an_environment_that_cannot_be_drawn_is_named(tmp_path):
+    folder = make_run(tmp_path, "Plain-v0")
+    with pytest.raises(UserError, match=r"env=probe_envs:Plain-v0 .*cannot be"):
+        evaluate_run(folder, "last", 1, seed=None, video=True)
+
+
+def test_without_a_display_or_what_draws_one_line_says_what_to_do(drawn):
+    nothing = {"DISPLAY": "", "WAYLAND_DISPLAY": "", "MUJOCO_GL": "nothing"}
+    for word, said in (("render=true", "no display here"), ("video=true", "apt install libegl1 libgl1-mesa-dri")):
+        result = rlcont(drawn, "eval", ".", word, env=nothing)
+        assert result.returncode == 2
+        assert said in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_a_package_that_is_missing_is_named_with_its_extra():
+    extras.require("video=true", "video", "numpy")
+    with pytest.raises(UserError, match=r"video=true: needs no_such_module; pip install 'rlcont\[video\]' brings it"):
+        extras.require("video=true", "video", "numpy", "no_such_module")
