@@ -230,7 +230,7 @@ def test_a_step_in_which_the_simulator_broke_down_is_never_learned_from():
     other, _ = trained(-7.0)
     assert torch.equal(weights(one), weights(other))
     assert one.normalizer.count == 5
-    assert one.reward_scale.moments.count == 5
+    assert one.reward_scale.count == 5
     assert advantages[1, 1] == 0
     # Not scaled yet: 2 + 0.9 * 10, with nothing carried over from the broken row.
     assert advantages[0, 1] == pytest.approx(11.0)

@@ -94,7 +94,18 @@ def test_a_worker_loads_no_torch():
 @pytest.mark.parametrize("name", sorted(LIGHT))
 def test_help_and_completion_need_nothing_heavy(name):
     assert own(name) <= LIGHT
-    standard = {"__future__", "ast", "collections", "difflib", "functools", "pathlib", "re", "textwrap", "typing"}
+    standard = {
+        "__future__",
+        "ast",
+        "collections",
+        "difflib",
+        "functools",
+        "math",
+        "pathlib",
+        "re",
+        "textwrap",
+        "typing",
+    }
     assert imports(name) - own(name) <= standard | {"yaml"}
 
 

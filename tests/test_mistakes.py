@@ -70,6 +70,11 @@ RUNS = [
 ]
 GROUPS_AND_KEYS = [
     ("algo=DDPG", "did you mean ddpg?"),
+    ("tuned=none algo.warmup_steps=1000 algo.n_step=1002", "algo.n_step=1002: must be at most 1001, the steps of each"),
+    ("num_envs=100 algo.n_step=3 algo.replay_size=299", "and what may be complete at once (num_envs=100 times"),
+    ("algo=d4pg algo.v_min=0.0", "v_min and v_max are given both, or neither (null)"),
+    ("algo=d4pg algo.v_min=1.0 algo.v_max=1.0", "v_min=1.0 must be below v_max=1.0"),
+    ("algo=d4pg algo.normalize_reward=true", "give v_min and v_max, or drop it"),
     ("noise=gausian", "did you mean gaussian?"),
     ("experiment=article/dpg", "did you mean article/ddpg?"),
     ("tuned=HalfCheetah-v4", "did you mean ddpg/HalfCheetah-v4?"),
@@ -175,7 +180,7 @@ EVAL = [
     ("eval nowhere --policy best", "did you mean policy=VALUE?"),
 ]
 RESUME = [
-    ("resume", "name one run folder"),
+    ("resume", "name one run or sweep folder"),
     ("resume nowhere", "nowhere: no run (it has no config.yaml)"),
     ("resume nowhere total_step=9", "did you mean total_steps?"),
     ("resume nowhere algo.lr=0.1", "algo.lr=0.1: a run goes on with what it learned by"),

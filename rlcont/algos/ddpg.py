@@ -90,11 +90,11 @@ class DDPGConfig:
                 f"algo.updates_per_step={self.updates_per_step}: no update falls due in the {learning_steps} steps of "
                 f"total_steps={total_steps} that are left for learning"
             )
-        if self.n_step * num_envs > max(self.warmup_steps, self.batch_size):
+        first = max(self.warmup_steps, self.batch_size) // num_envs + 1
+        if self.n_step > first:
             raise UserError(
-                f"algo.n_step={self.n_step}: the first transition is complete after {self.n_step * num_envs} steps of "
-                f"num_envs={num_envs}, and learning begins after {max(self.warmup_steps, self.batch_size)} "
-                f"(algo.warmup_steps={self.warmup_steps}, algo.batch_size={self.batch_size})"
+                f"algo.n_step={self.n_step}: must be at most {first}, the steps of each environment when learning "
+                f"begins (algo.warmup_steps={self.warmup_steps} algo.batch_size={self.batch_size} num_envs={num_envs})"
             )
         if self.replay_size < max(self.batch_size, self.n_step * num_envs):
             raise UserError(
