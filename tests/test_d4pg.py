@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from test_ddpg import batch_of, gaussian, make_agent, policy_and_value, random_batch
-from worlds import Probe, RandomWorld, assert_same, column, make_step, play
+from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, play
 
 from rlcont.algos import load_algorithm
 from rlcont.algos.d4pg import D4PG
@@ -314,10 +314,6 @@ def test_probe_of_two_steps_discounts_the_second_reward(n_step, replay):
 
 @pytest.mark.parametrize(("truncates", "expected"), [(True, 2.0), (False, 1.0)])
 def test_probe_whose_only_step_is_cut_off_is_worth_the_sum_of_all_that_would_follow(truncates, expected):
-    class Still(Probe):
-        def step(self, action):
-            return super().step(action)._replace(next_obs=np.zeros((4, 1), np.float32))
-
     agent = solve(Still(lambda obs, action: np.ones_like(action), truncates=truncates), 500, gamma=0.5, n_step=3)
     _, value = policy_and_value(agent, 0)
     assert value == pytest.approx([expected], abs=0.1)

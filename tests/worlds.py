@@ -60,6 +60,13 @@ class Probe:
         return make_step(obs, action, reward, next_obs, obs_to_act_on=self.obs, **ends)
 
 
+class Still(Probe):
+    """A probe that leads from 0 to 0, at the end of an episode too."""
+
+    def step(self, action):
+        return super().step(action)._replace(next_obs=np.zeros((self.num_envs, 1), np.float32))
+
+
 def play(agent, world, num_steps):
     """The training loop; returns the actions, [T, E, A]."""
     actions = []
