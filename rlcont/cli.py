@@ -20,6 +20,8 @@ from rlcont.words import (
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from rlcont.search.plan import SearchPlan
+
 
 def main() -> None:
     """The console script: exit code 0, 2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM."""
@@ -68,6 +70,7 @@ def _train(arguments: list[str]) -> None:
     for override in overrides:
         if override.startswith("sweep."):
             raise UserError(f"{override}: counts only in a sweep; add -m")
+        _refuse_search_key(override)
     from rlcont.compose import compose_job
     from rlcont.config import validate
 
@@ -90,8 +93,18 @@ def _train(arguments: list[str]) -> None:
     return None
 
 
+def _refuse_search_key(override: str) -> None:
+    if override.startswith("search."):
+        raise UserError(f"{override}: counts only in a search, as in: rlcont search {override} ...")
+
+
 def _resume(arguments: list[str]) -> None:
     folder, overrides = check_resume_words(arguments)
+    if (Path(folder) / "search.json").exists():
+        require("search", "search", "optuna")
+        from rlcont.search.plan import plan_again
+
+        return _run_search(plan_again(Path(folder), overrides), Path(folder))
     if (Path(folder) / "sweep.json").exists():
         return _resume_sweep(Path(folder), overrides)
     from rlcont.resuming import plan_resume
@@ -143,6 +156,7 @@ def _sweep(overrides: list[str]) -> None:
             raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
         if override.startswith("sweep.") and by_hydra:
             raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
+        _refuse_search_key(override)
     from rlcont.check import check_runs
     from rlcont.sweep.plan import check_agreement, make_plans
     from rlcont.sweep.shares import jobs_at_once
@@ -184,6 +198,28 @@ def _job(config: DictConfig) -> None:
 
     composed = composed_by_hydra(config)
     run(validate(composed.container), composed.choices)
+
+
+def _search(arguments: list[str]) -> None:
+    """Checks the extremes of what is searched over, then lets Optuna propose settings."""
+    flags, overrides = check_train_words(arguments)
+    for flag in flags:
+        raise UserError(f"{flag}: does not count in a search")
+    require("search", "search", "optuna")
+    from rlcont.search.plan import plan_search
+
+    _run_search(plan_search(overrides), None)
+
+
+def _run_search(plan: SearchPlan, folder: Path | None) -> None:
+    from rlcont.check import check_runs
+    from rlcont.search.plan import make_search_folder
+    from rlcont.search.runner import run_search
+    from rlcont.sweep.shares import jobs_at_once
+
+    at_once = jobs_at_once(plan.sweep.jobs, plan.search.trials * len(plan.space.seeds))
+    check_runs([plan.config], at_once)
+    sys.exit(run_search(plan, folder or make_search_folder(plan), at_once))
 
 
 def _evaluate(arguments: list[str]) -> None:
@@ -254,6 +290,7 @@ def _export(arguments: list[str]) -> None:
 _COMMANDS = {
     "train": _train,
     "resume": _resume,
+    "search": _search,
     "eval": _evaluate,
     "runs": _list_runs,
     "compare": _compare,

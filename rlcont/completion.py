@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rlcont import names
 from rlcont.errors import UserError
-from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields, sweep_fields
+from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields, search_fields, sweep_fields
 from rlcont.words import CHANGEABLE, COMMANDS, FLAGS
 
 # bash splits words at = and :, and replaces only what follows the last of them.
@@ -105,7 +105,7 @@ def _fields(before: list[str]) -> list[Field]:
         for group in ("algo", "noise")
     )
     own = [field for field in noise_fields(noise) if field.key != "noise.kind"]
-    return [*general_fields(), *sweep_fields(), *algorithm_fields(algo), *own]
+    return [*general_fields(), *sweep_fields(), *search_fields(), *algorithm_fields(algo), *own]
 
 
 def _values(key: str, fields: list[Field]) -> list[str]:

@@ -45,12 +45,13 @@ from rlcont.overrides import (
 
 
 class Composed(NamedTuple):
-    """One job: its values, the option chosen in each group (None: no file), what it says of its sweep, and the file
-    that gave each key."""
+    """One job: its values, the option chosen in each group (None: no file), what it says of its sweep and search, and
+    the file that gave each key."""
 
     container: dict[str, Any]
     choices: dict[str, str | None]
     sweep: dict[str, Any]
+    search: dict[str, Any]
     origins: dict[str, str]
 
 
@@ -104,6 +105,18 @@ def _hydra() -> Iterator[ConfigLoader]:
         yield GlobalHydra.instance().config_loader()
 
 
+def parse_sweep(overrides: list[str]) -> list[Override]:
+    """What was typed for a sweep or a search, in which a key may stand for several values, a glob of options included.
+
+    Raises:
+        UserError: an override that cannot be read, or is typed twice.
+    """
+    with _hydra() as loader:
+        parsed = parse([free_kwargs(override) for override in overrides], loader)
+    refuse_doubles(parsed)
+    return parsed
+
+
 def expand_sweep(overrides: list[str]) -> list[list[str]]:
     """The jobs of a sweep, each as its own overrides, in Hydra's order: every combination of the values that were
     listed. The values of the keys in sweep.zip belong together, first with first and so on.
@@ -112,9 +125,8 @@ def expand_sweep(overrides: list[str]) -> list[list[str]]:
         UserError: an override that cannot be read, is typed twice, or stands for no value at all; keys that cannot be
             paired.
     """
-    with _hydra() as loader:
-        parsed = parse([free_kwargs(override) for override in overrides], loader)
-        refuse_doubles(parsed)
+    parsed = parse_sweep(overrides)
+    with _hydra():
         hydras = [line_of(override) for override in parsed if override.is_hydra_override()]
         own = [override for override in parsed if not override.is_hydra_override()]
         for override in own:
@@ -252,11 +264,11 @@ def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[
     env_id = values["env"]["id"]
     if env_id != choices["env"]:
         raise UserError(f"{_from('env.id', origins)}env.id={env_id}: choose the environment with env={env_id}")
-    sweep = values.pop("sweep")
+    sweep, search = values.pop("sweep"), values.pop("search")
     container = {"algo_name": choices["algo"], **values}
     _resolve_auto_noise(container, origins)
     _resolve_auto(container, origins)
-    return Composed(container, choices, sweep, origins)
+    return Composed(container, choices, sweep, search, origins)
 
 
 def _from(key: str, origins: dict[str, str]) -> str:

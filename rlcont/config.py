@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,6 +15,8 @@ from rlcont.core import UserError
 from rlcont.names import did_you_mean, nearest, nearest_key, shown
 from rlcont.noise import NoiseConfig
 from rlcont.schema import Count, EnvConfig, Flag, NonNegativeInt, Text, schema
+
+T = TypeVar("T")
 
 
 @schema
@@ -99,19 +101,46 @@ class SweepConfig:
     """Keys whose values are paired, first with first and so on, in place of every combination."""
 
 
+@schema
+class SearchConfig:
+    """What concerns a search as a whole and none of its runs."""
+
+    trials: Count
+    """Settings to try, those included that are cut short or fail."""
+    sampler: Literal["tpe", "random"]
+    """How settings are proposed: tpe learns from the trials before."""
+    pruner: Literal["median", "asha", "none"]
+    """Cuts a trial short: median, if its best evaluation so far is below the median of the others at that step; asha,
+    if it is not in the best quarter at steps that grow by four; none, never."""
+    seed: NonNegativeInt
+    """Of the proposals."""
+
+
 def validate_sweep(values: dict[str, Any]) -> SweepConfig:
     """Turns the composed values under `sweep` into a SweepConfig.
 
     Raises:
         UserError: one line for the first value that is missing, unknown or not allowed.
     """
+    return _validated(SweepConfig, "sweep", values, fields.sweep_fields())
+
+
+def validate_search(values: dict[str, Any]) -> SearchConfig:
+    """Turns the composed values under `search` into a SearchConfig.
+
+    Raises:
+        UserError: as `validate_sweep`.
+    """
+    return _validated(SearchConfig, "search", values, fields.search_fields())
+
+
+def _validated(kind: type[T], prefix: str, values: dict[str, Any], known: list[fields.Field]) -> T:
     try:
-        return SweepConfig(**values)
+        return kind(**values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = ".".join(["sweep", *map(str, first["loc"])])
-        known = {field.key: field for field in fields.sweep_fields()}
-        raise UserError(_complaint(key, first, known, {"sweep": values})) from None
+        key = ".".join([prefix, *map(str, first["loc"])])
+        raise UserError(_complaint(key, first, {field.key: field for field in known}, {prefix: values})) from None
 
 
 def validate(container: dict[str, Any], origins: dict[str, str] | None = None) -> RunConfig:

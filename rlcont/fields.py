@@ -73,6 +73,11 @@ def sweep_fields() -> list[Field]:
     return _fields("config", "SweepConfig", "sweep.")
 
 
+def search_fields() -> list[Field]:
+    """The keys of a search as a whole."""
+    return _fields("config", "SearchConfig", "search.")
+
+
 def algorithm_fields(name: str) -> list[Field]:
     """The keys of `algo=name`."""
     module = f"algos.{name}"

@@ -6,7 +6,7 @@ import textwrap
 
 from rlcont import names
 from rlcont.errors import UserError
-from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields, sweep_fields
+from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields, search_fields, sweep_fields
 
 WIDTH = 100
 
@@ -24,6 +24,7 @@ Examples
 Commands
   train   train as the key=value words say; the command that is meant when none is typed
   resume  go on with a run from its last checkpoint, or with a sweep; rlcont resume --help says more
+  search  look for good settings; rlcont search --help says more
   eval    play a policy that a run kept; rlcont eval --help says more
   runs    rlcont runs [DIR]: list the runs below DIR
   compare put groups of runs side by side; rlcont compare --help says more
@@ -37,9 +38,24 @@ Options
   --version             print the version
   --help                print this; with algo=NAME or noise=NAME also the keys of that choice
 """
+SEARCH = """\
+rlcont search KEY=VALUE ... KEY=SPACE ... [seed=0,1,2]
+
+Looks for good settings of one algorithm on one environment. Optuna proposes them, each trial is a
+run per seed, and a trial's value is the mean of the last evaluations. Trials that lag behind are cut
+short. The best settings are written as a file for configs/tuned.
+
+  SPACE             interval(0.9,0.999), tag(log,interval(1e-5,1e-2)), int(interval(1,5)), or a list:
+                    128,256
+  seed              seeds that every trial is averaged over; they run side by side
+  sweep.jobs        runs at once; default one per core, and never less than the seeds of a trial
+
+A search that was interrupted goes on with rlcont resume SEARCH_DIR [search.trials=N].
+"""
 RESUME = """\
 rlcont resume RUN_DIR [KEY=VALUE ...]
 rlcont resume SWEEP_DIR [sweep.jobs=N]
+rlcont resume SEARCH_DIR [search.trials=N] [sweep.jobs=N]
 
 Goes on with a run from its newest checkpoint that is whole, in the same folder and the same curves,
 to the numbers it would have had without the interruption. Of a sweep, runs the jobs that are missing
@@ -113,6 +129,9 @@ def help_text(words: list[str]) -> str:
     match words:
         case ["resume", *_]:
             return RESUME
+        case ["search", *_]:
+            values = names.file_values("config")
+            return f"{SEARCH}\n{_section('Keys of a search', search_fields(), values)}"
         case ["eval", *_]:
             return EVAL
         case ["runs", *_]:

@@ -28,7 +28,7 @@ class Status:
     """What is known of a run. None: not yet."""
 
     state: str
-    """waiting, running, finished, failed, interrupted or killed."""
+    """waiting, running, finished, failed, interrupted, killed, or pruned by a search."""
     pid: int
     """The process that answers for the state: the run's own, or its sweep's while it waits."""
     pid_started: float

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rlcont.errors import UserError
 from rlcont.names import GROUPS, default_option, did_you_mean, nearest, nearest_key, options
 
-COMMANDS = ("train", "resume", "eval", "runs", "compare", "export")
+COMMANDS = ("train", "resume", "search", "eval", "runs", "compare", "export")
 TRAIN_FLAGS = ("-m", "--multirun", "--cfg")
 FLAGS = (*TRAIN_FLAGS, "--help", "--version", "--completion")
 ROUNDING = ("device", "compile", "precision", "workers")
@@ -235,7 +235,7 @@ def _meant(word: str, after: list[str]) -> str:
 
 def _keys() -> list[str]:
     """Groups and keys that can be typed without choosing another algorithm."""
-    from rlcont.fields import algorithm_fields, general_fields, sweep_fields
+    from rlcont.fields import algorithm_fields, general_fields, search_fields, sweep_fields
 
-    fields = [*general_fields(), *sweep_fields(), *algorithm_fields(default_option("algo"))]
+    fields = [*general_fields(), *sweep_fields(), *search_fields(), *algorithm_fields(default_option("algo"))]
     return [*GROUPS, *(field.key for field in fields)]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from rlcont.resources import available_cores, available_memory
-from rlcont.status import LIVE, one_line, read_status, write_status
+from rlcont.status import one_line, read_status
 from rlcont.sweep.job import GRACE
 from rlcont.sweep.plan import Job, Plan, make_folders
+from rlcont.sweep.process import conclude, kill, process_of, settle, start
 from rlcont.sweep.shares import job_environment, visible_gpus
 from rlcont.sweep.show import Show, make_show, print_summary
 
@@ -25,7 +23,7 @@ REFRESH = 0.5
 """Seconds between two looks at what the jobs say."""
 
 
-class _Stop:
+class Stop:
     """How often the user has asked for the end, by Ctrl-C or SIGTERM, and when first."""
 
     def __init__(self) -> None:
@@ -59,14 +57,15 @@ def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
     Returns:
         The exit code: 0, 1 where a job did not finish, 130 or 143 where Ctrl-C or SIGTERM ended it.
     """
-    with _signals_stop() as stop:
+    with signals_stop() as stop:
         waiting = [job for job in jobs if job.status.state == "waiting"]
-        show = make_show(folder, jobs, len(waiting), at_once)
-        runner = _Runner(waiting, at_once, show)
+        part = "" if len(waiting) == len(jobs) else f"{len(waiting)} of "
+        show = make_show(f"{part}{len(jobs)} jobs, {at_once} at once; {folder}", len(jobs))
+        runner = Runner(waiting, at_once, show)
         try:
             runner.run(stop)
         finally:
-            _kill(runner.running)
+            kill(runner.running)
             show.close()
     print_summary(jobs)
     if stop.requests:
@@ -74,7 +73,7 @@ def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
     return 0 if all(job.status.state == "finished" for job in jobs) else 1
 
 
-class _Runner:
+class Runner:
     """Keeps every place filled while jobs wait."""
 
     def __init__(self, jobs: Sequence[Job], at_once: int, show: Show):
@@ -89,14 +88,18 @@ class _Runner:
         self.told_to_end = False
         self.refreshed = 0.0
 
-    def run(self, stop: _Stop) -> None:
-        while self.running or self.waiting:
+    @property
+    def has_more(self) -> bool:
+        return bool(self.running or self.waiting)
+
+    def run(self, stop: Stop) -> None:
+        while self.has_more:
             if not stop.requests:
                 self.start_waiting()
             elif not self.told_to_end:
                 self.end_all()
             if stop.has_waited:
-                _kill(self.running)
+                kill(self.running)
             self.collect()
             if time.monotonic() - self.refreshed > REFRESH:
                 self.refresh()
@@ -106,10 +109,10 @@ class _Runner:
         while self.waiting and self.free:
             job = self.waiting.pop(0)
             try:
-                _start(job, self.environment(self.free[0]))
+                start(job, self.environment(self.free[0]))
             except OSError as error:
-                _conclude(job, "failed", one_line(error))
-                self.show.ended(job)
+                conclude(job, "failed", one_line(error))
+                self.ended(job)
             else:
                 job.slot = self.free.pop(0)
                 self.running.append(job)
@@ -122,17 +125,20 @@ class _Runner:
         self.told_to_end = True
         self.show.stopping(len(self.running))
         for job in self.waiting:
-            _conclude(job, "interrupted", None)
+            conclude(job, "interrupted", None)
         self.waiting.clear()
         for job in self.running:
-            _process(job).send_signal(signal.SIGINT)
+            process_of(job).send_signal(signal.SIGINT)
 
     def collect(self) -> None:
-        for job in [job for job in self.running if _process(job).poll() is not None]:
-            _settle(job, self.told_to_end)
+        for job in [job for job in self.running if process_of(job).poll() is not None]:
+            settle(job, self.told_to_end)
             self.running.remove(job)
             self.free.append(job.slot)
-            self.show.ended(job)
+            self.ended(job)
+
+    def ended(self, job: Job) -> None:
+        self.show.ended(job)
 
     def refresh(self) -> None:
         self.refreshed = time.monotonic()
@@ -141,78 +147,10 @@ class _Runner:
         self.show.refresh(self.running, len(self.waiting))
 
 
-def _start(job: Job, environment: dict[str, str]) -> None:
-    """Starts a job's process.
-
-    Its session is its own, so that a terminal's Ctrl-C reaches it once, through the sweep. Its standard input is a
-    pipe that nobody writes into: it closes when the sweep's process is gone. Modules in the working directory count
-    only if they do for this process.
-    """
-    safe_path = [] if os.getcwd() in sys.path else ["-P"]
-    with (job.folder / "output.log").open("wb") as output:
-        job.process = subprocess.Popen(
-            [sys.executable, *safe_path, "-m", "rlcont.sweep.job", str(job.folder)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-
-
-def _settle(job: Job, stopped: bool) -> None:
-    """Takes in how a job ended: as it said itself, else as its process did."""
-    process = _process(job)
-    assert process.stdin is not None
-    process.stdin.close()
-    code = process.returncode
-    job.status = read_status(job.folder) or job.status
-    if job.status.state not in (*LIVE, "killed"):
-        return
-    if stopped or code in (130, 143):
-        _conclude(job, "interrupted", None)
-    elif code < 0:
-        _conclude(job, "killed", _signal_name(-code))
-    else:
-        _conclude(job, "failed", _last_line(job.folder / "output.log"))
-
-
-def _conclude(job: Job, state: str, error: str | None) -> None:
-    job.status = dataclasses.replace(job.status, state=state, error=error)
-    # Whoever deletes the folder of one job must not end the others; the table tells how it went all the same.
-    with suppress(OSError):
-        write_status(job.folder, job.status)
-
-
-def _signal_name(number: int) -> str:
-    return {known.value: known.name for known in signal.Signals}.get(number, f"signal {number}")
-
-
-def _last_line(path: Path) -> str:
-    try:
-        lines = path.read_text(errors="replace").split("\n")
-    except OSError as error:
-        return one_line(error)
-    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
-
-
-def _process(job: Job) -> subprocess.Popen[bytes]:
-    assert job.process is not None
-    return job.process
-
-
-def _kill(jobs: Sequence[Job]) -> None:
-    """Ends processes at once, with whatever they started."""
-    for job in jobs:
-        process = _process(job)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
 @contextmanager
-def _signals_stop() -> Iterator[_Stop]:
+def signals_stop() -> Iterator[Stop]:
     """While it lasts, Ctrl-C and SIGTERM are counted, not obeyed."""
-    stop = _Stop()
+    stop = Stop()
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop

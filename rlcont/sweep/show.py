@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console, Group
@@ -21,7 +20,7 @@ LINE_INTERVAL = 60.0
 """Seconds between two plain lines about the evaluations of one job."""
 FIGURES_WIDTH = 59
 """Columns of the live table that are not the job's name."""
-STYLES = {"finished": "green", "failed": "red", "killed": "red", "interrupted": "yellow"}
+STYLES = {"finished": "green", "failed": "red", "killed": "red", "interrupted": "yellow", "pruned": "yellow"}
 
 
 class Show(Protocol):
@@ -43,11 +42,10 @@ class Show(Protocol):
         """Leaves the terminal as it was."""
 
 
-def make_show(folder: Path, jobs: Sequence[Job], num_waiting: int, at_once: int) -> Show:
-    """A live table where standard output is a terminal, lines where it is not."""
-    num = f"{len(jobs)} jobs" if num_waiting == len(jobs) else f"{num_waiting} of {len(jobs)} jobs"
-    print(f"{num}, {at_once} at once; {folder}", flush=True)
-    return TableShow(Console(highlight=False), len(jobs)) if on_terminal() else LineShow(len(jobs))
+def make_show(headline: str, num_jobs: int) -> Show:
+    """Below the headline a live table where standard output is a terminal, lines where it is not."""
+    print(headline, flush=True)
+    return TableShow(Console(highlight=False), num_jobs) if on_terminal() else LineShow(num_jobs)
 
 
 class LineShow:

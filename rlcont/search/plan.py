@@ -1,0 +1,77 @@
+"""What a search will do, found to be right before anything of it is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rlcont import runs
+from rlcont.compose import Composed, compose_job
+from rlcont.config import RunConfig, SearchConfig, SweepConfig, validate, validate_search, validate_sweep
+from rlcont.core import UserError
+from rlcont.search.space import Space, read_space
+
+NAME = "search.json"
+
+
+class SearchPlan(NamedTuple):
+    """A search that can begin, or go on."""
+
+    overrides: list[str]
+    space: Space
+    search: SearchConfig
+    sweep: SweepConfig
+    config: RunConfig
+    """Of one run, for what all have alike."""
+
+    def compose(self, values: dict[str, Any], seed: str) -> tuple[Composed, RunConfig]:
+        """The run of a trial's values with one seed."""
+        composed = compose_job(self.space.overrides(values, seed))
+        return composed, validate(composed.container, composed.origins)
+
+
+def plan_search(overrides: list[str]) -> SearchPlan:
+    """Reads what was typed, and asks whether the extremes of what is searched over make runs.
+
+    Raises:
+        UserError: one line for the first mistake.
+    """
+    space = read_space(overrides)
+    jobs = [compose_job(space.overrides(values, seed)) for values in space.corners() for seed in space.seeds]
+    config, *_ = [validate(job.container, job.origins) for job in jobs]
+    composed = jobs[0]
+    if composed.sweep["zip"]:
+        raise UserError("sweep.zip: does not count in a search")
+    search, sweep = validate_search(composed.search), validate_sweep(composed.sweep)
+    if config.eval.every > config.total_steps:
+        raise UserError(f"eval.every={config.eval.every}: a search goes by evaluations; there is none in total_steps")
+    return SearchPlan(overrides, space, search, sweep, config)
+
+
+def make_search_folder(plan: SearchPlan) -> Path:
+    """Makes <output>/searches/<time>, in which the search is described.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    output = plan.config.output
+    with runs.writing_to(output):
+        folder = runs.make_exclusively(Path(output) / "searches", runs.folder_time())
+        runs.write_json(folder / NAME, {**runs.provenance(), "overrides": plan.overrides})
+    return folder
+
+
+def plan_again(folder: Path, changes: list[str]) -> SearchPlan:
+    """The search in `folder`, with another number of trials or of runs at once.
+
+    Raises:
+        UserError: its own file is broken, or something else is to be changed.
+    """
+    for change in changes:
+        if not change.startswith(("search.trials=", "sweep.jobs=")):
+            raise UserError(f"{change}: a search goes on as it was; resume can change search.trials and sweep.jobs")
+    overrides = runs.read_json(folder / NAME).get("overrides")
+    if not isinstance(overrides, list):
+        raise UserError(f"{folder / NAME}: no description of a search")
+    changed = {change.partition("=")[0] for change in changes}
+    return plan_search([*(word for word in map(str, overrides) if word.partition("=")[0] not in changed), *changes])

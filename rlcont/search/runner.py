@@ -1,0 +1,191 @@
+"""Runs a search: a trial is one run per seed, side by side, watched while it goes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlcont import runs
+from rlcont.console import print_table, shown
+from rlcont.search.plan import SearchPlan
+from rlcont.search.study import Study
+from rlcont.search.winner import write_tuned
+from rlcont.status import StatusFile, read_status
+from rlcont.sweep.job import GRACE
+from rlcont.sweep.plan import Job
+from rlcont.sweep.process import conclude, kill, process_of
+from rlcont.sweep.runner import Runner, signals_stop
+from rlcont.sweep.show import Show, make_show
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+SHOWN = 5
+"""Trials in the table at the end."""
+
+
+@dataclasses.dataclass
+class _Attempt:
+    """A trial with its runs."""
+
+    trial: Trial
+    jobs: list[Job]
+    given_up: str | None = None
+    """pruned or failed, once it is known that the trial will not be complete."""
+    given_up_at: float = math.inf
+
+
+def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
+    """Begins or goes on with the search in `folder`, with so many runs at once, but all seeds of a trial.
+
+    Returns:
+        The exit code: 0, 1 where no trial is complete, 130 or 143 where Ctrl-C or SIGTERM ended it.
+    """
+    num_seeds = len(plan.space.seeds)
+    at_once = max(1, at_once // num_seeds) * num_seeds
+    with runs.in_use(folder), signals_stop() as stop:
+        study = Study(folder, plan.space, plan.search, plan.config.eval.every)
+        num_jobs = plan.search.trials * num_seeds
+        show = make_show(f"{plan.search.trials} trials, {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs)
+        runner = _SearchRunner(plan, folder, study, at_once, show)
+        try:
+            runner.run(stop)
+        finally:
+            kill(runner.running)
+            show.close()
+    _print_summary(plan, folder, study)
+    if stop.requests:
+        return stop.exit_code
+    return 0 if study.best() else 1
+
+
+class _SearchRunner(Runner):
+    """Begins a trial whenever there is room for one, and ends those that lag behind."""
+
+    def __init__(self, plan: SearchPlan, folder: Path, study: Study, at_once: int, show: Show):
+        super().__init__([], at_once, show)
+        self.plan = plan
+        self.folder = folder
+        self.study = study
+        self.attempts = [self.attempt(trial) for trial in study.cut_off()]
+        for attempt in self.attempts:
+            self.waiting += [job for job in attempt.jobs if job.status.state != "finished"]
+        for attempt in list(self.attempts):
+            self.settle_if_over(attempt)
+
+    @property
+    def has_more(self) -> bool:
+        return super().has_more or (self.study.has_more and not self.told_to_end)
+
+    def start_waiting(self) -> None:
+        while not self.waiting and len(self.free) >= len(self.plan.space.seeds) and self.study.has_more:
+            attempt = self.attempt(self.study.ask())
+            self.attempts.append(attempt)
+            self.waiting += attempt.jobs
+        super().start_waiting()
+
+    def attempt(self, trial: Trial) -> _Attempt:
+        """A trial's runs, their folders made where they are not there yet."""
+        jobs = []
+        for place, seed in enumerate(self.plan.space.seeds, 1):
+            folder = self.folder / f"trial-{trial.number:03}_s{seed}"
+            status = read_status(folder)
+            if status is None or status.state != "finished":
+                composed, config = self.plan.compose(trial.params, seed)
+                folder.mkdir(exist_ok=True)
+                if not (folder / "config.yaml").exists():
+                    overrides = self.plan.space.overrides(trial.params, seed)
+                    facts = {"overrides": overrides, "choices": composed.choices}
+                    runs.describe_run(folder, config, {**runs.provenance(), **facts})
+                status = StatusFile(folder, "waiting", config.total_steps).status
+            jobs.append(Job(trial.number * len(self.plan.space.seeds) + place, folder, status))
+        return _Attempt(trial, jobs)
+
+    def refresh(self) -> None:
+        super().refresh()
+        for attempt in self.attempts:
+            if attempt.given_up is None:
+                # What has come this far is let to its end.
+                means = {
+                    step: mean for step, mean in _means(attempt.jobs).items() if step < self.plan.config.total_steps
+                }
+                if self.study.should_prune(attempt.trial, means):
+                    self.give_up(attempt, "pruned")
+            elif time.monotonic() - attempt.given_up_at > GRACE:
+                kill([job for job in attempt.jobs if job in self.running])
+
+    def give_up(self, attempt: _Attempt, why: str) -> None:
+        attempt.given_up, attempt.given_up_at = why, time.monotonic()
+        for job in attempt.jobs:
+            if job in self.waiting:
+                self.waiting.remove(job)
+                conclude(job, "pruned", None)
+            elif job in self.running:
+                process_of(job).send_signal(signal.SIGINT)
+
+    def ended(self, job: Job) -> None:
+        attempt = next(attempt for attempt in self.attempts if job in attempt.jobs)
+        if not self.told_to_end:
+            if job.status.state in ("failed", "killed", "interrupted") and attempt.given_up is None:
+                self.give_up(attempt, "failed")
+            elif attempt.given_up and job.status.state != "finished":
+                conclude(job, "pruned", None)
+        super().ended(job)
+        self.settle_if_over(attempt)
+
+    def settle_if_over(self, attempt: _Attempt) -> None:
+        """Tells the study how a trial ended, once all its runs are over; of an interrupted one it learns later."""
+        if any(job in self.running or job in self.waiting for job in attempt.jobs) or self.told_to_end:
+            return
+        self.attempts.remove(attempt)
+        if attempt.given_up == "pruned":
+            self.study.prune(attempt.trial)
+        elif attempt.given_up == "failed":
+            self.study.fail(attempt.trial)
+        else:
+            means = _means(attempt.jobs)
+            self.study.should_prune(attempt.trial, means)
+            self.study.finish(attempt.trial, means[max(means)] if means else math.nan)
+        # What could go on takes far more room than what is worth keeping.
+        for job in attempt.jobs:
+            shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
+
+
+def _means(jobs: list[Job]) -> dict[int, float]:
+    """The mean over the runs at each step at which all were evaluated."""
+    curves = [_returns(job.folder / "evaluations.csv") for job in jobs]
+    common = set.intersection(*(set(curve) for curve in curves))
+    return {step: sum(curve[step] for curve in curves) / len(curves) for step in sorted(common)}
+
+
+def _returns(path: Path) -> dict[int, float]:
+    """By step; a row that is being written is left for the next time."""
+    try:
+        lines = path.read_text().splitlines(keepends=True)
+    except FileNotFoundError:
+        return {}
+    rows = csv.DictReader(line for line in lines if line.endswith("\n"))
+    return {int(row["step"]): float(row["return_mean"]) for row in rows}
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _print_summary(plan: SearchPlan, folder: Path, study: Study) -> None:
+    counts = study.counts()
+    best = study.best(SHOWN)
+    keys = list(plan.space.varied)
+    rows = [[str(trial.number), shown(trial.value), *(_short(trial.params[key]) for key in keys)] for trial in best]
+    if rows:
+        print_table(["trial", "return", *keys], rows)
+    print(", ".join(f"{count} {name}" for name, count in counts.items()), flush=True)
+    if best:
+        tuned = write_tuned(plan, folder, best[0], counts)
+        print(f"the best settings: {tuned}", flush=True)

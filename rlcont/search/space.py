@@ -1,0 +1,105 @@
+"""What a search varies, what it averages over, and what stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rlcont.compose import parse_sweep
+from rlcont.core import UserError
+from rlcont.overrides import line_of
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+VARIED = ("algo.", "noise", "num_envs")
+"""How the keys begin that may be searched over; anything else makes returns that cannot be compared."""
+
+
+class Dimension(NamedTuple):
+    """The values of one key: an interval, or a list."""
+
+    low: float = 0
+    high: float = 0
+    log: bool = False
+    choices: tuple[str, ...] = ()
+
+    def distribution(self) -> BaseDistribution:
+        """As Optuna calls it; whole numbers where both ends of an interval are."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if self.choices:
+            return CategoricalDistribution(self.choices)
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return IntDistribution(self.low, self.high, log=self.log)
+        return FloatDistribution(self.low, self.high, log=self.log)
+
+    def extremes(self) -> tuple[Any, ...]:
+        """Values that are allowed if all are."""
+        return self.choices or (self.low, self.high)
+
+
+class Space(NamedTuple):
+    """A search, read from what was typed."""
+
+    fixed: list[str]
+    seeds: list[str]
+    varied: dict[str, Dimension]
+
+    def overrides(self, values: Mapping[str, Any], seed: str) -> list[str]:
+        """What to type for one run."""
+        return [*self.fixed, *(f"{key}={value}" for key, value in values.items()), f"seed={seed}"]
+
+    def corners(self) -> list[dict[str, Any]]:
+        """Settings with the extremes of each key in turn, and the first of the others."""
+        first = {key: dimension.extremes()[0] for key, dimension in self.varied.items()}
+        return [{**first, key: value} for key, dimension in self.varied.items() for value in dimension.extremes()]
+
+
+def read_space(overrides: list[str]) -> Space:
+    """Reads Hydra's grammar: interval(a,b), int(interval(a,b)), tag(log,interval(a,b)), range(a,b), and lists.
+
+    Raises:
+        UserError: an override that cannot be read or searched over, or nothing to search over.
+    """
+    fixed, seeds, varied = [], ["0"], {}
+    for override in parse_sweep(overrides):
+        key, line = override.key_or_group, line_of(override)
+        if override.is_hydra_override():
+            raise UserError(f"{line}: Hydra's own settings do not count in a search")
+        if not override.is_sweep_override():
+            if key == "seed":
+                seeds = [str(override.value())]
+            else:
+                fixed.append(line)
+        elif key == "seed":
+            if not override.is_discrete_sweep():
+                raise UserError(f"{line}: a search averages over its seeds; list them, as in seed=0,1,2")
+            seeds = list(dict.fromkeys(map(str, override.sweep_string_iterator())))
+        elif not key.startswith(VARIED):
+            raise UserError(f"{line}: a search varies algo.*, noise and num_envs, so that returns can be compared")
+        else:
+            varied[key] = _dimension(line, override)
+    if not varied:
+        raise UserError(
+            "search: nothing to search over; give a key an interval or a list, as in "
+            "'algo.actor.lr=tag(log,interval(1e-5,1e-2))' algo.batch_size=128,256"
+        )
+    return Space(fixed, seeds, varied)
+
+
+def _dimension(line: str, override: Any) -> Dimension:
+    if not override.is_interval_sweep():
+        choices = tuple(dict.fromkeys(map(str, override.sweep_string_iterator())))
+        if not choices:
+            raise UserError(f"{line}: stands for no value at all")
+        return Dimension(choices=choices)
+    interval = override.value()
+    if interval.tags - {"log"}:
+        raise UserError(f"{line}: the only tag is log, as in tag(log,interval(1e-5,1e-2))")
+    log = "log" in interval.tags
+    if not interval.start < interval.end:
+        raise UserError(f"{line}: an interval goes from the smaller number to the larger")
+    if log and interval.start <= 0:
+        raise UserError(f"{line}: an interval on a log scale must begin above 0")
+    return Dimension(interval.start, interval.end, log)

@@ -1,0 +1,83 @@
+"""The process of a sweep's job: how it starts, and what is known of its end."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from rlcont.status import LIVE, one_line, read_status, write_status
+from rlcont.sweep.plan import Job
+
+
+def start(job: Job, environment: dict[str, str]) -> None:
+    """Starts a job's process.
+
+    Its session is its own, so that a terminal's Ctrl-C reaches it once, through the sweep. Its standard input is a
+    pipe that nobody writes into: it closes when the sweep's process is gone. Modules in the working directory count
+    only if they do for this process.
+    """
+    safe_path = [] if os.getcwd() in sys.path else ["-P"]
+    with (job.folder / "output.log").open("wb") as output:
+        job.process = subprocess.Popen(
+            [sys.executable, *safe_path, "-m", "rlcont.sweep.job", str(job.folder)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def settle(job: Job, stopped: bool) -> None:
+    """Takes in how a job ended: as it said itself, else as its process did."""
+    process = process_of(job)
+    assert process.stdin is not None
+    process.stdin.close()
+    code = process.returncode
+    job.status = read_status(job.folder) or job.status
+    if job.status.state not in (*LIVE, "killed"):
+        return
+    if stopped or code in (130, 143):
+        conclude(job, "interrupted", None)
+    elif code < 0:
+        conclude(job, "killed", _signal_name(-code))
+    else:
+        conclude(job, "failed", _last_line(job.folder / "output.log"))
+
+
+def conclude(job: Job, state: str, error: str | None) -> None:
+    job.status = dataclasses.replace(job.status, state=state, error=error)
+    # Whoever deletes the folder of one job must not end the others; the table tells how it went all the same.
+    with suppress(OSError):
+        write_status(job.folder, job.status)
+
+
+def _signal_name(number: int) -> str:
+    return {known.value: known.name for known in signal.Signals}.get(number, f"signal {number}")
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text(errors="replace").split("\n")
+    except OSError as error:
+        return one_line(error)
+    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def process_of(job: Job) -> subprocess.Popen[bytes]:
+    assert job.process is not None
+    return job.process
+
+
+def kill(jobs: Sequence[Job]) -> None:
+    """Ends processes at once, with whatever they started."""
+    for job in jobs:
+        process = process_of(job)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
