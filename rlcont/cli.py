@@ -150,6 +150,9 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
 
 def _sweep(overrides: list[str]) -> None:
     """Checks every job, then runs them, or hands them to the launcher or sweeper of Hydra's that was asked for."""
+    for override, package in (("hydra/launcher=slurm", "submitit"), ("hydra/launcher=ray_cluster", "ray")):
+        if override in overrides:
+            require(override, override.partition("=")[2].partition("_")[0], package)
     by_hydra = any(override.startswith(("hydra/launcher=", "hydra/sweeper=")) for override in overrides)
     for override in overrides:
         if override.lstrip("+~").startswith("hydra") and not by_hydra:
@@ -213,12 +216,15 @@ def _search(arguments: list[str]) -> None:
 
 def _run_search(plan: SearchPlan, folder: Path | None) -> None:
     from rlcont.check import check_runs
-    from rlcont.search.plan import make_search_folder
+    from rlcont.search.plan import make_search_folder, runs_at_once
     from rlcont.search.runner import run_search
-    from rlcont.sweep.shares import jobs_at_once
 
-    at_once = jobs_at_once(plan.sweep.jobs, plan.search.trials * len(plan.space.seeds))
+    at_once = runs_at_once(plan)
     check_runs([plan.config], at_once)
+    if plan.config.device == "cuda":
+        from rlcont.build import resolve_device
+
+        resolve_device("cuda")
     sys.exit(run_search(plan, folder or make_search_folder(plan), at_once))
 
 

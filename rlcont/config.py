@@ -110,8 +110,8 @@ class SearchConfig:
     sampler: Literal["tpe", "random"]
     """How settings are proposed: tpe learns from the trials before."""
     pruner: Literal["median", "asha", "none"]
-    """Cuts a trial short: median, if its best evaluation so far is below the median of the others at that step; asha,
-    if it is not in the best quarter at steps that grow by four; none, never."""
+    """Cuts a trial short, after a ninth of its steps at the earliest: median, if its best evaluation so far is below
+    the median of the others there; asha, if it is not in the best third after a ninth or a third; none, never."""
     seed: NonNegativeInt
     """Of the proposals."""
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,23 +27,10 @@ KINDS = {
     **{f"a2c-{policy}": [*TINY_A2C, f"algo.policy={policy}"] for policy in POLICIES},
 }
 
-PLAY = """
-import sys
-import gymnasium
-import numpy as np
-import onnxruntime
-
-assert not any(name.partition(".")[0] in ("rlcont", "torch") for name in sys.modules)
-session = onnxruntime.InferenceSession(sys.argv[1])
-env = gymnasium.make("Pendulum-v1")
-obs, _ = env.reset(seed=int(sys.argv[2]))
-total, over = 0.0, False
-while not over:
-    (action,) = session.run(["action"], {"obs": np.float32(obs)[None]})
-    obs, reward, terminated, truncated, _ = env.step(action[0])
-    total, over = total + reward, terminated or truncated
-print(total)
-"""
+README = (Path(__file__).parent.parent / "README.md").read_text()
+PLAY = next(block.partition("```")[0] for block in README.split("```python\n")[1:] if "onnxruntime" in block)
+"""What the README shows."""
+ALONE = "import sys; assert not any(name.partition('.')[0] in ('rlcont', 'torch') for name in sys.modules)\n"
 
 
 def train(kind, output):
@@ -63,9 +51,10 @@ def test_it_acts_as_the_agent_in_closed_loop_with_onnxruntime_alone(trained, tmp
     assert (facts["low"], facts["high"]) == ([-2], [2])
     assert max(facts["largest_difference"].values()) <= 1e-5
     script = tmp_path / "play.py"
-    script.write_text(PLAY)
-    command = [sys.executable, script, tmp_path / "policy.onnx", "3"]
-    alone = float(subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout)
+    script.write_text(PLAY.replace("HalfCheetah-v4", "Pendulum-v1").replace("seed=0", "seed=3") + ALONE)
+    alone = float(
+        subprocess.run([sys.executable, script], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+    )
     config, agent, _ = load_agent(trained, "last")
     env = BoxEnv(config.env)
     obs, total, over = env.reset(3), 0.0, False

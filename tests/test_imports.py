@@ -129,12 +129,18 @@ def test_nothing_that_is_kept_is_read_with_pickle():
 
 
 def test_what_stands_around_the_core_is_never_imported_by_it():
-    around = {name for name in MODULES if name.startswith(("sweep.", "report.")) or name in ("listing", "differences")}
+    around = {
+        name
+        for name in MODULES
+        if name.startswith(("sweep.", "search.", "report.")) or name in ("listing", "differences")
+    }
     core = set(MODULES) - around - {"cli"}
     assert not {(name, module) for name in core for module in own(name) & around}
 
 
-@pytest.mark.parametrize("name", ["status", "differences", "listing", *(n for n in MODULES if n.startswith("sweep."))])
+@pytest.mark.parametrize(
+    "name", ["status", "differences", "listing", *(n for n in MODULES if n.startswith(("sweep.", "search.")))]
+)
 def test_watching_runs_needs_neither_torch_nor_the_environments(name):
     heavy = {"build", "train", "envs", "evaluate", "log", "nets"}
     assert own(name) & heavy == ({"build"} if name == "sweep.job" else set())

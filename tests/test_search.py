@@ -20,7 +20,7 @@ from rlcont.config import SearchConfig, to_container, validate
 from rlcont.core import UserError
 from rlcont.names import CONFIG_DIR, flat_keys
 from rlcont.runs import in_use, load_config
-from rlcont.search.plan import plan_again, plan_search
+from rlcont.search.plan import plan_again, plan_search, runs_at_once
 from rlcont.search.space import read_space
 from rlcont.search.study import Study
 from rlcont.search.winner import write_tuned
@@ -41,7 +41,7 @@ SPACE = read_space(["algo.actor.lr=interval(0,1)"])
 
 def study(folder, **changes):
     config = {"trials": 20, "sampler": "random", "pruner": "median", "seed": 0, **changes}
-    return Study(folder, SPACE, SearchConfig(**config), first_step=100)
+    return Study(folder, SPACE, SearchConfig(**config), total_steps=900)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,20 @@ def test_seeds_are_averaged_over_and_not_searched():
     assert space.overrides({"noise": "ou"}, "4") == ["algo.gamma=0.9", "noise=ou", "seed=4"]
     assert read_space(["seed=7", "noise=ou,none"]).seeds == ["7"]
     assert read_space(["noise=ou,none"]).seeds == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["sweep.jobs=4"], 4),
+        (["sweep.jobs=4", "seed=0,1,2"], 3),
+        (["sweep.jobs=7", "seed=0,1,2"], 6),
+        (["sweep.jobs=1", "seed=0,1,2"], 3),
+        (["sweep.jobs=9", "search.trials=2"], 2),
+    ],
+)
+def test_a_trial_has_room_for_all_its_seeds(words, expected):
+    assert runs_at_once(plan_search(tiny("algo.gamma=0.9,0.99", *words))) == expected
 
 
 @pytest.mark.parametrize(
@@ -120,7 +134,7 @@ def test_a_trial_is_pruned_where_it_lags_behind_the_median_of_the_others(tmp_pat
     assert [trial.value for trial in search.best(2)] == [10.0, 8.0]
 
 
-def test_successive_halving_keeps_the_best_quarter_of_each_rung(tmp_path):
+def test_successive_halving_keeps_the_best_third_of_each_rung(tmp_path):
     search = study(tmp_path, pruner="asha")
     pruned = []
     for value in (8.0, 1.0, 2.0, 3.0, 9.0):

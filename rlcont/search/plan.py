@@ -10,6 +10,7 @@ from rlcont.compose import Composed, compose_job
 from rlcont.config import RunConfig, SearchConfig, SweepConfig, validate, validate_search, validate_sweep
 from rlcont.core import UserError
 from rlcont.search.space import Space, read_space
+from rlcont.sweep.shares import jobs_at_once
 
 NAME = "search.json"
 
@@ -46,6 +47,12 @@ def plan_search(overrides: list[str]) -> SearchPlan:
     if config.eval.every > config.total_steps:
         raise UserError(f"eval.every={config.eval.every}: a search goes by evaluations; there is none in total_steps")
     return SearchPlan(overrides, space, search, sweep, config)
+
+
+def runs_at_once(plan: SearchPlan) -> int:
+    """As many trials as the cores carry, but one at least, with all their seeds."""
+    num_seeds = len(plan.space.seeds)
+    return max(1, jobs_at_once(plan.sweep.jobs, plan.search.trials * num_seeds) // num_seeds) * num_seeds
 
 
 def make_search_folder(plan: SearchPlan) -> Path:

@@ -42,16 +42,14 @@ class _Attempt:
 
 
 def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
-    """Begins or goes on with the search in `folder`, with so many runs at once, but all seeds of a trial.
+    """Begins or goes on with the search in `folder`, with so many runs at once.
 
     Returns:
         The exit code: 0, 1 where no trial is complete, 130 or 143 where Ctrl-C or SIGTERM ended it.
     """
-    num_seeds = len(plan.space.seeds)
-    at_once = max(1, at_once // num_seeds) * num_seeds
     with runs.in_use(folder), signals_stop() as stop:
-        study = Study(folder, plan.space, plan.search, plan.config.eval.every)
-        num_jobs = plan.search.trials * num_seeds
+        study = Study(folder, plan.space, plan.search, plan.config.total_steps)
+        num_jobs = plan.search.trials * len(plan.space.seeds)
         show = make_show(f"{plan.search.trials} trials, {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs)
         runner = _SearchRunner(plan, folder, study, at_once, show)
         try:

@@ -23,11 +23,11 @@ class Study:
     A trial's value is the mean return over its seeds at their last evaluation.
     """
 
-    def __init__(self, folder: Path, space: Space, config: SearchConfig, first_step: int):
+    def __init__(self, folder: Path, space: Space, config: SearchConfig, total_steps: int):
         """Opens the study in `folder`, or begins one.
 
         Args:
-            first_step: environment steps before the first evaluation.
+            total_steps: environment steps of a run.
         """
         import optuna
 
@@ -38,7 +38,7 @@ class Study:
             study_name="search",
             load_if_exists=True,
             direction="maximize",
-            pruner=_pruner(config.pruner, first_step),
+            pruner=_pruner(config.pruner, total_steps),
         )
         # The generator of proposals is not kept; one that began anew would propose the same again.
         self._study.sampler = _sampler(config.sampler, config.seed + len(self._study.trials))
@@ -118,12 +118,14 @@ def _sampler(name: str, seed: int) -> BaseSampler:
     return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
 
 
-def _pruner(name: str, first_step: int) -> BasePruner:
+def _pruner(name: str, total_steps: int) -> BasePruner:
     import optuna
 
+    # Before that, off-policy runs act at random.
+    first_step = max(1, total_steps // 9)
     pruners: dict[str, Any] = {
-        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5),
-        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=first_step),
+        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=first_step),
+        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=first_step, reduction_factor=3),
         "none": optuna.pruners.NopPruner,
     }
     return pruners[name]()
