@@ -150,9 +150,9 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
 
 def _sweep(overrides: list[str]) -> None:
     """Checks every job, then runs them, or hands them to the launcher or sweeper of Hydra's that was asked for."""
-    for override, package in (("hydra/launcher=slurm", "submitit"), ("hydra/launcher=ray_cluster", "ray")):
-        if override in overrides:
-            require(override, override.partition("=")[2].partition("_")[0], package)
+    for launcher, (extra, package) in _LAUNCHERS.items():
+        if launcher in overrides:
+            require(launcher, extra, package)
     by_hydra = any(override.startswith(("hydra/launcher=", "hydra/sweeper=")) for override in overrides)
     for override in overrides:
         if override.lstrip("+~").startswith("hydra") and not by_hydra:
@@ -220,7 +220,7 @@ def _run_search(plan: SearchPlan, folder: Path | None) -> None:
     from rlcont.search.runner import run_search
 
     at_once = runs_at_once(plan)
-    check_runs([plan.config], at_once)
+    check_runs([extreme.config for extreme in plan.extremes], at_once)
     if plan.config.device == "cuda":
         from rlcont.build import resolve_device
 
@@ -293,6 +293,11 @@ def _export(arguments: list[str]) -> None:
     print(export_run(Path(folder), policy, Path(to) if to else Path(folder) / "export"))
 
 
+_LAUNCHERS = {
+    "hydra/launcher=slurm": ("slurm", "submitit"),
+    "hydra/launcher=ray_cluster": ("ray-launcher", "ray"),
+}
+"""The extra and the package that the launchers in configs/ need."""
 _COMMANDS = {
     "train": _train,
     "resume": _resume,

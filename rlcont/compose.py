@@ -126,14 +126,13 @@ def expand_sweep(overrides: list[str]) -> list[list[str]]:
             paired.
     """
     parsed = parse_sweep(overrides)
-    with _hydra():
-        hydras = [line_of(override) for override in parsed if override.is_hydra_override()]
-        own = [override for override in parsed if not override.is_hydra_override()]
-        for override in own:
-            if override.is_sweep_override() and not override.is_discrete_sweep():
-                raise UserError(f"{line_of(override)}: a sweep needs a list of values, as in seed=0,1 or seed=range(5)")
-            if override.is_sweep_override() and not any(True for _ in override.sweep_string_iterator()):
-                raise UserError(f"{line_of(override)}: stands for no value at all, so there is nothing to run")
+    hydras = [line_of(override) for override in parsed if override.is_hydra_override()]
+    own = [override for override in parsed if not override.is_hydra_override()]
+    for override in own:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise UserError(f"{line_of(override)}: a sweep needs a list of values, as in seed=0,1 or seed=range(5)")
+        if override.is_sweep_override() and not any(True for _ in override.sweep_string_iterator()):
+            raise UserError(f"{line_of(override)}: stands for no value at all, so there is nothing to run")
     if hydras:
         try:
             _chosen(names.CONFIG_DIR, tuple(hydras))

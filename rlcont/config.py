@@ -110,8 +110,8 @@ class SearchConfig:
     sampler: Literal["tpe", "random"]
     """How settings are proposed: tpe learns from the trials before."""
     pruner: Literal["median", "asha", "none"]
-    """Cuts a trial short, after a ninth of its steps at the earliest: median, if its best evaluation so far is below
-    the median of the others there; asha, if it is not in the best third after a ninth or a third; none, never."""
+    """Cuts a trial short, after a quarter of its steps at the earliest: median, if its best evaluation since then is
+    below the median of the others; asha, if it is not in the better half after a quarter or a half; none, never."""
     seed: NonNegativeInt
     """Of the proposals."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import datetime
 import fcntl
 import importlib.metadata
@@ -186,6 +187,15 @@ def _nearest_run(folder: Path) -> str:
 def config_text(config: RunConfig) -> str:
     """The resolved configuration as YAML."""
     return yaml.safe_dump(to_container(config), sort_keys=False)
+
+
+def read_evaluations(folder: Path) -> list[dict[str, str]]:
+    """The rows of evaluations.csv, none where it is not there yet; one that is being written is left out."""
+    try:
+        lines = (folder / "evaluations.csv").read_text().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    return list(csv.DictReader(line for line in lines if line.endswith("\n")))
 
 
 def save_policy(folder: Path, name: str, state: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:

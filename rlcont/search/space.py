@@ -17,7 +17,8 @@ VARIED = ("algo.", "noise", "num_envs")
 
 
 class Dimension(NamedTuple):
-    """The values of one key: an interval, or a list."""
+    """The values of one key: an interval, or a list. Optuna, which has a name for each, takes half a second to load; a
+    mistake should not wait for it."""
 
     low: float = 0
     high: float = 0

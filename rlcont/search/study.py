@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class Study:
     """Trials in an SQLite file, study.db, which outlives this process.
 
-    A trial's value is the mean return over its seeds at their last evaluation.
+    A trial's value is the mean return over its seeds at their last evaluation. Pruners see it from a quarter of the
+    steps on: earlier evaluations are those of policies that have hardly learned, which say nothing of a trial, and the
+    best of them would stand for it.
     """
 
     def __init__(self, folder: Path, space: Space, config: SearchConfig, total_steps: int):
@@ -40,17 +42,21 @@ class Study:
             direction="maximize",
             pruner=_pruner(config.pruner, total_steps),
         )
+        earlier = self._study.get_trials(deepcopy=False)
+        self._reported = {trial.number: set(trial.intermediate_values) for trial in earlier}
         # The generator of proposals is not kept; one that began anew would propose the same again.
-        self._study.sampler = _sampler(config.sampler, config.seed + len(self._study.trials))
-        self._trials = config.trials
+        self._study.sampler = _sampler(config.sampler, config.seed + len(earlier))
+        self._num_left = config.trials - len(earlier)
+        self._total_steps = total_steps
 
     @property
     def has_more(self) -> bool:
         """Whether there are trials left to begin."""
-        return len(self._study.get_trials(deepcopy=False)) < self._trials
+        return self._num_left > 0
 
     def ask(self) -> Trial:
         """A new trial."""
+        self._num_left -= 1
         return self._study.ask(self._distributions)
 
     def cut_off(self) -> list[Trial]:
@@ -60,16 +66,18 @@ class Study:
         running = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
         return [optuna.Trial(self._study, trial._trial_id) for trial in running]
 
-    def should_prune(self, trial: Trial, means: Mapping[int, float]) -> bool:
-        """Takes in the mean over the seeds at each step they have all reached; whether the trial is to be given up."""
+    def report(self, trial: Trial, means: Mapping[int, float]) -> bool:
+        """Takes in the mean over the seeds at each step that all have reached; whether to give the trial up.
 
-        known = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
-        new = sorted(means.keys() - known.keys())
-        for step in new:
+        A trial that has come to its last step is not given up.
+        """
+        known = self._reported.setdefault(trial.number, set())
+        lags = False
+        for step in sorted(step for step in means.keys() - known if step >= _first_step(self._total_steps)):
+            known.add(step)
             trial.report(means[step], step)
-            if trial.should_prune():
-                return True
-        return False
+            lags |= step < self._total_steps and trial.should_prune()
+        return lags
 
     def finish(self, trial: Trial, value: float) -> None:
         """Takes in a trial's value; one that is not finite is a failure."""
@@ -109,6 +117,10 @@ def _value(trial: FrozenTrial) -> float:
     return trial.value
 
 
+def _first_step(total_steps: int) -> int:
+    return max(1, total_steps // 4)
+
+
 def _sampler(name: str, seed: int) -> BaseSampler:
     import optuna
 
@@ -121,11 +133,9 @@ def _sampler(name: str, seed: int) -> BaseSampler:
 def _pruner(name: str, total_steps: int) -> BasePruner:
     import optuna
 
-    # Before that, off-policy runs act at random.
-    first_step = max(1, total_steps // 9)
     pruners: dict[str, Any] = {
-        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=first_step),
-        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=first_step, reduction_factor=3),
+        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5),
+        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(_first_step(total_steps), reduction_factor=2),
         "none": optuna.pruners.NopPruner,
     }
     return pruners[name]()

@@ -45,7 +45,7 @@ def write_tuned(plan: SearchPlan, folder: Path, best: FrozenTrial, counts: dict[
 def _settings(plan: SearchPlan, values: dict[str, Any]) -> dict[str, Any]:
     plain = compose_job([f"algo={plan.config.algo_name}", f"env={plan.config.env.id}", "tuned=none"])
     before = to_container(validate(plain.container))
-    after = to_container(plan.compose(values, plan.space.seeds[0])[1])
+    after = to_container(plan.run(values, plan.space.seeds[0]).config)
     settings: dict[str, Any] = {}
     old = flat_keys({key: before[key] for key in KEPT})
     for key, value in flat_keys({key: after[key] for key in KEPT}).items():

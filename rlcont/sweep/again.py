@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from rlcont import runs
-from rlcont.compose import compose_job
-from rlcont.config import RunConfig, validate
+from rlcont.config import RunConfig
 from rlcont.core import UserError
 from rlcont.status import LIVE, Status, StatusFile, read_status
-from rlcont.sweep.plan import Job, config_identity
+from rlcont.sweep.plan import Job, config_identity, describe_job, make_plan
 
 
 def jobs_of(folder: Path) -> tuple[str | int, list[Job], list[RunConfig]]:
@@ -54,13 +52,11 @@ def _unfinished(place: Path, overrides: list[str], identity: str, status: Status
 
 
 def _made_anew(place: Path, overrides: list[str], identity: str) -> RunConfig:
-    composed = compose_job(overrides)
-    config = validate(composed.container, composed.origins)
-    if config_identity(config) != identity:
+    plan = make_plan(overrides)
+    if config_identity(plan.config) != identity:
         raise UserError(
             f"{place}: is gone, and {' '.join(overrides)} means something else now than it did in the sweep"
         )
     place.mkdir(exist_ok=True)
-    facts: dict[str, Any] = {**runs.provenance(), "overrides": overrides, "choices": composed.choices}
-    runs.describe_run(place, config, facts)
-    return config
+    describe_job(place, plan, runs.provenance())
+    return plan.config

@@ -7,10 +7,10 @@ import hashlib
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rlcont.compose import compose_job, expand_sweep
-from rlcont.config import RunConfig, SweepConfig, validate, validate_sweep
+from rlcont.config import RunConfig, SearchConfig, SweepConfig, validate, validate_search, validate_sweep
 from rlcont.core import UserError
 from rlcont.runs import config_text, describe_run, folder_time, make_exclusively, provenance, write_json, writing_to
 from rlcont.status import Status, StatusFile
@@ -24,6 +24,7 @@ class Plan(NamedTuple):
     config: RunConfig
     choices: dict[str, str | None]
     sweep: SweepConfig
+    search: SearchConfig
 
 
 @dataclasses.dataclass
@@ -43,12 +44,18 @@ def make_plans(overrides: list[str]) -> list[Plan]:
     Raises:
         UserError: one line for the first that is not.
     """
-    plans = []
-    for job in expand_sweep(overrides):
-        composed = compose_job(job)
-        config = validate(composed.container, composed.origins)
-        plans.append(Plan(job, config, composed.choices, validate_sweep(composed.sweep)))
-    return plans
+    return [make_plan(job) for job in expand_sweep(overrides)]
+
+
+def make_plan(overrides: list[str]) -> Plan:
+    """One job.
+
+    Raises:
+        UserError: as `make_plans`.
+    """
+    composed = compose_job(overrides)
+    config = validate(composed.container, composed.origins)
+    return Plan(overrides, config, composed.choices, validate_sweep(composed.sweep), validate_search(composed.search))
 
 
 def config_identity(config: RunConfig) -> str:
@@ -67,6 +74,11 @@ def check_agreement(plans: Sequence[Plan]) -> None:
         different = list(dict.fromkeys(values))
         if len(different) > 1:
             raise UserError(f"{key}={','.join(different)}: must be one value for the whole sweep")
+
+
+def describe_job(folder: Path, plan: Plan, origin: dict[str, Any]) -> None:
+    """Writes all that is needed to run a job in `folder`, and where it comes from."""
+    describe_run(folder, plan.config, {**origin, "overrides": plan.overrides, "choices": plan.choices})
 
 
 def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
@@ -96,6 +108,6 @@ def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
         for number, (name, plan) in enumerate(zip(names, plans, strict=True), 1):
             folder = sweep / name
             folder.mkdir()
-            describe_run(folder, plan.config, {**origin, "overrides": plan.overrides, "choices": plan.choices})
+            describe_job(folder, plan, origin)
             made.append(Job(number, folder, StatusFile(folder, "waiting", plan.config.total_steps).status))
     return sweep, made

@@ -52,6 +52,7 @@ def settle(job: Job, stopped: bool) -> None:
 
 
 def conclude(job: Job, state: str, error: str | None) -> None:
+    """Writes how a job ended."""
     job.status = dataclasses.replace(job.status, state=state, error=error)
     # Whoever deletes the folder of one job must not end the others; the table tells how it went all the same.
     with suppress(OSError):
@@ -71,6 +72,7 @@ def _last_line(path: Path) -> str:
 
 
 def process_of(job: Job) -> subprocess.Popen[bytes]:
+    """The process of a job that was started."""
     assert job.process is not None
     return job.process
 
