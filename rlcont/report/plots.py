@@ -15,7 +15,7 @@ from rlcont.report.aggregate import bootstrap_interval, interquartile_mean
 if TYPE_CHECKING:
     from rlcont.report.compare import Group
 
-# Okabe and Ito 2008: told apart by the colour-blind, and in grey by their line styles.
+# Okabe and Ito 2008: told apart by the colour-blind, and neighbours by their line styles where there is no colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
 LINES = ("-", "--", "-.", ":")
 
@@ -49,7 +49,8 @@ def plot_aggregates(groups: Sequence[Group], path: Path) -> None:
             axes.plot(
                 value, number, mark, color="black", markersize=9, fillstyle="none", label=None if number else label
             )
-    axes.set(title=groups[0].env, xlabel="return at the last evaluation", ylim=(len(groups) - 0.5, -0.5))
+    axes.set(xlabel="return at the last evaluation", ylim=(len(groups) - 0.5, -0.5))
+    axes.set_title(groups[0].env, loc="left")
     axes.set_yticks(range(len(groups)), [_label(group) for group in groups])
     axes.legend(frameon=False, fontsize="small", ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
     _save(figure, path)
@@ -65,7 +66,7 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 
 def _style(number: int) -> tuple[str, str]:
-    return COLOURS[number % len(COLOURS)], LINES[number // len(COLOURS) % len(LINES)]
+    return COLOURS[number % len(COLOURS)], LINES[(number + number // len(COLOURS)) % len(LINES)]
 
 
 def _label(group: Group) -> str:
