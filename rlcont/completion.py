@@ -115,10 +115,10 @@ def _values(key: str, fields: list[Field]) -> list[str]:
 
 
 def _eval_candidates(before: list[str], word: str) -> list[str]:
-    if word.startswith("policy="):
+    if word.startswith("checkpoint="):
         kept = [path.stem for folder in before[1:] for path in Path(folder).glob("policies/*.safetensors")]
-        return [f"policy={name}" for name in kept or ("last", "best")]
-    return [*_runs(word), "episodes=", "policy=", "seed=", "video=true", "render=true"]
+        return [f"checkpoint={name}" for name in kept or ("last", "best")]
+    return [*_runs(word), "episodes=", "checkpoint=", "seed=", "video=true", "render=true"]
 
 
 def _runs(word: str) -> list[str]:

@@ -70,14 +70,14 @@ or failed, goes on with those that were cut off, and leaves the finished ones as
                     compute in another way than until now; may change numbers in their last digit
 """
 EVAL = """\
-rlcont eval RUN_DIR [episodes=10] [policy=last] [seed=N] [video=true] [render=true]
+rlcont eval RUN_DIR [episodes=10] [checkpoint=last] [seed=N] [video=true] [render=true]
 
 Plays deterministic episodes with a policy that a run kept, and prints mean and standard deviation
 of the return.
 
   RUN_DIR     folder of the run, such as outputs/HalfCheetah-v4/ddpg/20260101-120000-s0
   episodes    how many to play; a whole number at least 1; default 10, or 1 where they are drawn
-  policy      which policy: last, best, or a step whose policy the run kept; default last
+  checkpoint  which policy: last, best, or a step whose policy the run kept; default last
   seed        whole number at least 0; without it, the episodes of the run's own evaluations
   video       true writes each episode to RUN_DIR/videos as mp4; needs no display
   render      true shows each episode in a window
@@ -101,14 +101,14 @@ ones, the mean over training, the steps to a threshold, and the time.
               to the best group's
 """
 EXPORT = """\
-rlcont export RUN_DIR [policy=last] [to=DIR]
+rlcont export RUN_DIR [checkpoint=last] [to=DIR]
 
 Writes a policy that a run kept as policy.onnx and policy.pt2 (torch.export), with the normaliser and
 the scaling of actions in it: observations as the environment gives them, flat, to actions that it
 takes. Neither is kept unless it acts as the agent does on 1000 recorded observations.
 
   RUN_DIR     folder of the run, such as outputs/HalfCheetah-v4/ddpg/20260101-120000-s0
-  policy      which policy: last, best, or a step whose policy the run kept; default last
+  checkpoint  which policy: last, best, or a step whose policy the run kept; default last
   to          default RUN_DIR/export
 """
 GROUP_MEANINGS = {

@@ -218,7 +218,7 @@ def policy_path(folder: Path, name: str) -> Path:
     path = folder / "policies" / f"{name}.safetensors"
     kept = sorted(file.stem for file in path.parent.glob("*.safetensors"))
     if name not in kept:
-        raise UserError(f"policy={name}: {folder} keeps {', '.join(kept) or 'none'}{nearest(name, kept)}")
+        raise UserError(f"checkpoint={name}: {folder} keeps {', '.join(kept) or 'none'}{nearest(name, kept)}")
     return path
 
 

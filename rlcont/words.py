@@ -77,7 +77,7 @@ def check_eval_words(arguments: list[str]) -> EvalWords:
     Raises:
         UserError: a word that it does not know, a value that makes no sense, or no folder.
     """
-    values = {"episodes": "", "policy": "last", "seed": "", "video": "false", "render": "false"}
+    values = {"episodes": "", "checkpoint": "last", "seed": "", "video": "false", "render": "false"}
     typed: dict[str, str] = {}
     folders = []
     for word in arguments:
@@ -85,7 +85,7 @@ def check_eval_words(arguments: list[str]) -> EvalWords:
         if word.startswith("-"):
             name = key.lstrip("-")
             hint = did_you_mean([f"{name}={value or 'VALUE'}"] if name in values else [])
-            raise UserError(f"{word}: no such option; write episodes=10, policy=last, seed=0, video=true{hint}")
+            raise UserError(f"{word}: no such option; write episodes=10, checkpoint=last, seed=0, video=true{hint}")
         if not is_option:
             folders.append(word)
         elif key not in values:
@@ -103,7 +103,7 @@ def check_eval_words(arguments: list[str]) -> EvalWords:
     # Drawing takes far longer than playing.
     episodes = values["episodes"] if "episodes" in typed else "1" if video or render else "10"
     return EvalWords(
-        folders[0], _whole_number("episodes", episodes, 1), _policy_name(values["policy"]), seed, video, render
+        folders[0], _whole_number("episodes", episodes, 1), _policy_name(values["checkpoint"]), seed, video, render
     )
 
 
@@ -113,12 +113,12 @@ def check_export_words(arguments: list[str]) -> tuple[str, str, str]:
     Raises:
         UserError: a word that it does not know, or no folder.
     """
-    values = {"policy": "last", "to": ""}
+    values = {"checkpoint": "last", "to": ""}
     folders = []
     for word in arguments:
         key, is_option, value = word.partition("=")
         if word.startswith("-"):
-            raise UserError(f"{word}: no such option; write policy=last, to=DIR")
+            raise UserError(f"{word}: no such option; write checkpoint=last, to=DIR")
         if not is_option:
             folders.append(word)
         elif key not in values:
@@ -128,7 +128,7 @@ def check_export_words(arguments: list[str]) -> tuple[str, str, str]:
     if len(folders) != 1:
         given = f"{' '.join(folders)}: " if folders else ""
         raise UserError(f"{given}export: name one run folder, as in: rlcont export outputs/HalfCheetah-v4/ddpg/RUN")
-    return folders[0], _policy_name(values["policy"]), values["to"]
+    return folders[0], _policy_name(values["checkpoint"]), values["to"]
 
 
 class CompareWords(NamedTuple):

@@ -84,9 +84,9 @@ def test_what_acts_otherwise_is_not_kept(trained, tmp_path, monkeypatch):
 
 def test_from_the_command_line(tmp_path):
     trained = train("ddpg", tmp_path)
-    result = rlcont(trained, "export", ".", "policy=200")
+    result = rlcont(trained, "export", ".", "checkpoint=200")
     assert result.returncode == 2
-    assert "policy=step-200: . keeps best, last" in result.stderr
+    assert "checkpoint=step-200: . keeps best, last" in result.stderr
     result = rlcont(trained, "export", ".")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("export: acts as the agent")

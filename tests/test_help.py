@@ -106,7 +106,7 @@ COMPLETIONS = [
     ("experiment=art", {f"experiment=article/{algo}" for algo in ("a2c", "d4pg", "ddpg")}),
     ("eval o", {"outputs/Pendulum-v1/ddpg/one", "outputs/Pendulum-v1/ddpg/two"}),
     ("eval outputs/Pendulum-v1/ddpg/t", {"outputs/Pendulum-v1/ddpg/two"}),
-    ("eval outputs/Pendulum-v1/ddpg/one policy=", {"policy=last", "policy=step-10"}),
+    ("eval outputs/Pendulum-v1/ddpg/one checkpoint=", {"checkpoint=last", "checkpoint=step-10"}),
     ("eval outputs/Pendulum-v1/ddpg/one ep", {"episodes="}),
     ("resume outputs/Pendulum-v1/ddpg/t", {"outputs/Pendulum-v1/ddpg/two"}),
     ("resume outputs/Pendulum-v1/ddpg/one check", {"checkpoint.every=", "checkpoint.keep="}),

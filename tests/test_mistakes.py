@@ -177,7 +177,7 @@ EVAL = [
     ("eval nowhere episode=3", "did you mean episodes?"),
     ("eval nowhere episodes=none", "episodes=none: must be a whole number at least 1"),
     ("eval nowhere seed=", "seed=: must be a whole number at least 0"),
-    ("eval nowhere --policy best", "did you mean policy=VALUE?"),
+    ("eval nowhere --checkpoint best", "did you mean checkpoint=VALUE?"),
 ]
 RESUME = [
     ("resume", "name one run or sweep folder"),
@@ -312,7 +312,7 @@ def test_a_folder_above_a_run_suggests_it(tmp_path, no_torch):
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(rlcont(tmp_path, "--cfg", "env=Pendulum-v1").stdout)
     assert_one_line(rlcont(tmp_path, "eval", "outputs", env=no_torch), "did you mean outputs/Pendulum-v1/ddpg/one?")
-    assert_one_line(rlcont(tmp_path, "eval", str(run), "policy=bets", env=no_torch), "keeps none")
+    assert_one_line(rlcont(tmp_path, "eval", str(run), "checkpoint=bets", env=no_torch), "keeps none")
     (run / "policies").mkdir()
     (run / "policies" / "best.safetensors").touch()
-    assert_one_line(rlcont(tmp_path, "eval", str(run), "policy=bets", env=no_torch), "did you mean best?")
+    assert_one_line(rlcont(tmp_path, "eval", str(run), "checkpoint=bets", env=no_torch), "did you mean best?")

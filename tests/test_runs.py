@@ -68,7 +68,7 @@ def test_a_policy_comes_back_bit_by_bit(tmp_path):
 
 def test_a_missing_policy_is_told_with_those_that_are_there(tmp_path):
     save_policy(tmp_path, "best", {}, {})
-    with pytest.raises(UserError, match=r"policy=lst: .* keeps best"):
+    with pytest.raises(UserError, match=r"checkpoint=lst: .* keeps best"):
         load_policy(tmp_path, "lst")
 
 
