@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import datetime
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from rlcont import runs
 from rlcont.accelerate import Acceleration, choose
+from rlcont.actors.config import RayActors
 from rlcont.algos import load_algorithm
 from rlcont.checkpoint import Checkpoints
+from rlcont.collector import InlineCollector
 from rlcont.config import RunConfig
-from rlcont.core import Accelerate, Agent, EnvSpec, UserError, VectorEnv, as_it_is
+from rlcont.core import Accelerate, Agent, Collector, EnvSpec, Learner, UserError, VectorEnv, as_it_is
 from rlcont.envs import Environments
 from rlcont.evaluate import Evaluator
 from rlcont.log import evaluation_row
@@ -86,11 +89,12 @@ def _check_memory(config: RunConfig, spec: EnvSpec) -> None:
 def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None = None) -> Path:
     """Trains as `config` says, in `folder` or else in a new one, and returns it."""
     with contextlib.ExitStack() as stack:
-        envs, workers = _environments(config, stack)
         evaluate = _evaluator(config, stack)
-        _check_memory(config, envs.spec)
+        envs, workers = _environments(config, stack)
+        _check_memory(config, evaluate.spec)
         acceleration = choose_acceleration(config)
-        agent = make_agent(config, envs.spec, acceleration)
+        agent = make_agent(config, evaluate.spec, acceleration)
+        collector = _collector(config, agent, envs, stack)
         folder = folder or runs.create_run_folder(config, choices)
         stack.enter_context(runs.in_use(folder))
         threads = torch.get_num_threads()
@@ -99,10 +103,9 @@ def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None =
         )
         tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
         print(f"{config.algo_name} on {config.env.id}, seed {config.seed}, {tuned}; {folder}", flush=True)
-        _say_how(config, evaluate, acceleration, len(envs), workers)
-        _train(
-            config, Training(agent, envs), evaluate, RunObserver(config, folder, agent, _checkpoints(config, folder))
-        )
+        _say_how(config, evaluate, acceleration, workers)
+        observer = RunObserver(config, folder, agent, _checkpoints(config, folder))
+        _train(config, Training(agent, collector), evaluate, observer)
     return folder
 
 
@@ -115,12 +118,13 @@ def resume(plan: ResumePlan) -> Path:
     config, folder = plan.config, plan.folder
     with contextlib.ExitStack() as stack:
         stack.enter_context(runs.in_use(folder))
+        evaluate = _evaluator(config, stack)
         envs, workers = _environments(config, stack)
         torch.set_num_threads(plan.threads)
-        evaluate = _evaluator(config, stack)
-        _check_memory(config, envs.spec)
+        _check_memory(config, evaluate.spec)
         acceleration = choose_acceleration(config)
-        training = Training(make_agent(config, envs.spec, acceleration), envs)
+        agent = make_agent(config, evaluate.spec, acceleration)
+        training = Training(agent, _collector(config, agent, envs, stack))
         checkpoints = _checkpoints(config, folder)
         state = checkpoints.load(training.agent.rows)
         try:
@@ -133,16 +137,30 @@ def resume(plan: ResumePlan) -> Path:
             f"{config.algo_name} on {config.env.id}, seed {config.seed}, from step {training.step}; {folder}",
             flush=True,
         )
-        _say_how(config, evaluate, acceleration, len(envs), workers)
+        _say_how(config, evaluate, acceleration, workers)
         _train(config, training, evaluate, observer)
     return folder
 
 
-def _environments(config: RunConfig, stack: contextlib.ExitStack) -> tuple[VectorEnv, int]:
+def _environments(config: RunConfig, stack: contextlib.ExitStack) -> tuple[VectorEnv | None, int]:
+    """What the run's own loop acts in, nothing where actors elsewhere do, and the processes that step it."""
     stack.callback(torch.set_num_threads, torch.get_num_threads())
+    if isinstance(config.actors, RayActors):
+        return None, 1
     envs, workers = make_environments(config)
     stack.callback(envs.close)
     return envs, workers
+
+
+def _collector(config: RunConfig, agent: Agent, envs: VectorEnv | None, stack: contextlib.ExitStack) -> Collector:
+    if envs is not None:
+        return InlineCollector(agent, envs)
+    from rlcont.actors.pool import RayCollector
+
+    # Such actors are refused for an agent that is no learner of this kind.
+    collector = RayCollector(cast(Learner, agent), config)
+    stack.callback(collector.close)
+    return collector
 
 
 def _evaluator(config: RunConfig, stack: contextlib.ExitStack) -> Evaluator:
@@ -155,10 +173,10 @@ def _checkpoints(config: RunConfig, folder: Path) -> Checkpoints:
     return Checkpoints(folder, config.checkpoint.keep)
 
 
-def _say_how(config: RunConfig, evaluate: Evaluator, acceleration: Acceleration, num_envs: int, workers: int) -> None:
+def _say_how(config: RunConfig, evaluate: Evaluator, acceleration: Acceleration, workers: int) -> None:
     """Tells what a run is made on, and what its environment lacks."""
     threads = torch.get_num_threads()
-    stepped = f"; {num_envs} environments in {workers} processes" if workers > 1 else ""
+    stepped = f"; {config.num_envs} environments in {workers} processes" if workers > 1 else ""
     print(f"{acceleration}, {threads} thread{'s' if threads > 1 else ''} on {acceleration.device}{stepped}", flush=True)
     env = evaluate.envs[0]
     if env.spec.max_episode_steps is None:

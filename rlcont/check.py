@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from rlcont.actors.config import RayActors
 from rlcont.algos import load_algorithm
 from rlcont.config import RunConfig
 from rlcont.core import EnvSpec, UserError
 from rlcont.envs import BoxEnv
+from rlcont.extras import require
 from rlcont.resources import available_memory, check_memory
 from rlcont.runs import check_output
 from rlcont.schema import EnvConfig
@@ -29,6 +31,7 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
     specs: list[tuple[EnvConfig, EnvSpec]] = []
     for config in configs:
         check_output(config.output)
+        check_actors(config)
         spec = next((spec for env, spec in specs if env == config.env), None)
         if spec is None:
             spec = check_env(config.env)
@@ -37,6 +40,16 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
             algorithm = load_algorithm(config.algo_name)
             key, needed = algorithm.memory_demand(config.algo, spec, config.num_envs)
             check_memory(key, needed, available_memory() // at_once)
+
+
+def check_actors(config: RunConfig) -> None:
+    """Asks for the package that actors elsewhere need.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    if isinstance(config.actors, RayActors):
+        require("actors=ray", "ray", "ray")
 
 
 def check_env(config: EnvConfig) -> EnvSpec:

@@ -112,8 +112,9 @@ def _resume(arguments: list[str]) -> None:
     plan = plan_resume(Path(folder), overrides)
     if plan is None:
         return None
-    from rlcont.check import check_env
+    from rlcont.check import check_actors, check_env
 
+    check_actors(plan.config)
     check_env(plan.config.env)
     from rlcont.resources import prepare_threads
 

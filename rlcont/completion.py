@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rlcont import names
 from rlcont.errors import UserError
-from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields, search_fields, sweep_fields
+from rlcont.fields import KINDS, Field, algorithm_fields, general_fields, kind_fields, search_fields, sweep_fields
 from rlcont.words import CHANGEABLE, COMMANDS, FLAGS
 
 # bash splits words at = and :, and replaces only what follows the last of them.
@@ -100,12 +100,12 @@ def _train_candidates(before: list[str], word: str) -> list[str]:
 def _fields(before: list[str]) -> list[Field]:
     """The fields that count with what was chosen so far."""
     chosen = {key: value for key, _, value in (word.partition("=") for word in before)}
-    algo, noise = (
-        chosen[group] if chosen.get(group) in names.options(group) else names.default_option(group)
-        for group in ("algo", "noise")
-    )
-    own = [field for field in noise_fields(noise) if field.key != "noise.kind"]
-    return [*general_fields(), *sweep_fields(), *search_fields(), *algorithm_fields(algo), *own]
+    choices = {
+        group: chosen[group] if chosen.get(group) in names.options(group) else names.default_option(group)
+        for group in ("algo", *KINDS)
+    }
+    own = [field for group in KINDS for field in kind_fields(group, choices[group]) if field.key != f"{group}.kind"]
+    return [*general_fields(), *sweep_fields(), *search_fields(), *algorithm_fields(choices["algo"]), *own]
 
 
 def _values(key: str, fields: list[Field]) -> list[str]:

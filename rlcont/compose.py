@@ -244,7 +244,7 @@ def _origins(config_dir: Path, files: list[tuple[str, str]]) -> dict[str, str]:
             raise UserError(f"{short(path)}: must hold keys and values, not a {type(values).__name__}")
         values.pop("defaults", None)
         for key, value in values.items():
-            if not package and key in ("algo", "env", "noise") and not isinstance(value, dict):
+            if not package and key in ("algo", "env", "noise", "actors") and not isinstance(value, dict):
                 raise UserError(f"{short(path)}: {key}={shown(value)}: must hold keys and values")
         if name.startswith(("tuned/", "experiment/")) and package:
             raise UserError(f"{short(path)}: must begin with # @package _global_")

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from rlcont import fields
+from rlcont.actors.config import ActorsConfig, RayActors
 from rlcont.algos import load_algorithm
 from rlcont.core import UserError
 from rlcont.names import did_you_mean, nearest, nearest_key, shown
@@ -61,12 +62,14 @@ class RunConfig:
     """The environment."""
     noise: NoiseConfig
     """Exploration noise."""
+    actors: ActorsConfig
+    """Who acts."""
     seed: NonNegativeInt
     """The one seed of all randomness."""
     total_steps: Count
     """Environment steps, summed over the environments."""
     num_envs: Annotated[Count, Field(le=4096)]
-    """Environments stepped side by side; auto: as many as suit the algorithm."""
+    """Environments stepped side by side, by each actor; auto: as many as suit the algorithm."""
     workers: Literal["auto"] | Count
     """Processes that step them; auto: one, or one per core where the environments take long enough."""
     device: Literal["auto", "cpu", "cuda"]
@@ -83,6 +86,11 @@ class RunConfig:
     """Checkpoints."""
     output: Annotated[Text, Field(min_length=1)]
     """Folder that runs are made in."""
+
+    @property
+    def total_envs(self) -> int:
+        """Environments of all actors."""
+        return self.num_envs * (self.actors.num if isinstance(self.actors, RayActors) else 1)
 
 
 def _as_keys(value: Any) -> Any:
@@ -164,8 +172,28 @@ def validate(container: dict[str, Any], origins: dict[str, str] | None = None) -
         raise _one_line(error, "", container, origins or {}) from None
     if config.workers != "auto" and config.workers > config.num_envs:
         raise UserError(f"workers={config.workers}: must be at most num_envs={config.num_envs}")
-    config.algo.check_run(config.total_steps, config.num_envs, config.noise)
+    _check_actors(config, on_policy=algorithm.on_policy)
+    config.algo.check_run(config.total_steps, config.total_envs, config.noise)
     return config
+
+
+def _check_actors(config: RunConfig, *, on_policy: bool) -> None:
+    """Refuses actors elsewhere where they cannot be."""
+    if not isinstance(config.actors, RayActors):
+        return
+    if on_policy:
+        raise UserError(
+            f"actors=ray: {config.algo_name} learns from what its policy of the moment draws; allowed: inline, "
+            "where num_envs=N plays in N environments"
+        )
+    if config.workers not in ("auto", 1):
+        raise UserError(f"workers={config.workers}: must be auto or 1 with actors=ray; actors.num=N makes N processes")
+    at_once = config.num_envs * (config.actors.steps_at_once + config.algo.n_step)
+    if at_once > config.algo.replay_size:
+        raise UserError(
+            f"algo.replay_size={config.algo.replay_size}: must hold what an actor sends at once, {at_once} transitions "
+            f"(num_envs={config.num_envs} times actors.rollout_length={config.actors.steps_at_once} and algo.n_step)"
+        )
 
 
 def to_container(config: Any) -> dict[str, Any]:
@@ -182,14 +210,14 @@ def _plain(value: Any) -> Any:
 def _one_line(error: ValidationError, prefix: str, container: dict[str, Any], origins: dict[str, str]) -> UserError:
     """The first complaint of pydantic as one line: the file it is in, key, value, what is allowed."""
     first = error.errors(include_url=False)[0]
-    noise = container["noise"].get("kind") if isinstance(container["noise"], dict) else None
-    # pydantic puts the kind of noise between the key's parts.
-    path = [str(part) for part in first["loc"] if part != noise or first["loc"][0] != "noise"]
+    kinds = {group: fields.kind_of(container[group]) for group in fields.KINDS}
+    # pydantic puts the kind, such as that of noise, between the key's parts.
+    path = [str(part) for part in first["loc"] if part != kinds.get(str(first["loc"][0]))]
     key = ".".join([*prefix.split(".")[:-1], *path])
     known = [
         *fields.general_fields(),
         *fields.algorithm_fields(container["algo_name"]),
-        *fields.noise_fields(str(noise)),
+        *(field for group, kind in kinds.items() for field in fields.kind_fields(group, kind)),
     ]
     # A complaint about several values at once is not about one file.
     file = "" if first["type"] == "value_error" and isinstance(first["input"], dict) else _origin(key, origins)

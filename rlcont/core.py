@@ -90,6 +90,23 @@ class Experience(NamedTuple):
     returns: Array
 
 
+class Collected(NamedTuple):
+    """What the log is to know of steps of environments; N of them, and M episodes that ended in them.
+
+    Shapes:
+        action [N, A]; returns [M] float64; lengths [M] int64.
+    """
+
+    action: Array
+    returns: Array
+    lengths: Array
+
+    @property
+    def num_steps(self) -> int:
+        """Environment steps, summed over the environments."""
+        return len(self.action)
+
+
 class Batch(NamedTuple):
     """Transitions to learn from, independent of each other.
 
@@ -185,6 +202,22 @@ class Actor(Protocol):
         """Takes the episodes of the environments `envs` [E] bool for cut off after the step observed last."""
 
 
+class Collector(Protocol):
+    """Whoever brings an agent what it learns from: environments stepped by the loop itself, or actors elsewhere."""
+
+    def collect(self) -> Collected:
+        """Lets the agent remember what was played next; no steps at all where nothing has come for a while."""
+
+    def status(self) -> dict[str, float]:
+        """Numbers for a log line, by TensorBoard tag, of the time since the last call."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the steps to come depend on, as far as it can be saved."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to where `state_dict` gave `state`; an episode that cannot be gone on with is cut off."""
+
+
 class Rows(Protocol):
     """A memory too large to be saved as a whole each time: the last `capacity` of all rows that were added.
 
@@ -233,3 +266,13 @@ class Agent(Policy, Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over what `state_dict` of an agent of the same configuration gave."""
+
+
+class Learner(Agent, Protocol):
+    """An agent that others may act for."""
+
+    spec: EnvSpec
+    num_updates: int
+
+    def receive(self, experience: Experience) -> None:
+        """Remembers what an actor had to tell."""

@@ -45,6 +45,7 @@ class Evaluator:
         watch: Callable[[int, BoxEnv], None] = lambda episode, env: None,
     ):
         self.envs = [BoxEnv(config) for _ in range(min(episodes, at_once))]
+        self.spec = self.envs[0].spec
         self.seeds = integers(seed, "evaluation", episodes)
         self.watch = watch
 
@@ -67,7 +68,7 @@ class Evaluator:
         self, policy: Policy, first: int, seeds: list[int], stop: Callable[[], object]
     ) -> tuple[Array, Array] | None:
         """Returns and lengths of one episode per seed, acting for all of them at once; None where it was stopped."""
-        spec, num = self.envs[0].spec, len(seeds)
+        spec, num = self.spec, len(seeds)
         returns, lengths = np.zeros(num), np.zeros(num, np.int64)
         obs = np.stack([env.reset(seed) for env, seed in zip(self.envs, seeds, strict=False)])
         running = list(range(num))

@@ -1,7 +1,8 @@
 """The exploring side of an off-policy agent: policy weights in, experience out.
 
 A run's own loop explores by it: there the policy is the learner's very network, and there are no weights to bring. One
-elsewhere has a network of its own. Warm-up and decay of the noise go by `num_steps`, which counts its own steps.
+elsewhere has a network of its own. Warm-up and decay of the noise go by `num_steps`, which counts its own steps, or is
+set to what the learner has seen.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Explorer:
         device: str,
     ):
         self.spec = spec
+        self.policy = policy
+        self.normalizer = normalizer
         self.warmup_steps = warmup_steps
         self.num_steps = 0
         self._policy_parts = existing(actor=policy, normalizer=normalizer)
@@ -70,10 +73,6 @@ class Explorer:
     def cut_off(self, envs: Array) -> Experience:
         self.noise.reset(envs)
         return Experience(0, self.window.cut_off(envs), np.empty(0))
-
-    def noise_scale(self) -> float:
-        """Standard deviation of the noise of the moment."""
-        return self.noise.scale(self.num_steps)
 
     def policy_state(self) -> dict[str, torch.Tensor]:
         return flat_state(self._policy_parts)

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from rlcont import names
 
 _PACKAGE = Path(__file__).parent
+KINDS = {"noise": ("noise", "NoiseConfig"), "actors": ("actors.config", "ActorsConfig")}
+"""Groups whose options differ in their keys, and where the union of their dataclasses is."""
 _WORDS = {
     "StrictBool": "true or false",
     "StrictFloat": "number",
@@ -58,8 +60,8 @@ class _Type(NamedTuple):
 
 
 def general_fields() -> list[Field]:
-    """The keys of every run, but for those of its algorithm and its noise."""
-    chosen_by_groups = ("algo_name", "algo", "noise", "env.id")
+    """The keys of every run, but for those of its algorithm, its noise and its actors."""
+    chosen_by_groups = ("algo_name", "algo", "env.id", *KINDS)
     fields = [field for field in _fields("config", "RunConfig", "") if field.key not in chosen_by_groups]
     # Composing puts the algorithm's own number in place of auto, so the dataclass never sees it.
     return [
@@ -84,24 +86,30 @@ def algorithm_fields(name: str) -> list[Field]:
     agent = next(defined for defined in _definitions(module) if defined.lower() == name)
     fields = _fields(*_config_of(module, agent), "algo.")
     auto_noise = names.file_values(f"algo/{name}").get("auto_noise", {})
-    by_key = {field.key.removeprefix("noise."): field for field in noise_fields(auto_noise.get("kind", "none"))}
+    by_key = {field.key.removeprefix("noise."): field for field in kind_fields("noise", auto_noise.get("kind", "none"))}
     by_key["kind"] = by_key["kind"]._replace(meaning="What noise=auto stands for.")
     return fields + [by_key[key]._replace(key=f"algo.auto_noise.{key}") for key in names.flat_keys(auto_noise)]
 
 
-def noise_fields(kind: str) -> list[Field]:
-    """The keys of `noise=kind`; none for auto, which is no noise of its own."""
-    _, union = _find("noise", "NoiseConfig")
+def kind_fields(group: str, kind: str) -> list[Field]:
+    """The keys of a group of KINDS with the kind chosen; none for noise=auto, which is no noise of its own."""
+    module, name = KINDS[group]
+    _, union = _find(module, name)
     found = {}
     for node in ast.walk(union):
-        if isinstance(node, ast.Name) and isinstance(_find("noise", node.id)[1], ast.ClassDef):
-            fields = _fields("noise", node.id, "noise.")
+        if isinstance(node, ast.Name) and isinstance(_find(module, node.id)[1], ast.ClassDef):
+            fields = _fields(module, node.id, f"{group}.")
             found[fields[0].choices[0]] = fields
     kinds = sorted(found)
     return [
-        field._replace(allowed=_one_of(kinds), choices=kinds) if field.key == "noise.kind" else field
+        field._replace(allowed=_one_of(kinds), choices=kinds) if field.key == f"{group}.kind" else field
         for field in found.get(kind, [])
     ]
+
+
+def kind_of(values: object) -> str:
+    """The kind that the values of a group of KINDS are of."""
+    return str(values.get("kind")) if isinstance(values, dict) else ""
 
 
 def _fields(module: str, name: str, prefix: str) -> list[Field]:

@@ -6,7 +6,7 @@ import textwrap
 
 from rlcont import names
 from rlcont.errors import UserError
-from rlcont.fields import Field, algorithm_fields, general_fields, noise_fields, search_fields, sweep_fields
+from rlcont.fields import KINDS, Field, algorithm_fields, general_fields, kind_fields, search_fields, sweep_fields
 
 WIDTH = 100
 
@@ -36,7 +36,7 @@ Options
   --cfg                 print the resolved configuration and stop
   --completion SHELL    print the completion script for bash, zsh or fish
   --version             print the version
-  --help                print this; with algo=NAME or noise=NAME also the keys of that choice
+  --help                print this; with algo=, noise= or actors=NAME also the keys of that choice
 """
 SEARCH = """\
 rlcont search KEY=VALUE ... KEY=SPACE ... [seed=0,1,2]
@@ -115,6 +115,7 @@ GROUP_MEANINGS = {
     "algo": "the algorithm and its hyper-parameters",
     "env": "any registered Gymnasium id with Box actions, module:id included",
     "noise": "exploration noise",
+    "actors": "who acts",
     "tuned": "settings for the algorithm and environment at hand, found by themselves",
     "experiment": "a named set of choices",
 }
@@ -124,7 +125,7 @@ def help_text(words: list[str]) -> str:
     """The help for a command line of which `words` are left without --help.
 
     Raises:
-        UserError: algo= or noise= names no option.
+        UserError: algo=, noise= or actors= names no option.
     """
     match words:
         case ["resume", *_]:
@@ -140,7 +141,8 @@ def help_text(words: list[str]) -> str:
             return COMPARE
         case ["export", *_]:
             return EXPORT
-    chosen = dict(word.split("=", 1) for word in words if word.startswith(("algo=", "noise=")))
+    with_keys = tuple(f"{group}=" for group in ("algo", *KINDS))
+    chosen = dict(word.split("=", 1) for word in words if word.startswith(with_keys))
     for group, option in chosen.items():
         if option not in names.options(group):
             allowed = names.options(group)
@@ -151,10 +153,11 @@ def help_text(words: list[str]) -> str:
     if "algo" in chosen:
         values = {"algo": names.file_values(f"algo/{chosen['algo']}")}
         parts.append(_section(f"Keys of algo={chosen['algo']}", algorithm_fields(chosen["algo"]), values))
-    if "noise" in chosen:
-        values = {"noise": names.file_values(f"noise/{chosen['noise']}")}
-        fields = [field for field in noise_fields(chosen["noise"]) if field.key != "noise.kind"]
-        parts.append(_section(f"Keys of noise={chosen['noise']}", fields, values))
+    for group in KINDS:
+        if group in chosen:
+            values = {group: names.file_values(f"{group}/{chosen[group]}")}
+            fields = [field for field in kind_fields(group, chosen[group]) if field.key != f"{group}.kind"]
+            parts.append(_section(f"Keys of {group}={chosen[group]}", fields, values))
     parts.append("rlcont --help algo=ddpg noise=ou adds the keys of these two; --cfg prints every value.\n")
     return "\n".join(parts)
 
@@ -166,7 +169,7 @@ def _groups() -> str:
         options = names.options(group)
         described = [(option, names.summary(group, option)) for option in options]
         lines += ["", f"  {group + '=':<16}{meaning}"]
-        if group in ("algo", "noise", "experiment"):
+        if group in ("algo", "experiment", *KINDS):
             lines += [_aligned(f"    {option:<14}", summary, 18) for option, summary in described]
         elif group == "env":
             lines.append(textwrap.fill(", ".join(options), WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4))

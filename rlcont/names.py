@@ -11,7 +11,7 @@ from rlcont.errors import UserError
 
 _PACKAGE = Path(__file__).parent
 CONFIG_DIR = next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
-GROUPS = ("algo", "env", "noise", "tuned", "experiment")
+GROUPS = ("algo", "env", "noise", "actors", "tuned", "experiment")
 
 
 def options(group: str) -> list[str]:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlcont.core import UserError
-from rlcont.fields import noise_fields
+from rlcont.fields import KINDS, kind_fields
 from rlcont.names import GROUPS, did_you_mean, flat_keys, nearest, nearest_key, options, shown
 
 AUTO = {"algo.auto_num_envs": "num_envs", "algo.auto_checkpoint_every": "checkpoint.every"}
@@ -112,7 +112,7 @@ def check_key(override: Override, chosen: Chosen) -> None:
     line, key = line_of(override), override.key_or_group
     if key.startswith("env.kwargs."):
         return
-    if key in ("env.id", "noise.kind"):
+    if key in ("env.id", "noise.kind", "actors.kind"):
         group = key.partition(".")[0]
         raise UserError(f"{line}: choose it with {group}={shown(override.value())}")
     if key == "env.kwargs":
@@ -155,20 +155,24 @@ def _unreadable(key: str, value: str) -> str:
 
 
 def _unknown_key(key: str, line: str, chosen: Chosen) -> str:
-    """Why `key` is not declared: it belongs to another noise, or to nothing at all."""
-    noise = chosen.choices["noise"]
-    kinds = [kind for kind in options("noise") if key in (field.key for field in noise_fields(kind))]
+    """Why `key` is not declared: it belongs to another noise or other actors, or to nothing at all."""
+    group, _, name = key.partition(".")
+    kinds = [kind for kind in options(group) if key in _kind_keys(group, kind)] if group in KINDS else []
     if not kinds:
         declared: Any = OmegaConf.to_container(chosen.config, resolve=False)
         near = nearest_key(key, [*flat_keys(declared), *GROUPS])
         return f"no such key{near or '; rlcont --help algo=' + str(chosen.choices['algo']) + ' lists them'}"
-    if noise == "auto":
+    choice = chosen.choices[group]
+    if group == "noise" and choice == "auto":
         return (
             "noise=auto takes its kind and values from the algorithm's settings; "
             f"choose one, as in noise={kinds[0]} {line}"
         )
-    name = key.removeprefix("noise.")
-    return f"noise={noise} has no {name}{did_you_mean([f'noise={kind}' for kind in kinds])}"
+    return f"{group}={choice} has no {name}{did_you_mean([f'{group}={kind}' for kind in kinds])}"
+
+
+def _kind_keys(group: str, kind: str) -> list[str]:
+    return [field.key for field in kind_fields(group, kind)]
 
 
 def _refuse_plus(override: Override) -> None:

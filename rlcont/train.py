@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
-from rlcont.core import Agent, Array, EnvStep, Metrics, UserError, VectorEnv
+from rlcont.core import Agent, Array, Collected, Collector, Metrics, UserError
 from rlcont.evaluate import Evaluation, Evaluator
 
 
@@ -45,34 +45,29 @@ class Observer(Protocol):
 class Training:
     """A run under way: all that the loop remembers from one step to the next."""
 
-    def __init__(self, agent: Agent, envs: VectorEnv):
+    def __init__(self, agent: Agent, collector: Collector):
         self.agent = agent
-        self.envs = envs
-        self.interval = Interval(len(envs))
+        self.collector = collector
+        self.interval = Interval()
         self.step = 0
         self.logged = 0
         self.evaluated = -1
         """Step of the last evaluation, as `kept` is of the last checkpoint."""
         self.kept = 0
         self.evaluation: Evaluation | None = None
-        self.obs: Array | None = None
 
     def advance(self) -> None:
-        """One step of every environment, and the learning that is due.
+        """What was played next, such as one step of every environment, and the learning that is due.
 
         Raises:
             UserError: training diverged.
         """
-        if self.obs is None:
-            self.obs = self.envs.reset()
-        env_step = self.envs.step(self.agent.act(self.obs, explore=True))
-        self.agent.observe(env_step)
+        collected = self.collector.collect()
         metrics = self.agent.learn()
-        self.step += len(self.envs)
+        self.step += collected.num_steps
         if metrics and self.agent.device == "cpu":  # A GPU is asked when there is something to log.
             self.check({name: value.item() for name, value in metrics.items()})
-        self.interval.add(env_step, metrics)
-        self.obs = env_step.obs_to_act_on
+        self.interval.add(collected, metrics)
 
     def check(self, values: dict[str, float]) -> None:
         """Looks for what is not finite.
@@ -95,7 +90,7 @@ class Training:
         values = self.interval.summary()
         self.check(values)
         own = {f"train/{key}": value for key, value in self.agent.status().items()}
-        return values | own | {"train/simulator_breakdowns": float(self.envs.num_breakdowns)}
+        return values | own | self.collector.status()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the rows of the agent's memory; call it between two steps.
@@ -110,21 +105,17 @@ class Training:
             raise UserError(f"training diverged by step {self.step}: {bad} is not finite")
         return {
             "agent": agent,
-            "envs": None if self.obs is None else self.envs.state_dict(),
+            "collector": self.collector.state_dict(),
             "interval": self.interval.state_dict(),
             "evaluation": self.evaluation,
             **{name: getattr(self, name) for name in ("step", "logged", "evaluated", "kept")},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to where `state_dict` was called; an environment that cannot be saved begins an episode."""
+        """Goes back to where `state_dict` was called."""
         self.agent.load_state_dict(state["agent"])
         self.interval.load_state_dict(state["interval"], self.agent.device)
-        if state["envs"] is not None:
-            self.obs, restarted = self.envs.put_back(state["envs"])
-            if restarted.any():
-                self.agent.cut_off(restarted)
-                self.interval.cut_off(restarted)
+        self.collector.load_state_dict(state["collector"])
         self.evaluation = None if state["evaluation"] is None else Evaluation(*state["evaluation"])
         for name in ("step", "logged", "evaluated", "kept"):
             setattr(self, name, state[name])
@@ -178,31 +169,21 @@ def not_finite(state: Any, at: str = "") -> str:
 class Interval:
     """Figures of training since the last log line; a sum over a whole run would hide what changes."""
 
-    def __init__(self, num_envs: int):
-        self._return = np.zeros(num_envs)
-        self._length = np.zeros(num_envs, np.int64)
+    def __init__(self) -> None:
         self._returns: list[float] = []
         self._lengths: list[int] = []
         self._metrics: list[Metrics] = []
         self._actions: list[Array] = []
         self._start = time.perf_counter()
 
-    def add(self, step: EnvStep, metrics: Metrics) -> None:
-        """Takes in one step of the environments and the metrics of the learning that followed."""
-        self._return += step.reward
-        self._length += step.valid
-        self._actions.append(step.action)
+    def add(self, collected: Collected, metrics: Metrics) -> None:
+        """Takes in what was collected and the metrics of the learning that followed."""
+        self._actions.append(collected.action)
         if metrics:
             self._metrics.append(metrics)
-        if step.ended.any():
-            self._returns += self._return[step.ended].tolist()
-            self._lengths += self._length[step.ended].tolist()
-            self.cut_off(step.ended)
-
-    def cut_off(self, envs: Array) -> None:
-        """Forgets the episodes under way in the environments `envs` [E] bool."""
-        self._return[envs] = 0
-        self._length[envs] = 0
+        if len(collected.returns):
+            self._returns += collected.returns.tolist()
+            self._lengths += collected.lengths.tolist()
 
     def paused(self) -> _Pause:
         """A context whose time does not count in steps per second."""
@@ -226,8 +207,6 @@ class Interval:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "return": self._return.copy(),
-            "length": self._length.copy(),
             "returns": self._returns,
             "lengths": self._lengths,
             "metrics": self._stacked(),
@@ -236,7 +215,6 @@ class Interval:
         }
 
     def load_state_dict(self, state: dict[str, Any], device: str) -> None:
-        self._return, self._length = state["return"], state["length"]
         self._returns, self._lengths = state["returns"], state["lengths"]
         rows = [value.to(device).unbind() for value in state["metrics"].values()]
         self._metrics = [dict(zip(state["metrics"], row, strict=True)) for row in zip(*rows, strict=True)]

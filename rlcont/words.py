@@ -16,6 +16,7 @@ ROUNDING = ("device", "compile", "precision", "workers")
 """Keys that may change a last digit, and nothing else of what is learned."""
 CHANGEABLE = (
     *("total_steps", "eval.every", "eval.save_policies", "log.every", "checkpoint.every", "checkpoint.keep"),
+    "actors.address",
     *ROUNDING,
 )
 """Keys that `rlcont resume` may change: none says how or from what is learned."""
@@ -229,7 +230,7 @@ def _meant(word: str, after: list[str]) -> str:
         by_lower = {option.lower(): option for option in options(group)}
         if word.lower() in by_lower and word != "none":
             return f"{group}={by_lower[word.lower()]}"
-    is_key = word in _keys() or word.startswith(("noise.", "env.kwargs."))
+    is_key = word in _keys() or word.startswith(("noise.", "actors.", "env.kwargs."))
     return f"{word}={after[0].removeprefix('=') if after else 'VALUE'}" if is_key else ""
 
 

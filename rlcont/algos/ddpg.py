@@ -144,29 +144,18 @@ class DDPG:
         self.num_updates = 0
 
         init = torch_generator(seed, "init", device)
-        self.actor = nets.FlatNetwork(self.make_actor(init))
+        self.explorer = self.make_explorer(
+            config, noise, spec, init, num_envs=num_envs, total_steps=total_steps, seed=seed, device=device
+        )
+        self.actor = self.explorer.policy
         self.critic = nets.FlatNetwork(self.make_critic(init))
         self.target_actor = self.actor.frozen_copy()
         self.target_critic = self.critic.frozen_copy()
         self.actor_optimizer = Adam(self.actor.weights, config.actor.lr)
         self.critic_optimizer = Adam(self.critic.weights, config.critic.lr)
         self.accelerated_update = accelerate(self.update)
-
-        self.normalizer = RunningNorm(spec.obs_dim, device) if config.normalize_obs else None
+        self.normalizer = self.explorer.normalizer
         self.reward_scale = RewardScale(device) if config.normalize_reward else None
-        self.explorer = Explorer(
-            self.actor,
-            self.normalizer,
-            noise,
-            spec,
-            num_envs=num_envs,
-            total_steps=total_steps,
-            warmup_steps=config.warmup_steps,
-            gamma=config.gamma,
-            n_step=config.n_step,
-            seed=seed,
-            device=device,
-        )
         self.replay = self.make_replay(torch_generator(seed, "replay", device), total_steps)
 
     @staticmethod
@@ -191,11 +180,33 @@ class DDPG:
             num_batches=config.num_updates(total_steps, self.num_envs),
         )
 
-    def make_actor(self, generator: torch.Generator) -> torch.nn.Module:
-        """The policy network, obs [B, O] -> action [B, A]."""
-        net, spec = self.config.actor, self.spec
-        return nets.DeterministicPolicy(
-            nets.mlp(spec.obs_dim, net.hidden, spec.action_dim, net.activation, net.layer_norm, generator)
+    @staticmethod
+    def make_explorer(
+        config: DDPGConfig,
+        noise: NoiseConfig,
+        spec: EnvSpec,
+        init: torch.Generator,
+        *,
+        num_envs: int,
+        total_steps: int,
+        seed: int,
+        device: str,
+    ) -> Explorer:
+        """The policy network, obs [B, O] -> action [B, A], drawn from `init`, and what exploring with it takes."""
+        net = config.actor
+        body = nets.mlp(spec.obs_dim, net.hidden, spec.action_dim, net.activation, net.layer_norm, init)
+        return Explorer(
+            nets.FlatNetwork(nets.DeterministicPolicy(body)),
+            RunningNorm(spec.obs_dim, device) if config.normalize_obs else None,
+            noise,
+            spec,
+            num_envs=num_envs,
+            total_steps=total_steps,
+            warmup_steps=config.warmup_steps,
+            gamma=config.gamma,
+            n_step=config.n_step,
+            seed=seed,
+            device=device,
         )
 
     def make_critic(self, generator: torch.Generator) -> torch.nn.Module:
@@ -288,7 +299,7 @@ class DDPG:
 
     def status(self) -> dict[str, float]:
         return {
-            "noise_scale": self.explorer.noise_scale(),
+            "noise_scale": self.explorer.noise.scale(self.num_steps),
             "num_updates": self.num_updates,
             **self.replay.status(),
         }

@@ -50,6 +50,11 @@ class NStep:
         """Ends the episodes of the environments `envs` [E] bool with their last step, as a time limit does."""
         return self._take((self._ages < self._num_open) & envs, np.zeros(len(envs), bool))
 
+    @property
+    def num_open(self) -> int:
+        """Steps that wait for rewards to come."""
+        return int(self._num_open.sum())
+
     def state_dict(self) -> dict[str, Any]:
         return {name: np.copy(getattr(self, f"_{name}")) for name in self._STATE} | {"newest": self._newest}
 

@@ -1,0 +1,65 @@
+"""Who acts: the run's own loop, or actors of a Ray cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rlcont.noise import GaussianConfig, NoiseConfig, OUConfig
+from rlcont.schema import Count, Flag, Number, Positive, Text, schema
+
+
+@schema
+class InlineActors:
+    """The run's own loop."""
+
+    kind: Literal["inline"]
+    """The run's own loop acts and learns in turn."""
+
+
+@schema
+class RayActors:
+    """Processes of a Ray cluster."""
+
+    kind: Literal["ray"]
+    """Actors of a Ray cluster."""
+    num: Annotated[Count, Field(le=4096)]
+    """Actors, each with `num_envs` environments of its own."""
+    address: Annotated[Text, Field(min_length=1)]
+    """HOST:PORT of a cluster; local: a Ray of the run's own on this machine; auto: RAY_ADDRESS or the cluster that this
+    machine is part of, and a local one where there is none."""
+    rollout_length: Literal["auto"] | Count
+    """Steps of each environment that an actor makes before it sends them; auto: 16, and 1 in lock-step."""
+    sync: Flag
+    """Lock-step: actors wait for the learner and the learner for every actor, so that a run can be repeated."""
+    noise_ladder: Annotated[Number, Field(ge=1)]
+    """How many times as much noise the boldest actor has as the most timid one; the others lie between them on a scale
+    of powers."""
+    patience: Positive
+    """Seconds without an answer after which an actor is taken for hung and replaced."""
+    max_failures: Count
+    """How often in a row an actor may fail before it has sent anything; then the run stops."""
+
+    @property
+    def steps_at_once(self) -> int:
+        """Steps of each environment in one rollout."""
+        if self.rollout_length == "auto":
+            return 1 if self.sync else 16
+        return self.rollout_length
+
+
+ActorsConfig = Annotated[InlineActors | RayActors, Field(discriminator="kind")]
+
+
+def noise_of(actors: RayActors, index: int, noise: NoiseConfig) -> NoiseConfig:
+    """The noise of one of the actors.
+
+    Source: Ape-X, arXiv:1803.00933, section 4.1 and appendix D (each actor explores by another constant of its own).
+    Differs: sigma_i = sigma ladder^(i / (N - 1) - 1/2), so the middle of the ladder is the noise of an inline run, and
+    so is a single actor's.
+    """
+    if actors.num == 1 or not isinstance(noise, GaussianConfig | OUConfig):
+        return noise
+    return dataclasses.replace(noise, sigma=noise.sigma * actors.noise_ladder ** (index / (actors.num - 1) - 0.5))
