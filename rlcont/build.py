@@ -11,6 +11,7 @@ import torch
 
 from rlcont import runs
 from rlcont.accelerate import Acceleration, choose
+from rlcont.actors.cluster import prepare
 from rlcont.actors.config import RayActors
 from rlcont.algos import load_algorithm
 from rlcont.checkpoint import Checkpoints
@@ -153,12 +154,14 @@ def _environments(config: RunConfig, stack: contextlib.ExitStack) -> tuple[Vecto
 
 
 def _collector(config: RunConfig, agent: Agent, envs: VectorEnv | None, stack: contextlib.ExitStack) -> Collector:
-    if envs is not None:
+    if not isinstance(config.actors, RayActors):
+        assert envs is not None
         return InlineCollector(agent, envs)
+    address = prepare(config.actors.address)
     from rlcont.actors.pool import RayCollector
 
     # Such actors are refused for an agent that is no learner of this kind.
-    collector = RayCollector(cast(Learner, agent), config)
+    collector = RayCollector(cast(Learner, agent), config, address)
     stack.callback(collector.close)
     return collector
 

@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ArgsKwargs, ErrorDetails
 
 from rlcont import fields
 from rlcont.actors.config import ActorsConfig, RayActors
@@ -220,7 +220,7 @@ def _one_line(error: ValidationError, prefix: str, container: dict[str, Any], or
         *(field for group, kind in kinds.items() for field in fields.kind_fields(group, kind)),
     ]
     # A complaint about several values at once is not about one file.
-    file = "" if first["type"] == "value_error" and isinstance(first["input"], dict) else _origin(key, origins)
+    file = "" if first["type"] == "value_error" and _of_several(first) else _origin(key, origins)
     return UserError(file + _complaint(key, first, {field.key: field for field in known}, container))
 
 
@@ -234,7 +234,7 @@ def _complaint(key: str, first: ErrorDetails, known: dict[str, fields.Field], co
         case "union_tag_invalid":
             return f"{key}.kind={first['ctx']['tag']}: must be one of {first['ctx']['expected_tags']}"
         case "value_error":
-            value = "" if isinstance(first["input"], dict) else f"={shown(first['input'])}"
+            value = "" if _of_several(first) else f"={shown(first['input'])}"
             return f"{key}{value}: {first['ctx']['error']}"
     while "." in key and key not in known and not any(name.startswith(f"{key}.") for name in known):
         key = key.rpartition(".")[0]
@@ -245,6 +245,11 @@ def _complaint(key: str, first: ErrorDetails, known: dict[str, fields.Field], co
     field = known[key]
     hint = nearest(value, field.choices, 0.7) if isinstance(value, str) else ""
     return f"{key}={shown(value)}: must be {field.article}{field.allowed}{hint or _as_number(key, value)}"
+
+
+def _of_several(first: ErrorDetails) -> bool:
+    """Whether a complaint is about several values at once."""
+    return isinstance(first["input"], dict | ArgsKwargs)
 
 
 def _as_number(key: str, value: Any) -> str:

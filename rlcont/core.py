@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from rlcont.errors import ActorsLost as ActorsLost
 from rlcont.errors import UserError as UserError
 from rlcont.lazy import torch
 

@@ -10,6 +10,10 @@ class UserError(Exception):
         return " ".join(super().__str__().split())
 
 
+class ActorsLost(UserError):
+    """Nobody acts for the learner any more, which is whole itself."""
+
+
 class Stopped(KeyboardInterrupt):
     """A signal ended the run; its message is the one line the user will read."""
 

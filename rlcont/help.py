@@ -68,6 +68,8 @@ or failed, goes on with those that were cut off, and leaves the finished ones as
                     as for rlcont train
   device, compile, precision, workers
                     compute in another way than until now; may change numbers in their last digit
+  actors.address    where the actors of an actors=ray run are to live; such a run goes on with new
+                    episodes, so its numbers are others than without the interruption
 """
 EVAL = """\
 rlcont eval RUN_DIR [episodes=10] [checkpoint=last] [seed=N] [video=true] [render=true]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
-from rlcont.core import Agent, Array, Collected, Collector, Metrics, UserError
+from rlcont.core import ActorsLost, Agent, Array, Collected, Collector, Metrics, UserError
 from rlcont.evaluate import Evaluation, Evaluator
 
 
@@ -33,7 +33,8 @@ class Observer(Protocol):
         """Called after every evaluation."""
 
     def keep(self, training: Training) -> None:
-        """Called when a checkpoint is due: every `checkpoint_every` steps, before a stop and at the end."""
+        """Called when a checkpoint is due: every `checkpoint_every` steps, before a stop, when actors are lost, and at
+        the end."""
 
     def wants_stop(self) -> bool:
         """Whether training should stop at the next step; `stop` is called then, after `keep`."""
@@ -128,6 +129,10 @@ def train(training: Training, evaluate: Evaluator, observer: Observer, due: Sche
 
     Returns:
         The last evaluation: the run's figure.
+
+    Raises:
+        UserError: training diverged, or an environment's mistake.
+        ActorsLost: there is nobody left to act; a checkpoint is kept.
     """
     while True:
         step, at_end = training.step, training.step >= due.total_steps
@@ -147,7 +152,11 @@ def train(training: Training, evaluate: Evaluator, observer: Observer, due: Sche
         if at_end:
             assert training.evaluation is not None
             return training.evaluation
-        training.advance()
+        try:
+            training.advance()
+        except ActorsLost:
+            observer.keep(training)
+            raise
         if _passed(due.log_every, training.logged, training.step):
             training.logged = training.step
             observer.trained(training.summary(), training.step)

@@ -14,8 +14,8 @@ LAST_STEP = 120
 
 
 class Fate(gymnasium.Env):
-    """At its own step 120: raises, hangs, hangs deaf to Ctrl-C, is killed, or takes a second a step from then on. With
-    any other fate it goes on.
+    """At its own step 120: raises, hangs, hangs deaf to Ctrl-C, is killed, observes a NaN, or takes a second a step
+    from then on. With any other fate it goes on.
 
     A fate that begins with worker- spares the process that trains.
     """
@@ -46,6 +46,8 @@ class Fate(gymnasium.Env):
                     time.sleep(600)
                 except KeyboardInterrupt:
                     continue
+            if self.fate == "blind":
+                return np.full(1, np.nan, np.float32), 1.0, False, False, {}
         if self.num_steps >= LAST_STEP and self.fate.startswith("slow"):
             time.sleep(1)
         return np.zeros(1, np.float32), 1.0, False, False, {}

@@ -1,15 +1,16 @@
 """What is read from the sources of the dataclasses is what pydantic makes of them."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pytest
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
+from rlcont.actors.config import InlineActors, RayActors
 from rlcont.algos import load_algorithm
 from rlcont.config import RunConfig
-from rlcont.fields import algorithm_fields, general_fields, noise_fields
+from rlcont.fields import algorithm_fields, general_fields, kind_fields
 from rlcont.names import options
 from rlcont.noise import GaussianConfig, NoNoise, OUConfig
 
@@ -37,14 +38,16 @@ def expectations() -> dict[str, tuple[Any, FieldInfo]]:
         ours = {field.key: field for field in algorithm_fields(algo) if "auto_noise" not in field.key}
         assert list(ours) == list(theirs)
         cases |= {f"{algo}: {key}": (ours[key], theirs[key]) for key in ours}
-    for kind, cls in (("none", NoNoise), ("gaussian", GaussianConfig), ("ou", OUConfig)):
-        theirs = pydantic_fields(cls, "noise.")
-        ours = {field.key: field for field in noise_fields(kind)}
+    for cls in (NoNoise, GaussianConfig, OUConfig, InlineActors, RayActors):
+        group = "actors" if cls in (InlineActors, RayActors) else "noise"
+        (kind,) = get_args(cls.__pydantic_fields__["kind"].annotation)
+        theirs = pydantic_fields(cls, f"{group}.")
+        ours = {field.key: field for field in kind_fields(group, kind)}
         assert list(ours) == list(theirs)
-        cases |= {f"{kind}: {key}": (ours[key], theirs[key]) for key in ours if key != "noise.kind"}
+        cases |= {f"{kind}: {key}": (ours[key], theirs[key]) for key in ours if key != f"{group}.kind"}
     theirs = pydantic_fields(RunConfig, "")
     ours = {field.key: field for field in general_fields()}
-    assert set(theirs) - set(ours) == {"algo_name", "algo", "noise", "env.id"}
+    assert set(theirs) - set(ours) == {"algo_name", "algo", "noise", "actors", "env.id"}
     return cases | {key: (ours[key], theirs[key]) for key in ours}
 
 

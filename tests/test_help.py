@@ -7,7 +7,7 @@ import yaml
 from script import SCRIPT, rlcont
 
 from rlcont.algos import load_algorithm
-from rlcont.fields import algorithm_fields, general_fields, noise_fields
+from rlcont.fields import algorithm_fields, general_fields, kind_fields
 from rlcont.help import RESUME
 from rlcont.names import CONFIG_DIR, options
 from rlcont.words import CHANGEABLE
@@ -71,7 +71,7 @@ def test_help_for_an_algorithm_has_every_field_with_range_default_and_meaning(tm
 @pytest.mark.parametrize("noise", ["ou", "gaussian"])
 def test_help_for_a_noise_has_its_fields(tmp_path, nothing_heavy, noise):
     flat = " ".join(said(tmp_path, nothing_heavy, "--help", f"noise={noise}").split())
-    for field in noise_fields(noise)[1:]:
+    for field in kind_fields("noise", noise)[1:]:
         assert f"{field.key} {field.allowed}; default" in flat
         assert field.meaning in flat
 

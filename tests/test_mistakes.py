@@ -118,6 +118,7 @@ RANGES = [
     ("workers=0", "must be auto or a whole number at least 1"),
     ("workers=2", "must be at most num_envs=1"),
     ("algo=a2c noise=ou", "allowed: auto, none"),
+    ("algo=d4pg algo.normalize_reward=true", "algo: normalize_reward=true changes the unit of values"),
     ("algo=a2c tuned=HalfCheetah-v4", "did you mean a2c/HalfCheetah-v4?"),
     ("algo=a2c algo.auto_num_envs=4", "type num_envs=4"),
     ("algo.auto_checkpoint_every=4", "type checkpoint.every=4"),

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from rlcont.noise import GaussianConfig, NoiseConfig, OUConfig
 from rlcont.schema import Count, Flag, Number, Positive, Text, schema
+
+
+def _as_address(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"auto|local|[^\s/]+:\d+", value):
+        raise ValueError("must be auto, local or HOST:PORT")
+    return value
 
 
 @schema
@@ -27,7 +34,7 @@ class RayActors:
     """Actors of a Ray cluster."""
     num: Annotated[Count, Field(le=4096)]
     """Actors, each with `num_envs` environments of its own."""
-    address: Annotated[Text, Field(min_length=1)]
+    address: Annotated[Text, BeforeValidator(_as_address)]
     """HOST:PORT of a cluster; local: a Ray of the run's own on this machine; auto: RAY_ADDRESS or the cluster that this
     machine is part of, and a local one where there is none."""
     rollout_length: Literal["auto"] | Count
@@ -38,7 +45,7 @@ class RayActors:
     """How many times as much noise the boldest actor has as the most timid one; the others lie between them on a scale
     of powers."""
     patience: Positive
-    """Seconds without an answer after which an actor is taken for hung and replaced."""
+    """Seconds without an answer after which an actor is taken for hung and replaced; a new one has two minutes more."""
     max_failures: Count
     """How often in a row an actor may fail before it has sent anything; then the run stops."""
 

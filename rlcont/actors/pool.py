@@ -10,23 +10,29 @@ import numpy as np
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from rlcont.actors.cluster import connect
+from rlcont.actors.cluster import connect, is_there
 from rlcont.actors.config import RayActors
 from rlcont.actors.worker import Rollout, RolloutWorker, joined_collected
 from rlcont.config import RunConfig
-from rlcont.core import Collected, Learner, UserError
+from rlcont.core import ActorsLost, Collected, Learner, UserError
 from rlcont.status import one_line
 
 AHEAD = 2
 """Rollouts that an actor is asked for at once, so that it need not wait while its last one is learned from."""
+HEAD_SECONDS = 15.0
+"""How long the head of the cluster may be away, as when it is started anew."""
+START_SECONDS = 120.0
+"""What an actor is granted on top of `patience` until it has started: a process has to start and load torch."""
 WAIT_SECONDS = 1.0
 """How long `collect` waits for a rollout before it lets the loop look after its signals."""
 
 
 class _Request(NamedTuple):
-    """A rollout that an actor was asked for."""
+    """A rollout that an actor was asked for, or, before its first, whether it has started."""
 
     ref: ray.ObjectRef
+    num_steps: int
+    """Environment steps, summed over its environments."""
     num_updates: int
     """Those behind the weights it acts with."""
 
@@ -43,35 +49,53 @@ class _Place:
         self.requests: deque[_Request] = deque()
         self.waiting_since = 0.0
         self.handle: Any = None
+        self.has_started = False
+
+    @property
+    def num_asked(self) -> int:
+        """Environment steps that were asked for and have not come."""
+        return sum(request.num_steps for request in self.requests)
+
+    def await_answer(self, request: _Request) -> None:
+        if not self.requests:
+            self.waiting_since = time.monotonic()
+        self.requests.append(request)
 
 
 class RayCollector:
     """Actors play with the learner's weights of a moment ago; an `rlcont.core.Collector`.
 
     An actor is asked for the next rollout before the last one is learned from, and for no more than that. So a learner
-    that is slower than its actors holds them up, and the age of their weights is bounded by what they were asked for:
-    AHEAD rollouts of each. In lock-step it is one, and all actors are asked at the same moment.
+    that is slower than its actors holds them up, and no actor's weights are older than its own last AHEAD rollouts. In
+    lock-step it is one rollout, and all actors are asked at the same moment.
 
     Every step that was asked for is accounted for: produced = stored + open + discarded, where `open` are those that
     wait for the rewards of an n-step return. A rollout that was under way when its actor was lost counts as produced
     and discarded, all of it.
 
+    Args:
+        agent: the learner.
+        config: the run.
+        address: of the cluster, as `cluster.prepare` gave it.
+
     Raises:
-        UserError: an environment's mistake; an actor that failed `max_failures` times in a row; a lost cluster.
+        UserError: an environment's mistake.
+        ActorsLost: an actor failed `max_failures` times in a row, or the cluster is gone.
     """
 
-    def __init__(self, agent: Learner, config: RunConfig):
+    def __init__(self, agent: Learner, config: RunConfig, address: str):
         assert isinstance(config.actors, RayActors)
         self.agent = agent
         self.config = config
         self.actors = config.actors
         self.num_steps = 0
         self.totals = dict.fromkeys(("produced", "stored", "discarded", "breakdowns", "restarts"), 0)
-        self.cluster = connect(self.actors.address)
+        connect(address)
         self._remote = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(RolloutWorker)
         self._places = [_Place(index, 0) for index in range(self.actors.num)]
         self._nothing = Collected(np.empty((0, agent.spec.action_dim), np.float32), np.empty(0), np.empty(0, np.int64))
-        self._last_look = time.monotonic()
+        self._head = ray.get_runtime_context().gcs_address
+        self._last_look = self._head_seen = time.monotonic()
         self._begin_interval()
 
     def collect(self) -> Collected:
@@ -100,7 +124,7 @@ class RayCollector:
 
     def state_dict(self) -> dict[str, Any]:
         """What is on its way, or open, when this is called will be lost to a run that goes on from it."""
-        asked = sum(len(place.requests) for place in self._places) * self._steps_at_once
+        asked = sum(place.num_asked for place in self._places)
         lost = asked + sum(place.num_open for place in self._places)
         totals = self.totals | {
             "produced": self.totals["produced"] + asked,
@@ -119,31 +143,29 @@ class RayCollector:
                 ray.kill(place.handle)
         ray.shutdown()
 
-    @property
-    def _steps_at_once(self) -> int:
-        """Environment steps of one rollout, summed over the actor's environments."""
-        return self.actors.steps_at_once * self.config.num_envs
-
     def _ask(self) -> None:
         """Asks every actor for what it may be asked for; in lock-step, all of them once all have answered."""
         if self.actors.sync and any(place.requests for place in self._places):
             return
-        ahead = 1 if self.actors.sync else AHEAD
-        missing = [place for _ in range(ahead) for place in self._places if len(place.requests) < ahead]
-        if missing:
-            state = self.agent.policy_state()
-            policy = ray.put({name: tensor.detach().cpu().numpy() for name, tensor in state.items()})
-        for place in missing:
-            if len(place.requests) < ahead:
-                self._ask_one(place, policy)
+        policy = None
+        for ahead in range(1 if self.actors.sync else AHEAD):
+            for place in self._places:
+                if place.handle is None:
+                    place.handle = self._remote.remote(self.config, place.index, place.lives)
+                    place.await_answer(_Request(place.handle.ready.remote(), 0, 0))
+                elif place.has_started and len(place.requests) <= ahead:
+                    policy = policy or self._policy()
+                    place.await_answer(self._rollout(place, policy))
 
-    def _ask_one(self, place: _Place, policy: ray.ObjectRef) -> None:
-        if place.handle is None:
-            place.handle = self._remote.remote(self.config, place.index, place.lives)
-        if not place.requests:
-            place.waiting_since = time.monotonic()
-        ref = place.handle.rollout.remote(policy, self.num_steps, self.actors.steps_at_once)
-        place.requests.append(_Request(ref, self.agent.num_updates))
+    def _policy(self) -> ray.ObjectRef:
+        """The weights of the moment, put into the cluster."""
+        state = self.agent.policy_state()
+        return ray.put({name: tensor.detach().cpu().numpy() for name, tensor in state.items()})
+
+    def _rollout(self, place: _Place, policy: ray.ObjectRef) -> _Request:
+        length = self.actors.steps_at_once
+        ref = place.handle.rollout.remote(policy, self.num_steps, length)
+        return _Request(ref, length * self.config.num_envs, self.agent.num_updates)
 
     def _arrived(self) -> list[_Place]:
         """Places whose oldest rollout is there: the one that came first, or in lock-step all or none."""
@@ -151,7 +173,7 @@ class RayCollector:
         refs = {place.requests[0].ref: place for place in waiting}
         number = len(refs) if self.actors.sync else 1
         ready, _ = ray.wait(list(refs), num_returns=number, timeout=WAIT_SECONDS)
-        self._look_for_the_hung()
+        self._look_around()
         if len(ready) < number:
             return []
         return sorted((refs[ref] for ref in ready), key=lambda place: place.index)
@@ -160,7 +182,7 @@ class RayCollector:
         """Hands the oldest rollout of an actor to the agent, or replaces the actor where it has failed."""
         request = place.requests[0]
         try:
-            rollout: Rollout = ray.get(request.ref)
+            rollout: Rollout | None = ray.get(request.ref)
         except RayTaskError as error:
             if isinstance(error.cause, UserError):
                 raise UserError(str(error.cause)) from error
@@ -170,7 +192,11 @@ class RayCollector:
             self._replace(place, one_line(error))
             return self._nothing
         place.requests.popleft()
-        place.failures, place.num_open, place.waiting_since = 0, rollout.num_open, time.monotonic()
+        place.waiting_since = time.monotonic()
+        if rollout is None:
+            place.has_started = True
+            return self._nothing
+        place.failures, place.num_open = 0, rollout.num_open
         self._ages.append(self.agent.num_updates - request.num_updates)
         self._steps[place.index] += rollout.collected.num_steps
         self._returns[place.index] += rollout.collected.returns.tolist()
@@ -182,13 +208,22 @@ class RayCollector:
         self.agent.receive(rollout.experience)
         return rollout.collected
 
-    def _look_for_the_hung(self) -> None:
+    def _look_around(self) -> None:
+        """Once a second, looks whether the cluster is there, and replaces actors that have hung.
+
+        Ray ends a process whose cluster has been gone for a minute; before that, the run is to end in order.
+        """
         now = time.monotonic()
         if now - self._last_look < WAIT_SECONDS:
             return
         self._last_look = now
+        if is_there(self._head):
+            self._head_seen = now
+        elif now - self._head_seen > HEAD_SECONDS:
+            raise ActorsLost(f"the head of the Ray cluster, {self._head}, has not answered for {HEAD_SECONDS:g} s")
         for place in self._places:
-            late = place.requests and now - place.waiting_since > self.actors.patience
+            patience = self.actors.patience + (0 if place.has_started else START_SECONDS)
+            late = place.requests and now - place.waiting_since > patience
             if late and not ray.wait([place.requests[0].ref], timeout=0)[0]:
                 self._replace(place, f"no answer for {self.actors.patience:g} s")
 
@@ -196,16 +231,15 @@ class RayCollector:
         """Puts a new actor into the place of one that is lost.
 
         Raises:
-            UserError: it was the last of too many.
+            ActorsLost: it was the last of too many.
         """
         ray.kill(place.handle)
-        asked = len(place.requests) * self._steps_at_once
-        self.totals["produced"] += asked
-        self.totals["discarded"] += asked + place.num_open
+        self.totals["produced"] += place.num_asked
+        self.totals["discarded"] += place.num_asked + place.num_open
         self.totals["restarts"] += 1
         failures = place.failures + 1
         if failures >= self.actors.max_failures:
-            raise UserError(f"actor {place.index} failed {failures} times in a row: {reason}")
+            raise ActorsLost(f"actor {place.index} failed {failures} times in a row: {reason}")
         self._places[place.index] = _Place(place.index, place.lives + 1)
         self._places[place.index].failures = failures
 

@@ -53,6 +53,9 @@ class RolloutWorker:
         self.episodes = Episodes(config.num_envs)
         self.obs = self.envs.reset()
 
+    def ready(self) -> None:
+        """Answers once it has started."""
+
     def rollout(self, policy: dict[str, Array], num_steps: int, length: int) -> Rollout:
         """Plays on.
 

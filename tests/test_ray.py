@@ -1,0 +1,202 @@
+"""Actors of a real Ray cluster on this machine."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from script import SCRIPT, rlcont
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import tiny
+from worlds import assert_same
+
+from rlcont.build import run
+from rlcont.checkpoint import Checkpoints
+from rlcont.compose import compose_job
+from rlcont.config import validate
+from rlcont.core import ActorsLost, UserError
+from rlcont.memory.replay import Replay
+from rlcont.runs import load_config
+
+TESTS = str(Path(__file__).parent)
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "PYTHONPATH": TESTS,
+}
+RAY = str(Path(sys.executable).parent / "ray")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The address of a cluster, as a user starts one, in a folder of its own."""
+    environment = {**os.environ, **LOOPBACK, "HOME": str(tmp_path_factory.mktemp("home"))}
+    subprocess.run([RAY, "get-auth-token", "--generate"], env=environment, check=True, capture_output=True)
+    token = Path(environment["HOME"], ".ray", "auth_token").read_text()
+    environment["RAY_AUTH_TOKEN"] = token
+    port = 20000 + os.getpid() % 10000
+    start = ["start", "--head", f"--port={port}", "--num-cpus=1", "--include-dashboard=false"]
+    store = ["--object-store-memory=100000000", f"--temp-dir={tmp_path_factory.mktemp('ray')}", "--block"]
+    log = tmp_path_factory.mktemp("log") / "ray.txt"
+    with log.open("w") as out, subprocess.Popen([RAY, *start, *store], env=environment, stdout=out, stderr=out) as head:
+        patch = pytest.MonkeyPatch()
+        for name, value in {**LOOPBACK, "RAY_AUTH_TOKEN": token}.items():
+            patch.setenv(name, value)
+        try:
+            while "Ray runtime started" not in log.read_text():
+                assert head.poll() is None, log.read_text()
+            yield f"127.0.0.1:{port}"
+        finally:
+            patch.undo()
+            tree = psutil.Process(head.pid).children(recursive=True)
+            head.terminate()
+            head.wait(30)
+            for process in psutil.wait_procs(tree, timeout=5)[1]:
+                process.kill()
+
+
+def train(tmp_path, *changes):
+    composed = compose_job(tiny(f"output={tmp_path}", *changes))
+    return run(validate(composed.container), composed.choices)
+
+
+def by_actors(tmp_path, address, *changes):
+    return train(tmp_path, "actors=ray", f"actors.address={address}", *changes)
+
+
+def kept(folder):
+    """The state of the newest checkpoint, and its rows."""
+    config = load_config(folder)
+    obs_dim = 3 if config.env.id == "Pendulum-v1" else 1
+    replay = Replay(config.algo.replay_size, obs_dim, 1, torch.Generator())
+    state = Checkpoints(folder, 2).load(replay)["training"]
+    replay.load_state_dict(state["agent"]["replay"])
+    return state, replay.read(0, replay.num_added)
+
+
+def scalars(folder):
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    return {tag: [event.value for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def assert_accounts_are_exact(folder):
+    state, rows = kept(folder)
+    totals = state["collector"]["totals"]
+    assert totals["produced"] == totals["stored"] + totals["discarded"]
+    assert totals["stored"] == len(rows)
+    assert state["collector"]["num_steps"] == state["step"] == state["agent"]["num_steps"]
+    return totals
+
+
+@pytest.mark.parametrize("algo", ["ddpg", "d4pg"])
+def test_one_actor_in_lockstep_is_the_inline_run_to_the_last_bit(tmp_path, cluster, algo):
+    settings = (f"algo={algo}", "num_envs=2", "noise=ou", "algo.n_step=3", "algo.normalize_obs=true")
+    inline = train(tmp_path / "inline", *settings)
+    apart = by_actors(tmp_path / "apart", cluster, *settings, "actors.num=1", "actors.sync=true")
+    (ours, our_rows), (theirs, their_rows) = kept(apart), kept(inline)
+    for state in (ours, theirs):
+        state["agent"].pop("explorer")
+        state.pop("collector")
+        state["interval"].pop("seconds")
+    assert_same(ours, theirs)
+    np.testing.assert_array_equal(our_rows, their_rows)
+    assert len(our_rows) > 300
+    read = [list(csv.DictReader((folder / "evaluations.csv").open())) for folder in (apart, inline)]
+    assert [{**row, "seconds": ""} for row in read[0]] == [{**row, "seconds": ""} for row in read[1]]
+    seen, expected = scalars(apart), scalars(inline)
+    for tag in expected:
+        if tag.startswith(("train/", "learn/", "eval/")) and "second" not in tag:
+            assert seen[tag] == expected[tag], tag
+
+
+def test_actors_are_held_to_the_ratio_and_told_of_in_tensorboard(tmp_path, cluster):
+    settings = ("actors.num=3", "actors.rollout_length=4", "algo.updates_per_step=0.5", "algo.n_step=2")
+    folder = by_actors(tmp_path, cluster, *settings, "env.max_episode_steps=20")
+    totals = assert_accounts_are_exact(folder)
+    assert totals["restarts"] == 0
+    state, _ = kept(folder)
+    config = load_config(folder)
+    assert state["agent"]["num_updates"] == config.algo.num_updates(state["step"], 1)
+    seen = scalars(folder)
+    assert seen["actors/produced"][-1] == seen["actors/stored"][-1] + seen["actors/open"][-1]
+    assert {f"actors/{i}/{name}" for i in range(3) for name in ("return", "steps_per_second")} < set(seen)
+    assert max(seen["actors/queue_depth"]) <= 2 * 3
+    assert sum(seen["actors/restarts"]) == 0
+
+
+def test_weights_are_no_older_than_two_rollouts_of_their_actor(tmp_path, cluster):
+    seen = scalars(by_actors(tmp_path, cluster, "actors.num=1", "actors.rollout_length=8", "algo.updates_per_step=0.5"))
+    assert 0 < max(seen["actors/staleness_mean"]) <= max(seen["actors/staleness_max"]) <= 2 * 8 * 0.5
+
+
+FATE = ("env=fate_env:Fate-v0", "eval.every=1000000", "total_steps=600", "actors.num=2", "algo.n_step=3")
+
+
+@pytest.mark.parametrize("fate", ["die", "raise", "hang"])
+def test_an_actor_that_is_lost_is_replaced_and_accounted_for(tmp_path, cluster, fate):
+    folder = by_actors(tmp_path, cluster, *FATE, f"env.kwargs.fate={fate}", "actors.patience=3", "log.every=50")
+    totals = assert_accounts_are_exact(folder)
+    # Each life makes 112 steps; the rollout that it dies in counts as made, and up to two steps wait for rewards.
+    assert totals["restarts"] >= 3
+    assert 16 * totals["restarts"] <= totals["discarded"]
+    assert json.loads((folder / "status.json").read_text())["state"] == "finished"
+    assert scalars(folder)["actors/restarts"][-1] >= 3
+
+
+def test_an_actor_that_only_fails_ends_the_run_with_a_checkpoint(tmp_path, cluster):
+    settings = (*FATE, "env.kwargs.fate=raise", "actors.rollout_length=150", "actors.max_failures=2")
+    with pytest.raises(ActorsLost, match=r"^actor \d failed 2 times in a row: RuntimeError: this is fate$"):
+        by_actors(tmp_path, cluster, *settings)
+    (folder,) = tmp_path.glob("*/*/*")
+    assert Checkpoints(folder, 2).steps() == [0]
+    assert json.loads((folder / "status.json").read_text())["state"] == "failed"
+
+
+def test_a_mistake_of_the_environment_is_told_as_inline(tmp_path, cluster):
+    with pytest.raises(UserError, match=r"^env=fate_env:Fate-v0: observation 0 is nan$"):
+        by_actors(tmp_path, cluster, *FATE, "env.kwargs.fate=blind")
+
+
+def test_a_run_starts_a_ray_of_its_own_on_the_loopback_ends_it_and_goes_on(tmp_path):
+    settings = tiny("actors=ray", "actors.address=local", "total_steps=1e6", "eval.every=1e6", "algo.n_step=3")
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    with subprocess.Popen(
+        [SCRIPT, *settings], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while "steps/s" not in process.stdout.readline():
+            assert process.poll() is None, process.stderr.read()
+        family = psutil.Process(process.pid).children(recursive=True)
+        listening = {
+            connection.laddr.ip
+            for relative in [psutil.Process(process.pid), *family]
+            for connection in relative.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        assert listening
+        assert {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
+        assert sum("RolloutWorker" in " ".join(relative.cmdline()) for relative in family) == 2
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert errors.startswith("rlcont: interrupted at step ")
+    assert len(errors.splitlines()) == 1
+    assert not psutil.wait_procs(family, timeout=10)[1]
+    (folder,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
+    before = assert_accounts_are_exact(folder)
+    step = kept(folder)[0]["step"]
+
+    resumed = rlcont(tmp_path, "resume", str(folder), f"total_steps={step + 200}", env=environment)
+    assert resumed.returncode == 0, resumed.stderr
+    after = assert_accounts_are_exact(folder)
+    assert after["stored"] > before["stored"]
+    assert kept(folder)[0]["collector"]["lives"] == [1, 1]
