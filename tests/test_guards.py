@@ -62,7 +62,7 @@ class Injection:
         self._into_step(monkeypatch, 0, lambda raw: np.where(np.arange(raw.size) == 1, self.value, raw))
 
     def into_reward(self, monkeypatch, agent):
-        env_class = type(self.training.envs.envs[0].env.unwrapped)
+        env_class = type(self.training.collector.envs.envs[0].env.unwrapped)
         step = env_class.step
 
         def bad_step(env, action):
@@ -105,7 +105,7 @@ def test_what_is_not_finite_stops_the_run_within_one_update_and_is_named(tmp_pat
     with pytest.raises(UserError, match=SAID[site]) as error:
         run(validate(composed.container), composed.choices)
     agent = injection.agent
-    one_update = 2 * len(injection.training.envs) if algo != "a2c" else 2 * 10
+    one_update = 2 * len(injection.training.collector.envs) if algo != "a2c" else 2 * 10
     assert AT <= injection.training.step <= AT + one_update
     (folder,) = tmp_path.glob("*/*/*")
     assert Checkpoints(folder, 2).steps()[-1] == 240

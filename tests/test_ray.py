@@ -1,6 +1,5 @@
 """Actors of a real Ray cluster on this machine."""
 
-import csv
 import json
 import os
 import signal
@@ -8,14 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 import torch
+from interruptions import differences
 from script import SCRIPT, rlcont
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import tiny
-from worlds import assert_same
 
 from rlcont.build import run
 from rlcont.checkpoint import Checkpoints
@@ -103,20 +101,10 @@ def test_one_actor_in_lockstep_is_the_inline_run_to_the_last_bit(tmp_path, clust
     settings = (f"algo={algo}", "num_envs=2", "noise=ou", "algo.n_step=3", "algo.normalize_obs=true")
     inline = train(tmp_path / "inline", *settings)
     apart = by_actors(tmp_path / "apart", cluster, *settings, "actors.num=1", "actors.sync=true")
-    (ours, our_rows), (theirs, their_rows) = kept(apart), kept(inline)
-    for state in (ours, theirs):
-        state["agent"].pop("explorer")
-        state.pop("collector")
-        state["interval"].pop("seconds")
-    assert_same(ours, theirs)
-    np.testing.assert_array_equal(our_rows, their_rows)
-    assert len(our_rows) > 300
-    read = [list(csv.DictReader((folder / "evaluations.csv").open())) for folder in (apart, inline)]
-    assert [{**row, "seconds": ""} for row in read[0]] == [{**row, "seconds": ""} for row in read[1]]
-    seen, expected = scalars(apart), scalars(inline)
-    for tag in expected:
-        if tag.startswith(("train/", "learn/", "eval/")) and "second" not in tag:
-            assert seen[tag] == expected[tag], tag
+    # The learner's own explorer has nothing to do where actors are apart.
+    expected = ("checkpoint.training.agent.explorer", "checkpoint.training.collector", "curves.actors/")
+    assert [place for place in differences(apart, inline) if not place.startswith(expected)] == []
+    assert len(kept(apart)[1]) > 300
 
 
 def test_actors_are_held_to_the_ratio_and_told_of_in_tensorboard(tmp_path, cluster):

@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import TINY_A2C, tiny
 
 from rlcont.build import run
+from rlcont.collector import Episodes
 from rlcont.compose import compose_job
 from rlcont.config import validate
 from rlcont.core import EnvStep, UserError
@@ -123,10 +124,14 @@ def step_of(reward, ended, valid):
 
 
 def test_interval_figures_by_hand():
-    interval = Interval(2)
-    interval.add(step_of([1, 10], [False, False], [True, True]), {"loss": torch.tensor(1.0)})
-    interval.add(step_of([2, 20], [True, False], [True, True]), {})
-    interval.add(step_of([4, 0], [False, True], [True, False]), {"loss": torch.tensor(4.0)})
+    interval, episodes = Interval(), Episodes(2)
+
+    def add(reward, ended, valid, metrics):
+        interval.add(episodes.add(step_of(reward, ended, valid)), metrics)
+
+    add([1, 10], [False, False], [True, True], {"loss": torch.tensor(1.0)})
+    add([2, 20], [True, False], [True, True], {})
+    add([4, 0], [False, True], [True, False], {"loss": torch.tensor(4.0)})
     summary = interval.summary()
     assert summary["train/return"] == (3 + 30) / 2
     assert summary["train/length"] == 2
@@ -134,15 +139,15 @@ def test_interval_figures_by_hand():
     assert summary["train/action_mean"] == -0.25
     assert summary["train/action_std"] == 0.75
     assert summary["train/action_saturated"] == 0.5
-    interval.add(step_of([8, 0], [True, False], [True, True]), {})
+    add([8, 0], [True, False], [True, True], {})
     assert interval.summary()["train/return"] == 4 + 8
 
 
 def test_time_spent_evaluating_does_not_count_in_steps_per_second(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("rlcont.train.time.perf_counter", lambda: now[0])
-    interval = Interval(2)
-    interval.add(step_of([0, 0], [False, False], [True, True]), {})
+    interval = Interval()
+    interval.add(Episodes(2).add(step_of([0, 0], [False, False], [True, True])), {})
     now[0] = 1.0
     with interval.paused():
         now[0] = 100.0

@@ -92,7 +92,7 @@ class RayCollector:
         self.totals = dict.fromkeys(("produced", "stored", "discarded", "breakdowns", "restarts"), 0)
         connect(address)
         self._remote = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(RolloutWorker)
-        self._places = [_Place(index, 0) for index in range(self.actors.num)]
+        self.places = [_Place(index, 0) for index in range(self.actors.num)]
         self._nothing = Collected(np.empty((0, agent.spec.action_dim), np.float32), np.empty(0), np.empty(0, np.int64))
         self._head = ray.get_runtime_context().gcs_address
         self._last_look = self._head_seen = time.monotonic()
@@ -103,7 +103,7 @@ class RayCollector:
         return joined_collected([self._nothing, *(self._take(place) for place in self._arrived())])
 
     def status(self) -> dict[str, float]:
-        refs = [request.ref for place in self._places for request in place.requests]
+        refs = [request.ref for place in self.places for request in place.requests]
         ready = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)[0] if refs else []
         elapsed = time.monotonic() - self._interval_start
         ages = self._ages or [0]
@@ -112,10 +112,10 @@ class RayCollector:
             "actors/queue_depth": float(len(ready)),
             "actors/staleness_mean": float(np.mean(ages)),
             "actors/staleness_max": float(max(ages)),
-            "actors/open": float(sum(place.num_open for place in self._places)),
+            "actors/open": float(sum(place.num_open for place in self.places)),
             **{f"actors/{name}": float(self.totals[name]) for name in ("produced", "stored", "discarded", "restarts")},
         }
-        for place, steps, returns in zip(self._places, self._steps, self._returns, strict=True):
+        for place, steps, returns in zip(self.places, self._steps, self._returns, strict=True):
             values[f"actors/{place.index}/steps_per_second"] = steps / elapsed
             if returns:
                 values[f"actors/{place.index}/return"] = float(np.mean(returns))
@@ -124,32 +124,32 @@ class RayCollector:
 
     def state_dict(self) -> dict[str, Any]:
         """What is on its way, or open, when this is called will be lost to a run that goes on from it."""
-        asked = sum(place.num_asked for place in self._places)
-        lost = asked + sum(place.num_open for place in self._places)
+        asked = sum(place.num_asked for place in self.places)
+        lost = asked + sum(place.num_open for place in self.places)
         totals = self.totals | {
             "produced": self.totals["produced"] + asked,
             "discarded": self.totals["discarded"] + lost,
         }
-        return {"num_steps": self.num_steps, "totals": totals, "lives": [place.lives for place in self._places]}
+        return {"num_steps": self.num_steps, "totals": totals, "lives": [place.lives for place in self.places]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Every actor begins a new life, with episodes and randomness of its own."""
         self.num_steps, self.totals = state["num_steps"], dict(state["totals"])
-        self._places = [_Place(index, lives + 1) for index, lives in enumerate(state["lives"])]
+        self.places = [_Place(index, lives + 1) for index, lives in enumerate(state["lives"])]
 
     def close(self) -> None:
-        for place in self._places:
+        for place in self.places:
             if place.handle is not None:
                 ray.kill(place.handle)
         ray.shutdown()
 
     def _ask(self) -> None:
         """Asks every actor for what it may be asked for; in lock-step, all of them once all have answered."""
-        if self.actors.sync and any(place.requests for place in self._places):
+        if self.actors.sync and any(place.requests for place in self.places):
             return
         policy = None
         for ahead in range(1 if self.actors.sync else AHEAD):
-            for place in self._places:
+            for place in self.places:
                 if place.handle is None:
                     place.handle = self._remote.remote(self.config, place.index, place.lives)
                     place.await_answer(_Request(place.handle.ready.remote(), 0, 0))
@@ -169,7 +169,7 @@ class RayCollector:
 
     def _arrived(self) -> list[_Place]:
         """Places whose oldest rollout is there: the one that came first, or in lock-step all or none."""
-        waiting = sorted((place for place in self._places if place.requests), key=lambda place: place.waiting_since)
+        waiting = sorted((place for place in self.places if place.requests), key=lambda place: place.waiting_since)
         refs = {place.requests[0].ref: place for place in waiting}
         number = len(refs) if self.actors.sync else 1
         ready, _ = ray.wait(list(refs), num_returns=number, timeout=WAIT_SECONDS)
@@ -221,7 +221,7 @@ class RayCollector:
             self._head_seen = now
         elif now - self._head_seen > HEAD_SECONDS:
             raise ActorsLost(f"the head of the Ray cluster, {self._head}, has not answered for {HEAD_SECONDS:g} s")
-        for place in self._places:
+        for place in self.places:
             patience = self.actors.patience + (0 if place.has_started else START_SECONDS)
             late = place.requests and now - place.waiting_since > patience
             if late and not ray.wait([place.requests[0].ref], timeout=0)[0]:
@@ -240,8 +240,8 @@ class RayCollector:
         failures = place.failures + 1
         if failures >= self.actors.max_failures:
             raise ActorsLost(f"actor {place.index} failed {failures} times in a row: {reason}")
-        self._places[place.index] = _Place(place.index, place.lives + 1)
-        self._places[place.index].failures = failures
+        self.places[place.index] = _Place(place.index, place.lives + 1)
+        self.places[place.index].failures = failures
 
     def _begin_interval(self) -> None:
         self._interval_start = time.monotonic()

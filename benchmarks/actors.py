@@ -1,0 +1,284 @@
+"""What actors of a Ray cluster bring, cost and survive; the figures of docs/scaling.md.
+
+python benchmarks/actors.py costs                 # of a step, an action, a rollout's way and an update
+python benchmarks/actors.py scaling               # samples/s of 1, 2, 4, 8 and 16 actors in a slow environment
+python benchmarks/actors.py faults --minutes 10   # an actor killed every 20 s
+python benchmarks/actors.py lockstep              # one actor against the inline run, bit by bit
+python benchmarks/actors.py nodes                 # two nodes, one of which is killed
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from rlcont.actors.cluster import prepare
+from rlcont.actors.config import RayActors
+from rlcont.build import make_agent, run
+from rlcont.compose import compose_job
+from rlcont.config import RunConfig, validate
+from rlcont.core import Agent
+from rlcont.envs import BoxEnv
+
+HERE = Path(__file__).parent
+SLOW = ["env=slow_env:SlowPendulum-v1", "tuned=none", "algo.updates_per_step=0.05", "algo.warmup_steps=1000"]
+os.environ["PYTHONPATH"] = str(HERE)
+
+
+def main() -> None:
+    """Runs one of the measurements and prints a Markdown table, or a line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["costs", "scaling", "faults", "lockstep", "nodes"])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=20, help="measured for each number of actors")
+    parser.add_argument("--steps", type=int, default=5000, help="of a run in lock-step")
+    chosen = parser.parse_args()
+    match chosen.what:
+        case "costs":
+            costs()
+        case "scaling":
+            scaling(chosen.seconds)
+        case "faults":
+            faults(60 * chosen.minutes)
+        case "lockstep":
+            lockstep(chosen.steps)
+        case "nodes":
+            nodes()
+
+
+def configured(*overrides: str) -> RunConfig:
+    return validate(compose_job([*overrides, "actors=ray"]).container)
+
+
+class Session:
+    """A learner and its actors, without a run around them."""
+
+    def __init__(self, config: RunConfig, address: str):
+        from rlcont.actors.pool import RayCollector
+
+        assert isinstance(config.actors, RayActors)
+        self.num_actors = config.actors.num
+        self.agent: Agent = make_agent(config, BoxEnv(config.env).spec)
+        self.collector = RayCollector(self.agent, config, address)  # type: ignore[arg-type]
+        self.num_steps = 0
+
+    def play(self, seconds: float, until: Callable[[], bool] = lambda: False) -> float:
+        """Collects and learns for some seconds; returns steps per second."""
+        start, before = time.monotonic(), self.num_steps
+        while time.monotonic() - start < seconds and not until():
+            self.num_steps += self.collector.collect().num_steps
+            self.agent.learn()
+        return (self.num_steps - before) / (time.monotonic() - start)
+
+    def begin(self) -> None:
+        """Plays until every actor has sent something."""
+        heard: set[int] = set()
+
+        def all_heard() -> bool:
+            heard.update(i for i in range(self.num_actors) if self.rate(i) > 0)
+            return len(heard) == self.num_actors
+
+        self.status = self.collector.status()
+        self.play(300, all_heard)
+
+    def rate(self, actor: int) -> float:
+        """Steps per second of an actor since the last call for any of them."""
+        self.status = self.collector.status() if actor == 0 else self.status
+        return self.status[f"actors/{actor}/steps_per_second"]
+
+
+@contextmanager
+def session(*overrides: str, address: str = "local") -> Iterator[Session]:
+    config = configured(*overrides)
+    made = Session(config, prepare(address))
+    try:
+        made.begin()
+        yield made
+    finally:
+        made.collector.close()
+
+
+def costs() -> None:
+    """Medians of what a step takes, on this machine, one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    config = configured("env=HalfCheetah-v4", "tuned=none", "algo.warmup_steps=0", "actors.num=1")
+    from rlcont.actors.worker import RolloutWorker
+
+    worker = RolloutWorker(config, 0, 0)
+    agent = make_agent(config, worker.envs.spec)
+    policy = {name: tensor.numpy() for name, tensor in agent.policy_state().items()}
+    obs, action = worker.obs, worker.explorer.act(worker.obs)
+    rollout = worker.rollout(policy, 0, 512)
+    agent.receive(rollout.experience)  # type: ignore[attr-defined]
+    batch = agent.replay.sample(256)  # type: ignore[attr-defined]
+    rows = {
+        "environment step (HalfCheetah-v4)": median_ms(lambda: worker.envs.step(action), 2000),
+        "acting": median_ms(lambda: worker.explorer.act(obs), 2000),
+        "a rollout of 16 steps in the actor": median_ms(lambda: worker.rollout(policy, 0, 16), 200),
+        "an eager update of DDPG, 256², batch 256": median_ms(lambda: agent.update(batch), 100),  # type: ignore[attr-defined]
+    }
+    with session("env=Pendulum-v1", "tuned=none", "actors.num=1", "actors.rollout_length=1") as made:
+        place = made.collector.places[0]
+        made.play(5, lambda: not place.requests)
+        weights = made.collector._policy()
+        import ray
+
+        rows["putting weights into the cluster"] = median_ms(made.collector._policy, 200)
+        rows["a rollout of 1 step, there and back"] = median_ms(
+            lambda: ray.get(place.handle.rollout.remote(weights, 0, 1)), 300
+        )
+    print("| what | ms, median |\n|---|---:|")
+    print("\n".join(f"| {name} | {value:.3f} |" for name, value in rows.items()))
+
+
+def median_ms(call: Callable[[], object], times: int) -> float:
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        call()
+        taken.append(1000 * (time.perf_counter() - start))
+    return statistics.median(taken)
+
+
+def scaling(seconds: float) -> None:
+    """Samples/s by the number of actors."""
+    print("| actors | samples/s | of N times one |\n|---:|---:|---:|", flush=True)
+    one = 0.0
+    for num in (1, 2, 4, 8, 16):
+        with session(*SLOW, f"actors.num={num}") as made:
+            rate = made.play(seconds)
+        one = one or rate
+        print(f"| {num} | {rate:.0f} | {rate / (num * one):.2f} |", flush=True)
+
+
+def faults(seconds: float, num: int = 8, every: float = 20) -> None:
+    """Throughput and accounts while one actor after the other is killed."""
+    with session(*SLOW, f"actors.num={num}") as made:
+        collector = made.collector
+        calm = made.play(60)
+        chance = random.Random(0)
+        recoveries, longest = [], 0.0
+        start, before = time.monotonic(), made.num_steps
+        while time.monotonic() - start < seconds:
+            victims = actors_below(psutil.Process())
+            lives = [place.lives for place in collector.places]
+            chance.choice(victims).kill()
+            killed = time.monotonic()
+            back = 0.0
+            while time.monotonic() - killed < every:
+                last = time.monotonic()
+                made.play(every, lambda: True)
+                longest = max(longest, time.monotonic() - last)
+                places = collector.places
+                lost = [place for place, life in zip(places, lives, strict=True) if place.lives > life]
+                if not back and lost and all(place.has_started for place in lost):
+                    back = time.monotonic() - killed
+            recoveries.append(back)
+        stormy = (made.num_steps - before) / (time.monotonic() - start)
+        totals = totals_of(made)
+        stored = made.agent.rows.num_added  # type: ignore[union-attr]
+    orphans = psutil.Process().children(recursive=True)
+    print(
+        f"{len(recoveries)} kills, {totals['restarts']} restarts; {calm:.0f} samples/s before, {stormy:.0f} meanwhile "
+        f"({1 - stormy / calm:.1%} less); recovery {statistics.median(recoveries):.1f} s (median), "
+        f"{max(recoveries):.1f} s at most; longest wait for a rollout {longest:.2f} s; "
+        f"produced {totals['produced']} = stored {totals['stored']} + discarded {totals['discarded']}: "
+        f"{totals['produced'] == totals['stored'] + totals['discarded'] and stored == totals['stored']}; "
+        f"processes left: {len(orphans)}"
+    )
+
+
+def lockstep(steps: int) -> None:
+    """Whether one actor in lock-step makes the inline run."""
+    from interruptions import differences
+
+    for algo in ("ddpg", "d4pg"):
+        with tempfile.TemporaryDirectory() as folder:
+            settings = [f"algo={algo}", "env=HalfCheetah-v4", "tuned=none", f"total_steps={steps}", "compile=false"]
+            settings += ["algo.warmup_steps=1000", f"eval.every={steps}", f"output={folder}"]
+            apart = ["actors=ray", "actors.num=1", "actors.sync=true", "actors.address=local"]
+            made = []
+            for changes in ([], apart):
+                composed = compose_job([*settings, *changes])
+                made.append(run(validate(composed.container), composed.choices))
+            expected = ("checkpoint.training.agent.explorer", "checkpoint.training.collector", "curves.actors/")
+            found = [place for place in differences(*made) if not place.startswith(expected)]
+            print(f"{algo}, {steps} steps: {len(found)} differences {found}", flush=True)
+
+
+def nodes() -> None:
+    """Actors on both nodes of a cluster on this machine, one of which is killed."""
+    environment = {
+        **os.environ,
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_worker_niceness": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    ray = str(Path(sys.executable).parent / "ray")
+    common = [ray, "start", "--num-cpus=1", "--object-store-memory=100000000", "--block"]
+    with tempfile.TemporaryDirectory() as temporary:
+        head = subprocess.Popen(
+            [*common, "--head", "--port=6399", "--include-dashboard=false", f"--temp-dir={temporary}"],
+            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(20)
+        other = subprocess.Popen(
+            [*common, "--address=127.0.0.1:6399"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(20)
+        try:
+            with session(*SLOW, "actors.num=4", address="127.0.0.1:6399") as made:
+                where = [len(actors_below(psutil.Process(node.pid))) for node in (head, other)]
+                calm = made.play(20)
+                for process in psutil.Process(other.pid).children(recursive=True):
+                    process.kill()
+                other.kill()
+                killed = time.monotonic()
+                steps = made.num_steps
+                made.play(120, lambda: totals_of(made)["restarts"] >= where[1] and all_started(made))
+                back = time.monotonic() - killed
+                gone_on = (made.num_steps - steps) / back
+                after = made.play(20)
+                totals = totals_of(made)
+            exact = totals["produced"] == totals["stored"] + totals["discarded"]
+            print(
+                f"actors on the nodes: {where[0]} and {where[1]}; {calm:.0f} samples/s; the second node killed: "
+                f"{gone_on:.0f} samples/s until all 4 actors played on the first, {back:.0f} s later; then "
+                f"{after:.0f}; {totals['restarts']} restarts; accounts exact: {exact}"
+            )
+        finally:
+            for process in (head, other):
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait(30)
+
+
+def actors_below(process: psutil.Process) -> list[psutil.Process]:
+    """Actors among a process's descendants."""
+    return [each for each in process.children(recursive=True) if "RolloutWorker" in " ".join(each.cmdline())]
+
+
+def totals_of(made: Session) -> dict[str, int]:
+    return made.collector.state_dict()["totals"]
+
+
+def all_started(made: Session) -> bool:
+    return all(place.has_started for place in made.collector.places)
+
+
+if __name__ == "__main__":
+    main()
