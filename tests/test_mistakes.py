@@ -1,11 +1,13 @@
 """What a mistake on the command line costs: one line that helps, and nothing else."""
 
+import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -211,6 +213,24 @@ def no_torch(tmp_path_factory):
     return {"PYTHONPATH": str(folder)}
 
 
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory, no_torch):
+    """What is said to each mistake, and the folder it was typed in; in one process, which starts but once."""
+    folders = {typed: tmp_path_factory.mktemp("typed") for typed, _ in MISTAKES}
+    lines = [[str(folder), shlex.split(typed)] for typed, folder in folders.items()]
+    result = subprocess.run(
+        [sys.executable, Path(__file__).with_name("one_process.py")],
+        input=json.dumps(lines),
+        env={**os.environ, **no_torch},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    said = [SimpleNamespace(**answer) for answer in json.loads(result.stdout)]
+    return {typed: (answer, folder) for (typed, folder), answer in zip(folders.items(), said, strict=True)}
+
+
 def assert_one_line(result, expected):
     assert expected in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -220,9 +240,17 @@ def assert_one_line(result, expected):
 
 
 @pytest.mark.parametrize(("typed", "expected"), MISTAKES)
-def test_a_mistake_costs_one_line_without_torch_and_leaves_nothing(tmp_path, no_torch, typed, expected):
-    result = rlcont(tmp_path, *shlex.split(typed), env=no_torch)
+def test_a_mistake_costs_one_line_without_torch_and_leaves_nothing(answers, typed, expected):
+    result, folder = answers[typed]
     assert_one_line(result, expected)
+    assert list(folder.iterdir()) == []
+
+
+def test_the_command_itself_says_the_same(tmp_path, no_torch, answers):
+    for typed, expected in (RESUME[0], GROUPS_AND_KEYS[0], SWEEPS[0], ENVIRONMENTS[0]):
+        result = rlcont(tmp_path, *shlex.split(typed), env=no_torch)
+        assert_one_line(result, expected)
+        assert result.stderr == answers[typed][0].stderr
     assert list(tmp_path.iterdir()) == []
 
 
