@@ -147,6 +147,8 @@ def test_an_actor_that_only_fails_ends_the_run_with_a_checkpoint(tmp_path, clust
         by_actors(tmp_path, cluster, *settings)
     (folder,) = tmp_path.glob("*/*/*")
     assert Checkpoints(folder, 2).steps() == [0]
+    assert kept(folder)[0]["collector"]["totals"]["discarded"] >= 2 * 150
+    assert_accounts_are_exact(folder)
     assert json.loads((folder / "status.json").read_text())["state"] == "failed"
 
 

@@ -14,7 +14,7 @@ from rlcont.build import resume
 from rlcont.checkpoint import Checkpoints
 from rlcont.core import UserError
 from rlcont.evaluate import Evaluator
-from rlcont.fields import general_fields
+from rlcont.fields import general_fields, kind_fields
 from rlcont.resuming import plan_resume
 from rlcont.train import Training
 from rlcont.words import CHANGEABLE
@@ -206,4 +206,4 @@ def test_runs_without_a_checkpoint_are_told_apart(tmp_path):
 
 
 def test_every_key_that_can_change_exists():
-    assert set(CHANGEABLE) <= {field.key for field in general_fields()}
+    assert set(CHANGEABLE) <= {field.key for field in [*general_fields(), *kind_fields("actors", "ray")]}

@@ -95,7 +95,8 @@ class RayCollector:
         self.places = [_Place(index, 0) for index in range(self.actors.num)]
         self._nothing = Collected(np.empty((0, agent.spec.action_dim), np.float32), np.empty(0), np.empty(0, np.int64))
         self._head = ray.get_runtime_context().gcs_address
-        self._last_look = self._head_seen = time.monotonic()
+        self._last_look = time.monotonic()
+        self._head_gone_since: float | None = None
         self._begin_interval()
 
     def collect(self) -> Collected:
@@ -217,9 +218,8 @@ class RayCollector:
         if now - self._last_look < WAIT_SECONDS:
             return
         self._last_look = now
-        if is_there(self._head):
-            self._head_seen = now
-        elif now - self._head_seen > HEAD_SECONDS:
+        self._head_gone_since = None if is_there(self._head) else self._head_gone_since or now
+        if self._head_gone_since is not None and now - self._head_gone_since > HEAD_SECONDS:
             raise ActorsLost(f"the head of the Ray cluster, {self._head}, has not answered for {HEAD_SECONDS:g} s")
         for place in self.places:
             patience = self.actors.patience + (0 if place.has_started else START_SECONDS)
@@ -237,11 +237,10 @@ class RayCollector:
         self.totals["produced"] += place.num_asked
         self.totals["discarded"] += place.num_asked + place.num_open
         self.totals["restarts"] += 1
-        failures = place.failures + 1
-        if failures >= self.actors.max_failures:
-            raise ActorsLost(f"actor {place.index} failed {failures} times in a row: {reason}")
-        self.places[place.index] = _Place(place.index, place.lives + 1)
-        self.places[place.index].failures = failures
+        successor = self.places[place.index] = _Place(place.index, place.lives + 1)
+        successor.failures = place.failures + 1
+        if successor.failures >= self.actors.max_failures:
+            raise ActorsLost(f"actor {place.index} failed {successor.failures} times in a row: {reason}")
 
     def _begin_interval(self) -> None:
         self._interval_start = time.monotonic()
