@@ -87,6 +87,15 @@ def ddpg() -> None:
     print(table(precision, [100_000, 150_000, 200_000]), end="\n\n")
 
 
+def d4pg() -> None:
+    results = DOCS / "results"
+    cheetah, ddpgs = (arms(results / algo / "HalfCheetah-v4") for algo in ("d4pg", "ddpg"))
+    tuned = {"D4PG, tuned": cheetah["tuned"], "DDPG, tuned": ddpgs["gaussian-0.1"]}
+    plot(tuned, "D4PG on HalfCheetah-v4", DOCS / "images" / "d4pg-halfcheetah.png", 500_000)
+    print(table(tuned, [100_000, 200_000, 300_000, 400_000, 500_000]), end="\n\n")
+    print(table(cheetah, [50_000, 100_000, 150_000]), end="\n\n")
+
+
 def every_environment(algo: str) -> None:
     for folder in sorted((DOCS / "results" / algo).glob("*-v*")):
         found = arms(folder)
@@ -100,4 +109,4 @@ def every_environment(algo: str) -> None:
 if __name__ == "__main__":
     ddpg()
     every_environment("a2c")
-    every_environment("d4pg")
+    d4pg()

@@ -180,6 +180,8 @@ def _say_how(config: RunConfig, evaluate: Evaluator, acceleration: Acceleration,
     """Tells what a run is made on, and what its environment lacks."""
     threads = torch.get_num_threads()
     stepped = f"; {config.num_envs} environments in {workers} processes" if workers > 1 else ""
+    if isinstance(config.actors, RayActors):
+        stepped = f"; {config.actors.num} actor{'s' if config.actors.num > 1 else ''} of Ray"
     print(f"{acceleration}, {threads} thread{'s' if threads > 1 else ''} on {acceleration.device}{stepped}", flush=True)
     env = evaluate.envs[0]
     if env.spec.max_episode_steps is None:
