@@ -22,7 +22,7 @@ run: $(READY)  ## train; ARGS="algo=ddpg env=HalfCheetah-v4" by default
 	$(BIN)/rlcont $(or $(ARGS),algo=ddpg env=HalfCheetah-v4)
 
 test: $(READY)  ## run the test suite
-	$(BIN)/python -m pytest -n logical --dist loadfile
+	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -1,11 +1,19 @@
-"""Settings of the whole suite: one torch thread, repeatable property tests, and the probe environments."""
+"""Settings of the whole suite: one torch thread, repeatable property tests, probe environments, long files first."""
 
 import importlib
 
 import torch
 from hypothesis import settings
 
+LONGEST = ("test_search", "test_ray", "test_sweep", "test_accelerate", "test_sweep_again", "test_cli")
+
 importlib.import_module("probe_envs")
 torch.set_num_threads(1)
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items):
+    """Files are handed out whole: a long one that comes last would keep one core busy and the others idle."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONGEST)))

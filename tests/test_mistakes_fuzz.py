@@ -11,7 +11,7 @@ from rlcont.config import RunConfig, to_container, validate
 from rlcont.core import UserError
 from rlcont.names import flat_keys, shown
 
-FUZZ = settings(max_examples=1500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 BASE = ["env=Pendulum-v1", "total_steps=1000000", "algo.warmup_steps=1000", "algo.replay_size=500000"]
 
 

@@ -117,7 +117,11 @@ def test_actors_are_held_to_the_ratio_and_told_of_in_tensorboard(tmp_path, clust
     assert state["agent"]["num_updates"] == config.algo.num_updates(state["step"], 1)
     seen = scalars(folder)
     assert seen["actors/produced"][-1] == seen["actors/stored"][-1] + seen["actors/open"][-1]
-    assert {f"actors/{i}/{name}" for i in range(3) for name in ("return", "steps_per_second")} < set(seen)
+    assert {f"actors/{i}/steps_per_second" for i in range(3)} < set(seen)
+    # An actor that has started late may not have come to the end of an episode.
+    returns = [value for i in range(3) for value in seen.get(f"actors/{i}/return", [])]
+    assert returns
+    assert -20 * 17 < min(returns) <= max(returns) < 0
     assert max(seen["actors/queue_depth"]) <= 2 * 3
     assert sum(seen["actors/restarts"]) == 0
 
@@ -158,7 +162,7 @@ def test_a_mistake_of_the_environment_is_told_as_inline(tmp_path, cluster):
 
 
 def test_a_run_starts_a_ray_of_its_own_on_the_loopback_ends_it_and_goes_on(tmp_path):
-    settings = tiny("actors=ray", "actors.address=local", "total_steps=1e6", "eval.every=1e6", "algo.n_step=3")
+    settings = tiny("actors=ray", "actors.address=local", "total_steps=1e6", "eval.every=1e6", "compile=false")
     environment = {**os.environ, "HOME": str(tmp_path)}
     with subprocess.Popen(
         [SCRIPT, *settings], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

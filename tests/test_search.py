@@ -204,7 +204,7 @@ def test_a_study_outlives_its_process(tmp_path):
 def searched(tmp_path_factory):
     """A search whose trials learn, or hardly do."""
     folder = tmp_path_factory.mktemp("searched")
-    result = rlcont(folder, "search", *PUSH, "seed=0,1", "search.trials=12", env=TESTS)
+    result = rlcont(folder, "search", *PUSH, "seed=0,1", "search.trials=8", env=TESTS)
     assert result.returncode == 0, result.stdout + result.stderr
     (search,) = (folder / "outputs" / "searches").iterdir()
     return search, result.stdout
@@ -217,7 +217,7 @@ def trials_of(search):
 def test_those_that_do_not_learn_are_cut_short_and_the_best_is_one_that_does(searched):
     search, said = searched
     trials = trials_of(search)
-    assert len(trials) == 12
+    assert len(trials) == 8
     pruned = [trial for trial in trials if trial.state.name == "PRUNED"]
     assert pruned
     assert {trial.params["algo.actor.lr"] for trial in pruned} == {"1e-06"}
@@ -304,7 +304,7 @@ def test_a_trial_that_breaks_down_does_not_end_the_search(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_search_that_was_ended_goes_on(tmp_path, number):
-    words = [*PUSH, "search.trials=3", "sweep.jobs=1", "checkpoint.every=50"]
+    words = [*PUSH, "search.trials=2", "sweep.jobs=1", "checkpoint.every=50"]
     environment = {**os.environ, **TESTS, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen([SCRIPT, "search", *words], cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as process:
         while not list(tmp_path.glob("outputs/searches/*/trial-001_s0/checkpoints/step-*")):
@@ -318,14 +318,14 @@ def test_a_search_that_was_ended_goes_on(tmp_path, number):
     proposed = [trial.params for trial in trials_of(search)]
     while read_status(search / "trial-001_s0").state == "running":
         time.sleep(0.1)
-    result = rlcont(tmp_path, "resume", str(search), "search.trials=4", env=TESTS)
+    result = rlcont(tmp_path, "resume", str(search), "search.trials=3", env=TESTS)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "trial-000" not in result.stdout
     assert "from step" in (search / "trial-001_s0" / "output.log").read_text()
     assert (search / "trial-000_s0" / "evaluations.csv").read_bytes() == done
     trials = trials_of(search)
     assert [trial.params for trial in trials[:2]] == proposed
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 3
 
 
 def test_only_trials_and_runs_at_once_can_be_changed(tmp_path):
