@@ -24,7 +24,6 @@ from pathlib import Path
 import psutil
 
 from rlcont.actors.cluster import prepare
-from rlcont.actors.config import RayActors
 from rlcont.build import make_agent, run
 from rlcont.compose import compose_job
 from rlcont.config import RunConfig, validate
@@ -67,35 +66,33 @@ class Session:
     def __init__(self, config: RunConfig, address: str):
         from rlcont.actors.pool import RayCollector
 
-        assert isinstance(config.actors, RayActors)
-        self.num_actors = config.actors.num
         self.agent: Agent = make_agent(config, BoxEnv(config.env).spec)
         self.collector = RayCollector(self.agent, config, address)  # type: ignore[arg-type]
         self.num_steps = 0
 
+    def once(self) -> None:
+        """Collects what comes next and learns from it."""
+        self.num_steps += self.collector.collect().num_steps
+        self.agent.learn()
+
     def play(self, seconds: float, until: Callable[[], bool] = lambda: False) -> float:
-        """Collects and learns for some seconds; returns steps per second."""
+        """Does so for some seconds; returns steps per second."""
         start, before = time.monotonic(), self.num_steps
         while time.monotonic() - start < seconds and not until():
-            self.num_steps += self.collector.collect().num_steps
-            self.agent.learn()
+            self.once()
         return (self.num_steps - before) / (time.monotonic() - start)
 
     def begin(self) -> None:
-        """Plays until every actor has sent something."""
-        heard: set[int] = set()
+        """Waits until every actor plays, and a little longer."""
+        self.play(300, self.all_started)
+        self.play(5)
 
-        def all_heard() -> bool:
-            heard.update(i for i in range(self.num_actors) if self.rate(i) > 0)
-            return len(heard) == self.num_actors
+    def all_started(self) -> bool:
+        return all(place.has_started for place in self.collector.places)
 
-        self.status = self.collector.status()
-        self.play(300, all_heard)
-
-    def rate(self, actor: int) -> float:
-        """Steps per second of an actor since the last call for any of them."""
-        self.status = self.collector.status() if actor == 0 else self.status
-        return self.status[f"actors/{actor}/steps_per_second"]
+    def totals(self) -> dict[str, int]:
+        """The accounts, with what is on its way."""
+        return self.collector.state_dict()["totals"]
 
 
 @contextmanager
@@ -180,15 +177,15 @@ def faults(seconds: float, num: int = 8, every: float = 20) -> None:
             back = 0.0
             while time.monotonic() - killed < every:
                 last = time.monotonic()
-                made.play(every, lambda: True)
+                made.once()
                 longest = max(longest, time.monotonic() - last)
                 places = collector.places
                 lost = [place for place, life in zip(places, lives, strict=True) if place.lives > life]
                 if not back and lost and all(place.has_started for place in lost):
                     back = time.monotonic() - killed
-            recoveries.append(back)
+            recoveries.append(back or float("inf"))
         stormy = (made.num_steps - before) / (time.monotonic() - start)
-        totals = totals_of(made)
+        totals = made.totals()
         stored = made.agent.rows.num_added  # type: ignore[union-attr]
     orphans = psutil.Process().children(recursive=True)
     print(
@@ -249,11 +246,11 @@ def nodes() -> None:
                 other.kill()
                 killed = time.monotonic()
                 steps = made.num_steps
-                made.play(120, lambda: totals_of(made)["restarts"] >= where[1] and all_started(made))
+                made.play(120, lambda: made.totals()["restarts"] >= where[1] and made.all_started())
                 back = time.monotonic() - killed
                 gone_on = (made.num_steps - steps) / back
                 after = made.play(20)
-                totals = totals_of(made)
+                totals = made.totals()
             exact = totals["produced"] == totals["stored"] + totals["discarded"]
             print(
                 f"actors on the nodes: {where[0]} and {where[1]}; {calm:.0f} samples/s; the second node killed: "
@@ -270,14 +267,6 @@ def nodes() -> None:
 def actors_below(process: psutil.Process) -> list[psutil.Process]:
     """Actors among a process's descendants."""
     return [each for each in process.children(recursive=True) if "RolloutWorker" in " ".join(each.cmdline())]
-
-
-def totals_of(made: Session) -> dict[str, int]:
-    return made.collector.state_dict()["totals"]
-
-
-def all_started(made: Session) -> bool:
-    return all(place.has_started for place in made.collector.places)
 
 
 if __name__ == "__main__":
