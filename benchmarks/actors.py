@@ -115,6 +115,7 @@ def costs() -> None:
     from rlcont.actors.worker import RolloutWorker
 
     worker = RolloutWorker(config, 0, 0)
+    worker.start()
     agent = make_agent(config, worker.envs.spec)
     policy = {name: tensor.numpy() for name, tensor in agent.policy_state().items()}
     obs, action = worker.obs, worker.explorer.act(worker.obs)

@@ -200,7 +200,7 @@ def _train(config: RunConfig, training: Training, evaluate: Evaluator, observer:
     row = evaluation_row(evaluation)
     elapsed = datetime.timedelta(seconds=round(observer.seconds))
     print(
-        f"{config.algo_name} on {config.env.id}, seed {config.seed}: {config.total_steps} steps in {elapsed}, "
+        f"{config.algo_name} on {config.env.id}, seed {config.seed}: {training.step} steps in {elapsed}, "
         f"last evaluation {row['return_mean']:.1f} ± {row['return_std']:.1f} "
         f"({config.eval.episodes} episodes); {observer.folder}"
     )

@@ -26,6 +26,12 @@ def configured(*changes):
     return validate(compose_job(tiny("actors=ray", *changes)).container)
 
 
+def started(config, index, life):
+    worker = RolloutWorker(config, index, life)
+    worker.start()
+    return worker
+
+
 def ladder(num, ratio):
     return RayActors("ray", num, "auto", "auto", False, ratio, 1.0, 1)
 
@@ -50,7 +56,7 @@ def test_the_first_actor_step_by_step_is_the_loop_itself(algo, noise):
         *("algo.normalize_obs=true", "algo.warmup_steps=20", "actors.num=1"),
         *(["algo.normalize_reward=true"] if algo == "ddpg" else []),
     )
-    worker = RolloutWorker(config, 0, 0)
+    worker = started(config, 0, 0)
     learner, inline = (make_agent(config, worker.envs.spec) for _ in range(2))
     collector = InlineCollector(inline, Environments(config.env, integers(config.seed, "environments", 2)))
     for _ in range(220):
@@ -67,7 +73,7 @@ def test_the_first_actor_step_by_step_is_the_loop_itself(algo, noise):
 
 def test_a_rollout_of_many_steps_tells_what_as_many_of_one_do():
     config = configured("num_envs=3", "algo.n_step=4", "env.max_episode_steps=7")
-    many, single = (RolloutWorker(config, 1, 0) for _ in range(2))
+    many, single = (started(config, 1, 0) for _ in range(2))
     policy = arrays(make_agent(config, many.envs.spec))
     for length in (5, 11, 1):
         whole = many.rollout(policy, 200, length)
@@ -85,7 +91,7 @@ def test_a_rollout_of_many_steps_tells_what_as_many_of_one_do():
 @pytest.mark.parametrize("n_step", [1, 3, 6])
 def test_every_step_of_an_actor_is_stored_or_open(n_step):
     config = configured("num_envs=2", f"algo.n_step={n_step}", "env.max_episode_steps=5")
-    worker = RolloutWorker(config, 0, 0)
+    worker = started(config, 0, 0)
     policy = arrays(make_agent(config, worker.envs.spec))
     produced = stored = 0
     for length in (1, 2, 3, 4, 5, 6, 7):
@@ -98,7 +104,7 @@ def test_every_step_of_an_actor_is_stored_or_open(n_step):
 
 def test_no_two_actors_or_lives_of_one_explore_alike():
     config = configured("algo.warmup_steps=1")
-    lives = [RolloutWorker(config, index, life) for index, life in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    lives = [started(config, index, life) for index, life in ((0, 0), (0, 1), (1, 0), (1, 1))]
     policy = arrays(make_agent(config, lives[0].envs.spec))
     actions = [tuple(worker.rollout(policy, 10, 3).collected.action.ravel()) for worker in lives]
     starts = [tuple(worker.envs.reset().ravel()) for worker in lives]
@@ -108,7 +114,7 @@ def test_no_two_actors_or_lives_of_one_explore_alike():
 def test_warmup_and_decay_go_by_what_the_learner_has_seen():
     decay = ("noise.decay.kind=linear", "noise.decay.steps=200")
     config = configured("noise=gaussian", "noise.sigma=0.5", *decay, "actors.num=1")
-    worker = RolloutWorker(config, 0, 0)
+    worker = started(config, 0, 0)
     policy = arrays(make_agent(config, worker.envs.spec))
     worker.rollout(policy, 200, 4)
     quiet = worker.rollout(policy, 300, 4).collected.action

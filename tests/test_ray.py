@@ -126,9 +126,10 @@ def test_actors_are_held_to_the_ratio_and_told_of_in_tensorboard(tmp_path, clust
     assert sum(seen["actors/restarts"]) == 0
 
 
-def test_weights_are_no_older_than_two_rollouts_of_their_actor(tmp_path, cluster):
+def test_weights_are_no_older_than_the_rollout_before(tmp_path, cluster):
     seen = scalars(by_actors(tmp_path, cluster, "actors.num=1", "actors.rollout_length=8", "algo.updates_per_step=0.5"))
-    assert 0 < max(seen["actors/staleness_mean"]) <= max(seen["actors/staleness_max"]) <= 2 * 8 * 0.5
+    # The rollout that is learned from while the next one is played: with three on their way it would be twice as much.
+    assert max(seen["actors/staleness_max"]) == 8 * 0.5
 
 
 FATE = ("env=fate_env:Fate-v0", "eval.every=1000000", "total_steps=600", "actors.num=2", "algo.n_step=3")
@@ -140,13 +141,16 @@ def test_an_actor_that_is_lost_is_replaced_and_accounted_for(tmp_path, cluster, 
     totals = assert_accounts_are_exact(folder)
     # Each life makes 112 steps; the rollout that it dies in counts as made, and up to two steps wait for rewards.
     assert totals["restarts"] >= 3
-    assert 16 * totals["restarts"] <= totals["discarded"]
+    lost, at_the_end = totals["restarts"] * (2 * 16 + 2), 2 * (2 * 16 + 2)
+    assert 16 * totals["restarts"] <= totals["discarded"] <= lost + at_the_end
     assert json.loads((folder / "status.json").read_text())["state"] == "finished"
     assert scalars(folder)["actors/restarts"][-1] >= 3
 
 
-def test_an_actor_that_only_fails_ends_the_run_with_a_checkpoint(tmp_path, cluster):
+@pytest.mark.parametrize("sync", ["true", "false"])
+def test_an_actor_that_only_fails_ends_the_run_with_a_checkpoint(tmp_path, cluster, sync):
     settings = (*FATE, "env.kwargs.fate=raise", "actors.rollout_length=150", "actors.max_failures=2")
+    settings += (f"actors.sync={sync}",)
     with pytest.raises(ActorsLost, match=r"^actor \d failed 2 times in a row: RuntimeError: this is fate$"):
         by_actors(tmp_path, cluster, *settings)
     (folder,) = tmp_path.glob("*/*/*")

@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 from rlcont.core import UserError
 
@@ -29,18 +30,23 @@ def prepare(address: str) -> str:
         UserError: nobody listens at `address`.
     """
     if address == "auto":
-        address = os.environ.get("RAY_ADDRESS") or _cluster_of_this_machine() or LOCAL
+        named = os.environ.get("RAY_ADDRESS", "auto")
+        address = _cluster_of_this_machine() if named == "auto" else named
     if address != LOCAL and not is_there(address, ANSWER_SECONDS):
         raise UserError(
             f"actors.address={address}: no Ray cluster answers there; actors.address=local starts one for this run"
         )
     if address == LOCAL or address.rpartition(":")[0] in LOOPBACK:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    if address == LOCAL or _has_token():
+    if address == LOCAL:
+        os.environ["RAY_AUTH_MODE"] = "token"
+    elif _has_token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     # Ray's workers would yield to every other process; actors have half of the work to do.
     os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray ends a process that has missed its cluster for so long; the run is to end by itself, in order, long before.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "600")
     return address
 
 
@@ -53,34 +59,32 @@ def connect(address: str) -> None:
         UserError: the cluster lets nobody in, or this Ray cannot be kept on the loopback interface.
     """
     import ray
+    from ray.exceptions import RayError
 
-    if address != LOCAL:
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise UserError(f"actors.address={address}: this Ray cluster cannot be joined ({reason})") from error
-        return
-    ray.init(
-        LOCAL,
-        num_cpus=1,
-        object_store_memory=LOCAL_STORE_BYTES,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    own: dict[str, Any] = {"num_cpus": 1, "object_store_memory": LOCAL_STORE_BYTES, "include_dashboard": False}
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == LOCAL else {}))
+    except (ConnectionError, RuntimeError, RayError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        what = "Ray cannot be started" if address == LOCAL else "this Ray cluster cannot be joined"
+        raise UserError(f"actors.address={address}: {what} ({reason})") from error
     node = ray.util.get_node_ip_address()
-    if node not in LOOPBACK:
+    if address == LOCAL and node not in LOOPBACK:
         ray.shutdown()
         raise UserError(f"actors.address={LOCAL}: this Ray would listen on {node} instead of the loopback interface")
 
 
 def _cluster_of_this_machine() -> str:
-    """The address that `ray start` left, if there is one."""
+    """The cluster of which `ray start` has left the address, if it answers; else LOCAL."""
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     try:
-        return (Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster").read_text().strip()
+        address = Path(folder, "ray", "ray_current_cluster").read_text().strip()
     except OSError:
-        return ""
+        return LOCAL
+    if is_there(address):
+        return address
+    print(f"the Ray cluster that this machine was part of, {address}, is gone; starting a Ray for this run", flush=True)
+    return LOCAL
 
 
 def _has_token() -> bool:
@@ -93,6 +97,6 @@ def is_there(address: str, patience: float = 1.0) -> bool:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), patience).close()
-    except OSError:
+    except (OSError, ValueError, OverflowError):
         return False
     return True

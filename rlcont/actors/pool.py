@@ -28,7 +28,7 @@ WAIT_SECONDS = 1.0
 
 
 class _Request(NamedTuple):
-    """A rollout that an actor was asked for, or, before its first, whether it has started."""
+    """What an actor was asked for: a rollout, or, before its first, to start."""
 
     ref: ray.ObjectRef
     num_steps: int
@@ -44,12 +44,12 @@ class _Place:
         self.index = index
         self.lives = lives
         self.failures = 0
-        """In a row, without a rollout between them."""
+        """Actors in a row that were lost here before they had sent anything."""
         self.num_open = 0
         self.requests: deque[_Request] = deque()
         self.waiting_since = 0.0
         self.handle: Any = None
-        self.has_started = False
+        self.has_started = self.has_sent = False
 
     @property
     def num_asked(self) -> int:
@@ -70,8 +70,8 @@ class RayCollector:
     lock-step it is one rollout, and all actors are asked at the same moment.
 
     Every step that was asked for is accounted for: produced = stored + open + discarded, where `open` are those that
-    wait for the rewards of an n-step return. A rollout that was under way when its actor was lost counts as produced
-    and discarded, all of it.
+    wait for the rewards of an n-step return. What an actor was asked for when it was lost, up to AHEAD rollouts, counts
+    as produced and discarded.
 
     Args:
         agent: the learner.
@@ -97,9 +97,13 @@ class RayCollector:
         self._head = ray.get_runtime_context().gcs_address
         self._last_look = time.monotonic()
         self._head_gone_since: float | None = None
+        self._lost = ""
+        """Why there is nobody left to act; told by the next `collect`, so that what has just come is kept."""
         self._begin_interval()
 
     def collect(self) -> Collected:
+        if self._lost:
+            raise ActorsLost(self._lost)
         self._ask()
         return joined_collected([self._nothing, *(self._take(place) for place in self._arrived())])
 
@@ -137,6 +141,7 @@ class RayCollector:
         """Every actor begins a new life, with episodes and randomness of its own."""
         self.num_steps, self.totals = state["num_steps"], dict(state["totals"])
         self.places = [_Place(index, lives + 1) for index, lives in enumerate(state["lives"])]
+        self._begin_interval()
 
     def close(self) -> None:
         for place in self.places:
@@ -153,7 +158,7 @@ class RayCollector:
             for place in self.places:
                 if place.handle is None:
                     place.handle = self._remote.remote(self.config, place.index, place.lives)
-                    place.await_answer(_Request(place.handle.ready.remote(), 0, 0))
+                    place.await_answer(_Request(place.handle.start.remote(), 0, 0))
                 elif place.has_started and len(place.requests) <= ahead:
                     policy = policy or self._policy()
                     place.await_answer(self._rollout(place, policy))
@@ -197,7 +202,7 @@ class RayCollector:
         if rollout is None:
             place.has_started = True
             return self._nothing
-        place.failures, place.num_open = 0, rollout.num_open
+        place.has_sent, place.num_open = True, rollout.num_open
         self._ages.append(self.agent.num_updates - request.num_updates)
         self._steps[place.index] += rollout.collected.num_steps
         self._returns[place.index] += rollout.collected.returns.tolist()
@@ -220,27 +225,23 @@ class RayCollector:
         self._last_look = now
         self._head_gone_since = None if is_there(self._head) else self._head_gone_since or now
         if self._head_gone_since is not None and now - self._head_gone_since > HEAD_SECONDS:
-            raise ActorsLost(f"the head of the Ray cluster, {self._head}, has not answered for {HEAD_SECONDS:g} s")
+            self._lost = f"the head of the Ray cluster, {self._head}, has not answered for {HEAD_SECONDS:g} s"
         for place in self.places:
             patience = self.actors.patience + (0 if place.has_started else START_SECONDS)
             late = place.requests and now - place.waiting_since > patience
-            if late and not ray.wait([place.requests[0].ref], timeout=0)[0]:
+            if late and not ray.wait([place.requests[0].ref], timeout=0, fetch_local=False)[0]:
                 self._replace(place, f"no answer for {self.actors.patience:g} s")
 
     def _replace(self, place: _Place, reason: str) -> None:
-        """Puts a new actor into the place of one that is lost.
-
-        Raises:
-            ActorsLost: it was the last of too many.
-        """
+        """Puts a new actor into the place of one that is lost, unless it was the last of too many."""
         ray.kill(place.handle)
         self.totals["produced"] += place.num_asked
         self.totals["discarded"] += place.num_asked + place.num_open
         self.totals["restarts"] += 1
         successor = self.places[place.index] = _Place(place.index, place.lives + 1)
-        successor.failures = place.failures + 1
+        successor.failures = 0 if place.has_sent else place.failures + 1
         if successor.failures >= self.actors.max_failures:
-            raise ActorsLost(f"actor {place.index} failed {successor.failures} times in a row: {reason}")
+            self._lost = f"actor {place.index} failed {successor.failures} times in a row: {reason}"
 
     def _begin_interval(self) -> None:
         self._interval_start = time.monotonic()

@@ -36,7 +36,18 @@ class RolloutWorker:
     """
 
     def __init__(self, config: RunConfig, index: int, life: int):
+        self.config = config
+        self.index = index
+        self.life = life
+
+    def start(self) -> None:
+        """Makes the environments and the explorer; here, since Ray tells of an error in a call what it was.
+
+        Raises:
+            UserError: an environment's mistake, as inline.
+        """
         torch.set_num_threads(1)
+        config, index, life = self.config, self.index, self.life
         assert isinstance(config.actors, RayActors)
         seed = config.seed if index == life == 0 else integers(config.seed, f"actor {index}, life {life}", 1)[0]
         self.envs = Environments(config.env, integers(seed, "environments", config.num_envs))
@@ -52,9 +63,6 @@ class RolloutWorker:
         )
         self.episodes = Episodes(config.num_envs)
         self.obs = self.envs.reset()
-
-    def ready(self) -> None:
-        """Answers once it has started."""
 
     def rollout(self, policy: dict[str, Array], num_steps: int, length: int) -> Rollout:
         """Plays on.
