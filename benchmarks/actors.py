@@ -31,7 +31,7 @@ from rlcont.core import Agent
 from rlcont.envs import BoxEnv
 
 HERE = Path(__file__).parent
-SLOW = ["env=slow_env:SlowPendulum-v1", "tuned=none", "algo.updates_per_step=0.05", "algo.warmup_steps=1000"]
+SLOW = ["env=slow_env:SlowPendulum-v1", "tuned=none", "algo.updates_per_step=0.005", "algo.warmup_steps=1000"]
 os.environ["PYTHONPATH"] = str(HERE)
 
 

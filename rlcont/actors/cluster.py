@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rlcont.core import UserError
+from rlcont.resources import available_cores
 
 LOCAL = "local"
 LOCAL_STORE_BYTES = 256 * 2**20
@@ -61,7 +62,11 @@ def connect(address: str) -> None:
     import ray
     from ray.exceptions import RayError
 
-    own: dict[str, Any] = {"num_cpus": 1, "object_store_memory": LOCAL_STORE_BYTES, "include_dashboard": False}
+    own: dict[str, Any] = {
+        "num_cpus": available_cores(),
+        "object_store_memory": LOCAL_STORE_BYTES,
+        "include_dashboard": False,
+    }
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == LOCAL else {}))
     except (ConnectionError, RuntimeError, RayError) as error:
