@@ -24,10 +24,10 @@ from pathlib import Path
 import psutil
 
 from rlcont.actors.cluster import prepare
+from rlcont.algos.ddpg import DDPG
 from rlcont.build import make_agent, run
 from rlcont.compose import compose_job
 from rlcont.config import RunConfig, validate
-from rlcont.core import Agent
 from rlcont.envs import BoxEnv
 
 HERE = Path(__file__).parent
@@ -60,14 +60,21 @@ def configured(*overrides: str) -> RunConfig:
     return validate(compose_job([*overrides, "actors=ray"]).container)
 
 
+def make_learner(config: RunConfig) -> DDPG:
+    """The agent of a run of DDPG or of D4PG, which is one."""
+    agent = make_agent(config, BoxEnv(config.env).spec)
+    assert isinstance(agent, DDPG)
+    return agent
+
+
 class Session:
     """A learner and its actors, without a run around them."""
 
     def __init__(self, config: RunConfig, address: str):
         from rlcont.actors.pool import RayCollector
 
-        self.agent: Agent = make_agent(config, BoxEnv(config.env).spec)
-        self.collector = RayCollector(self.agent, config, address)  # type: ignore[arg-type]
+        self.agent = make_learner(config)
+        self.collector = RayCollector(self.agent, config, address)
         self.num_steps = 0
 
     def once(self) -> None:
@@ -116,17 +123,17 @@ def costs() -> None:
 
     worker = RolloutWorker(config, 0, 0)
     worker.start()
-    agent = make_agent(config, worker.envs.spec)
+    agent = make_learner(config)
     policy = {name: tensor.numpy() for name, tensor in agent.policy_state().items()}
     obs, action = worker.obs, worker.explorer.act(worker.obs)
     rollout = worker.rollout(policy, 0, 512)
-    agent.receive(rollout.experience)  # type: ignore[attr-defined]
-    batch = agent.replay.sample(256)  # type: ignore[attr-defined]
+    agent.receive(rollout.experience)
+    batch = agent.replay.sample(256)
     rows = {
         "environment step (HalfCheetah-v4)": median_ms(lambda: worker.envs.step(action), 2000),
         "acting": median_ms(lambda: worker.explorer.act(obs), 2000),
         "a rollout of 16 steps in the actor": median_ms(lambda: worker.rollout(policy, 0, 16), 200),
-        "an eager update of DDPG, 256², batch 256": median_ms(lambda: agent.update(batch), 100),  # type: ignore[attr-defined]
+        "an eager update of DDPG, 256², batch 256": median_ms(lambda: agent.update(batch), 100),
     }
     with session("env=Pendulum-v1", "tuned=none", "actors.num=1", "actors.rollout_length=1") as made:
         place = made.collector.places[0]
@@ -187,7 +194,7 @@ def faults(seconds: float, num: int = 8, every: float = 20) -> None:
             recoveries.append(back or float("inf"))
         stormy = (made.num_steps - before) / (time.monotonic() - start)
         totals = made.totals()
-        stored = made.agent.rows.num_added  # type: ignore[union-attr]
+        stored = made.agent.replay.num_added
     orphans = psutil.Process().children(recursive=True)
     print(
         f"{len(recoveries)} kills, {totals['restarts']} restarts; {calm:.0f} samples/s before, {stormy:.0f} meanwhile "
@@ -219,23 +226,17 @@ def lockstep(steps: int) -> None:
 
 def nodes() -> None:
     """Actors on both nodes of a cluster on this machine, one of which is killed."""
-    environment = {
-        **os.environ,
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_worker_niceness": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
+    prepare("local")  # What it tells Ray by the environment, the nodes are to be told as well.
     ray = str(Path(sys.executable).parent / "ray")
     common = [ray, "start", "--num-cpus=1", "--object-store-memory=100000000", "--block"]
     with tempfile.TemporaryDirectory() as temporary:
         head = subprocess.Popen(
             [*common, "--head", "--port=6399", "--include-dashboard=false", f"--temp-dir={temporary}"],
-            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         time.sleep(20)
         other = subprocess.Popen(
-            [*common, "--address=127.0.0.1:6399"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*common, "--address=127.0.0.1:6399"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         time.sleep(20)
         try:
@@ -259,10 +260,10 @@ def nodes() -> None:
                 f"{after:.0f}; {totals['restarts']} restarts; accounts exact: {exact}"
             )
         finally:
-            for process in (head, other):
-                if process.poll() is None:
-                    process.terminate()
-                    process.wait(30)
+            for node in (head, other):
+                if node.poll() is None:
+                    node.terminate()
+                    node.wait(30)
 
 
 def actors_below(process: psutil.Process) -> list[psutil.Process]:
