@@ -13,7 +13,7 @@ from rlcont.checkpoint import Checkpoints
 from rlcont.config import RunConfig, to_container
 from rlcont.console import make_reporter
 from rlcont.core import Agent, UserError
-from rlcont.errors import Stopped
+from rlcont.errors import ActorsLost, Stopped
 from rlcont.evaluate import Evaluation
 from rlcont.interrupt import Interrupt
 from rlcont.log import RunLog, evaluation_row
@@ -112,9 +112,15 @@ class RunObserver:
 
     def stop(self, step: int) -> None:
         assert self.interrupt.came is not None
+        raise Stopped(self.interrupt.came, f"interrupted at step {step}; {self._way_on}")
+
+    def lost(self, error: ActorsLost) -> None:
+        raise ActorsLost(f"{error}; {self._way_on}") from error
+
+    @property
+    def _way_on(self) -> str:
         kept = self.config.checkpoint.every is not None
-        how = f"rlcont resume {self.folder} goes on" if kept else "it kept no checkpoint (checkpoint.every=null)"
-        raise Stopped(self.interrupt.came, f"interrupted at step {step}; {how}")
+        return f"rlcont resume {self.folder} goes on" if kept else "it kept no checkpoint (checkpoint.every=null)"
 
     @contextlib.contextmanager
     def _writing(self, step: int) -> Iterator[None]:

@@ -42,6 +42,9 @@ class Observer(Protocol):
     def stop(self, step: int) -> None:
         """Raises what ends the run."""
 
+    def lost(self, error: ActorsLost) -> None:
+        """Raises it, with what the user can do; `keep` was called before."""
+
 
 class Training:
     """A run under way: all that the loop remembers from one step to the next."""
@@ -154,9 +157,9 @@ def train(training: Training, evaluate: Evaluator, observer: Observer, due: Sche
             return training.evaluation
         try:
             training.advance()
-        except ActorsLost:
+        except ActorsLost as error:
             observer.keep(training)
-            raise
+            observer.lost(error)
         if _passed(due.log_every, training.logged, training.step):
             training.logged = training.step
             observer.trained(training.summary(), training.step)

@@ -2,9 +2,12 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -34,32 +37,32 @@ LOOPBACK = {
 RAY = str(Path(sys.executable).parent / "ray")
 
 
+@contextmanager
+def started_head(port):
+    """The head of a cluster, as a user starts one, and the environment to join it in."""
+    with tempfile.TemporaryDirectory(prefix="ray") as folder:  # Ray's sockets want a short path.
+        environment = {**os.environ, **LOOPBACK, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        command = [RAY, "start", "--head", f"--port={port}", "--num-cpus=1", "--include-dashboard=false", "--block"]
+        command += ["--object-store-memory=100000000", f"--temp-dir={folder}"]
+        log = Path(folder, "log")
+        with log.open("w") as out, subprocess.Popen(command, env=environment, stdout=out, stderr=out) as head:
+            try:
+                while "Ray runtime started" not in log.read_text():
+                    assert head.poll() is None, log.read_text()
+                yield head, environment
+            finally:
+                for process in [*psutil.Process(head.pid).children(recursive=True), head]:
+                    process.kill()
+
+
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """The address of a cluster, as a user starts one, in a folder of its own."""
-    environment = {**os.environ, **LOOPBACK, "HOME": str(tmp_path_factory.mktemp("home"))}
-    subprocess.run([RAY, "get-auth-token", "--generate"], env=environment, check=True, capture_output=True)
-    token = Path(environment["HOME"], ".ray", "auth_token").read_text()
-    environment["RAY_AUTH_TOKEN"] = token
+def cluster():
+    """The address of a cluster that this process may join."""
     port = 20000 + os.getpid() % 10000
-    start = ["start", "--head", f"--port={port}", "--num-cpus=1", "--include-dashboard=false"]
-    store = ["--object-store-memory=100000000", f"--temp-dir={tmp_path_factory.mktemp('ray')}", "--block"]
-    log = tmp_path_factory.mktemp("log") / "ray.txt"
-    with log.open("w") as out, subprocess.Popen([RAY, *start, *store], env=environment, stdout=out, stderr=out) as head:
-        patch = pytest.MonkeyPatch()
-        for name, value in {**LOOPBACK, "RAY_AUTH_TOKEN": token}.items():
-            patch.setenv(name, value)
-        try:
-            while "Ray runtime started" not in log.read_text():
-                assert head.poll() is None, log.read_text()
-            yield f"127.0.0.1:{port}"
-        finally:
-            patch.undo()
-            tree = psutil.Process(head.pid).children(recursive=True)
-            head.terminate()
-            head.wait(30)
-            for process in psutil.wait_procs(tree, timeout=5)[1]:
-                process.kill()
+    with started_head(port) as (_, environment), pytest.MonkeyPatch.context() as patch:
+        for name in (*LOOPBACK, "RAY_AUTH_TOKEN"):
+            patch.setenv(name, environment[name])
+        yield f"127.0.0.1:{port}"
 
 
 def train(tmp_path, *changes):
@@ -151,7 +154,8 @@ def test_an_actor_that_is_lost_is_replaced_and_accounted_for(tmp_path, cluster, 
 def test_an_actor_that_only_fails_ends_the_run_with_a_checkpoint(tmp_path, cluster, sync):
     settings = (*FATE, "env.kwargs.fate=raise", "actors.rollout_length=150", "actors.max_failures=2")
     settings += (f"actors.sync={sync}",)
-    with pytest.raises(ActorsLost, match=r"^actor \d failed 2 times in a row: RuntimeError: this is fate$"):
+    reason = r"^actor \d failed 2 times in a row: RuntimeError: this is fate; rlcont resume "
+    with pytest.raises(ActorsLost, match=reason):
         by_actors(tmp_path, cluster, *settings)
     (folder,) = tmp_path.glob("*/*/*")
     assert Checkpoints(folder, 2).steps() == [0]
@@ -165,36 +169,74 @@ def test_a_mistake_of_the_environment_is_told_as_inline(tmp_path, cluster):
         by_actors(tmp_path, cluster, *FATE, "env.kwargs.fate=blind")
 
 
-def test_a_run_starts_a_ray_of_its_own_on_the_loopback_ends_it_and_goes_on(tmp_path):
-    settings = tiny("actors=ray", "actors.address=local", "total_steps=1e6", "eval.every=1e6", "compile=false")
-    environment = {**os.environ, "HOME": str(tmp_path)}
+@contextmanager
+def playing(folder, environment, *arguments):
+    """A run by command, from when it has told of its speed, and the processes below it; ended by the test."""
     with subprocess.Popen(
-        [SCRIPT, *settings], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        while "steps/s" not in process.stdout.readline():
-            assert process.poll() is None, process.stderr.read()
-        family = psutil.Process(process.pid).children(recursive=True)
-        listening = {
-            connection.laddr.ip
-            for relative in [psutil.Process(process.pid), *family]
-            for connection in relative.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN
-        }
-        assert listening
-        assert {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
+        [SCRIPT, *arguments],
+        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            while "steps/s" not in process.stdout.readline():
+                assert process.poll() is None, process.stderr.read()
+            family = psutil.Process(process.pid).children(recursive=True)
+            yield process, family
+        finally:
+            process.kill()
+        assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+def said_at_the_end(process, code):
+    """The one line of a run that was told to end."""
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    (line,) = errors.splitlines()
+    return line
+
+
+def addresses_listened_at(family):
+    connections = [each for process in family for each in process.net_connections("tcp")]
+    return {each.laddr.ip.removeprefix("::ffff:") for each in connections if each.status == psutil.CONN_LISTEN}
+
+
+ENDLESS = tiny("actors=ray", "total_steps=1e6", "eval.every=1e6", "compile=false")
+
+
+def test_a_run_starts_a_ray_of_its_own_on_the_loopback_ends_it_and_goes_on(tmp_path):
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    with playing(tmp_path, environment, *ENDLESS, "actors.address=local") as (process, family):
+        assert {"127.0.0.1"} <= addresses_listened_at([psutil.Process(process.pid), *family]) <= {"127.0.0.1", "::1"}
         assert sum("RolloutWorker" in " ".join(relative.cmdline()) for relative in family) == 2
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 143, errors
-    assert errors.startswith("rlcont: interrupted at step ")
-    assert len(errors.splitlines()) == 1
-    assert not psutil.wait_procs(family, timeout=10)[1]
+        os.killpg(process.pid, signal.SIGINT)  # As a terminal does at Ctrl-C.
+        assert said_at_the_end(process, 130).startswith("rlcont: interrupted at step ")
     (folder,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
     before = assert_accounts_are_exact(folder)
-    step = kept(folder)[0]["step"]
-
-    resumed = rlcont(tmp_path, "resume", str(folder), f"total_steps={step + 200}", env=environment)
-    assert resumed.returncode == 0, resumed.stderr
+    with playing(tmp_path, environment, "resume", str(folder)) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert said_at_the_end(process, 143).startswith("rlcont: interrupted at step ")
     after = assert_accounts_are_exact(folder)
     assert after["stored"] > before["stored"]
     assert kept(folder)[0]["collector"]["lives"] == [1, 1]
+
+
+def test_a_run_whose_head_is_lost_says_so_ends_with_a_checkpoint_and_goes_on_in_another_cluster(tmp_path, cluster):
+    port = 30000 + os.getpid() % 10000
+    with (
+        started_head(port) as (head, environment),
+        playing(tmp_path, environment, *ENDLESS, f"actors.address=127.0.0.1:{port}") as (learner, _),
+    ):
+        # The head as another machine has it: what Ray runs here for the learner stays.
+        head.send_signal(signal.SIGSTOP)
+        for process in psutil.Process(head.pid).children():
+            if process.name() == "gcs_server":
+                process.kill()
+        line = said_at_the_end(learner, 2)
+    reason = f"the head of the Ray cluster, 127.0.0.1:{port}, has not answered for 15 s"
+    assert line.startswith(f"rlcont: {reason}; rlcont resume ")
+    (folder,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
+    assert_accounts_are_exact(folder)
+    step = kept(folder)[0]["step"]
+    assert step > 0
+    resumed = rlcont(tmp_path, "resume", str(folder), f"actors.address={cluster}", f"total_steps={step + 200}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert assert_accounts_are_exact(folder)["stored"] >= step + 100
