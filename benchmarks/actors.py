@@ -41,13 +41,14 @@ def main() -> None:
     parser.add_argument("what", choices=["costs", "scaling", "faults", "lockstep", "nodes"])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seconds", type=float, default=20, help="measured for each number of actors")
+    parser.add_argument("--step-ms", type=float, default=5, help="what a step of the slow environment sleeps")
     parser.add_argument("--steps", type=int, default=5000, help="of a run in lock-step")
     chosen = parser.parse_args()
     match chosen.what:
         case "costs":
             costs()
         case "scaling":
-            scaling(chosen.seconds)
+            scaling(chosen.seconds, chosen.step_ms)
         case "faults":
             faults(60 * chosen.minutes)
         case "lockstep":
@@ -158,15 +159,27 @@ def median_ms(call: Callable[[], object], times: int) -> float:
     return statistics.median(taken)
 
 
-def scaling(seconds: float) -> None:
-    """Samples/s by the number of actors."""
-    print("| actors | samples/s | of N times one |\n|---:|---:|---:|", flush=True)
+def scaling(seconds: float, step_ms: float) -> None:
+    """Samples/s by the number of actors, and the processor time that they take."""
+    print("| actors | samples/s | of N times one | ms of CPU a step, an actor | cores busy, all together |")
+    print("|---:|---:|---:|---:|---:|", flush=True)
     one = 0.0
     for num in (1, 2, 4, 8, 16):
-        with session(*SLOW, f"actors.num={num}") as made:
+        with session(*SLOW, f"env.kwargs.seconds={step_ms / 1000}", f"actors.num={num}") as made:
+            learner = psutil.Process()
+            everybody = [learner, *learner.children(recursive=True)]
+            actors = actors_below(learner)
+            before, actors_before = cpu_seconds(everybody), cpu_seconds(actors)
             rate = made.play(seconds)
+            busy = (cpu_seconds(everybody) - before) / seconds
+            a_step = (cpu_seconds(actors) - actors_before) / (rate * seconds)
         one = one or rate
-        print(f"| {num} | {rate:.0f} | {rate / (num * one):.2f} |", flush=True)
+        print(f"| {num} | {rate:.0f} | {rate / (num * one):.2f} | {1000 * a_step:.2f} | {busy:.2f} |", flush=True)
+
+
+def cpu_seconds(processes: list[psutil.Process]) -> float:
+    """Processor time that they have had."""
+    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
 
 
 def faults(seconds: float, num: int = 8, every: float = 20) -> None:

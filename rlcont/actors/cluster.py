@@ -51,7 +51,7 @@ def prepare(address: str) -> str:
     return address
 
 
-def connect(address: str) -> None:
+def connect(address: str, num_actors: int) -> None:
     """Joins the cluster that `prepare` found, or starts a Ray for this run alone.
 
     A Ray of the run's own listens on the loopback interface only, has no dashboard, and ends with this process.
@@ -62,7 +62,7 @@ def connect(address: str) -> None:
     import ray
 
     own: dict[str, Any] = {
-        "num_cpus": available_cores(),
+        "num_cpus": max(num_actors, available_cores()),  # With fewer, Ray warns of so many processes.
         "object_store_memory": LOCAL_STORE_BYTES,
         "include_dashboard": False,
     }

@@ -90,7 +90,7 @@ class RayCollector:
         self.actors = config.actors
         self.num_steps = 0
         self.totals = dict.fromkeys(("produced", "stored", "discarded", "breakdowns", "restarts"), 0)
-        connect(address)
+        connect(address, self.actors.num)
         self._remote = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(RolloutWorker)
         self.places = [_Place(index, 0) for index in range(self.actors.num)]
         self._nothing = Collected(np.empty((0, agent.spec.action_dim), np.float32), np.empty(0), np.empty(0, np.int64))
