@@ -219,6 +219,15 @@ def test_a_run_starts_a_ray_of_its_own_on_the_loopback_ends_it_and_goes_on(tmp_p
     assert kept(folder)[0]["collector"]["lives"] == [1, 1]
 
 
+def test_a_ray_that_cannot_be_started_is_one_line_before_anything_is_created(tmp_path):
+    environment = {**os.environ, "RAY_TMPDIR": str(tmp_path / ("long" * 20))}
+    refused = rlcont(tmp_path, *ENDLESS, "actors.address=local", env=environment)
+    assert refused.returncode == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("rlcont: actors.address=local: Ray cannot be started (")
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_a_run_whose_head_is_lost_says_so_ends_with_a_checkpoint_and_goes_on_in_another_cluster(tmp_path, cluster):
     port = 30000 + os.getpid() % 10000
     with (

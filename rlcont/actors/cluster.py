@@ -19,6 +19,8 @@ LOCAL_STORE_BYTES = 256 * 2**20
 """Shared memory of a Ray of the run's own: rollouts and weights on their way, a few MB for each actor."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANSWER_SECONDS = 5.0
+NOT_TO_BE_TOLD = "A worker died or was killed|PYTHON worker processes have been started"
+"""What Ray would print, at length, of actors that are lost, which the collector tells of, and of many actors."""
 
 
 def prepare(address: str) -> str:
@@ -43,15 +45,16 @@ def prepare(address: str) -> str:
         os.environ["RAY_AUTH_MODE"] = "token"
     elif _has_token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    # Ray's workers would yield to every other process; actors have half of the work to do.
+    # Ray's workers would yield to every other process, while they start as well; actors see to it themselves.
     os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", NOT_TO_BE_TOLD)
     # Ray ends a process that has missed its cluster for so long; the run is to end by itself, in order, long before.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "600")
     return address
 
 
-def connect(address: str, num_actors: int) -> None:
+def connect(address: str) -> None:
     """Joins the cluster that `prepare` found, or starts a Ray for this run alone.
 
     A Ray of the run's own listens on the loopback interface only, has no dashboard, and ends with this process.
@@ -62,7 +65,7 @@ def connect(address: str, num_actors: int) -> None:
     import ray
 
     own: dict[str, Any] = {
-        "num_cpus": max(num_actors, available_cores()),  # With fewer, Ray warns of so many processes.
+        "num_cpus": available_cores(),
         "object_store_memory": LOCAL_STORE_BYTES,
         "include_dashboard": False,
     }

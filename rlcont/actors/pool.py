@@ -21,6 +21,8 @@ AHEAD = 2
 """Rollouts that an actor is asked for at once, so that it need not wait while its last one is learned from."""
 HEAD_SECONDS = 15.0
 """How long the head of the cluster may be away, as when it is started anew."""
+NICENESS = 5
+"""By which an actor yields to the learner, and to actors that start, where cores are short."""
 START_SECONDS = 120.0
 """What an actor is granted on top of `patience` until it has started: a process has to start and load torch."""
 WAIT_SECONDS = 1.0
@@ -90,7 +92,7 @@ class RayCollector:
         self.actors = config.actors
         self.num_steps = 0
         self.totals = dict.fromkeys(("produced", "stored", "discarded", "breakdowns", "restarts"), 0)
-        connect(address, self.actors.num)
+        connect(address)
         self._remote = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(RolloutWorker)
         self.places = [_Place(index, 0) for index in range(self.actors.num)]
         self._nothing = Collected(np.empty((0, agent.spec.action_dim), np.float32), np.empty(0), np.empty(0, np.int64))
@@ -158,7 +160,7 @@ class RayCollector:
             for place in self.places:
                 if place.handle is None:
                     place.handle = self._remote.remote(self.config, place.index, place.lives)
-                    place.await_answer(_Request(place.handle.start.remote(), 0, 0))
+                    place.await_answer(_Request(place.handle.start.remote(NICENESS), 0, 0))
                 elif place.has_started and len(place.requests) <= ahead:
                     policy = policy or self._policy()
                     place.await_answer(self._rollout(place, policy))
@@ -242,6 +244,8 @@ class RayCollector:
         successor.failures = 0 if place.has_sent else place.failures + 1
         if successor.failures >= self.actors.max_failures:
             self._lost = f"actor {place.index} failed {successor.failures} times in a row: {reason}"
+        else:
+            print(f"actor {place.index} was lost ({reason}); a new one takes its place", flush=True)
 
     def _begin_interval(self) -> None:
         self._interval_start = time.monotonic()

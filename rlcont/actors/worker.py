@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,8 +41,11 @@ class RolloutWorker:
         self.index = index
         self.life = life
 
-    def start(self) -> None:
+    def start(self, niceness: int = 0) -> None:
         """Makes the environments and the explorer; here, since Ray tells of an error in a call what it was.
+
+        Args:
+            niceness: by which this process yields to others from then on.
 
         Raises:
             UserError: an environment's mistake, as inline.
@@ -63,6 +67,7 @@ class RolloutWorker:
         )
         self.episodes = Episodes(config.num_envs)
         self.obs = self.envs.reset()
+        os.nice(niceness)
 
     def rollout(self, policy: dict[str, Array], num_steps: int, length: int) -> Rollout:
         """Plays on.
