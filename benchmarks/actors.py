@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import secrets
+import socket
 import statistics
 import subprocess
 import sys
@@ -238,22 +240,18 @@ def lockstep(steps: int) -> None:
 
 
 def nodes() -> None:
-    """Actors on both nodes of a cluster on this machine, one of which is killed."""
-    prepare("local")  # What it tells Ray by the environment, the nodes are to be told as well.
-    ray = str(Path(sys.executable).parent / "ray")
-    common = [ray, "start", "--num-cpus=1", "--object-store-memory=100000000", "--block"]
+    """Actors on both nodes of a cluster on this machine, one of which is killed.
+
+    Ray has no cluster of several nodes on the loopback interface: they listen on the machine's address, with a token.
+    """
+    port = 6399
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_worker_niceness": "0"}
+    address = f"{socket.gethostbyname(socket.gethostname())}:{port}"
     with tempfile.TemporaryDirectory() as temporary:
-        head = subprocess.Popen(
-            [*common, "--head", "--port=6399", "--include-dashboard=false", f"--temp-dir={temporary}"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        time.sleep(20)
-        other = subprocess.Popen(
-            [*common, "--address=127.0.0.1:6399"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(20)
+        head = start_node("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={temporary}")
+        other = start_node(f"--address={address}")
         try:
-            with session(*SLOW, "actors.num=4", address="127.0.0.1:6399") as made:
+            with session(*SLOW, "actors.num=4", address=address) as made:
                 where = [len(actors_below(psutil.Process(node.pid))) for node in (head, other)]
                 calm = made.play(20)
                 for process in psutil.Process(other.pid).children(recursive=True):
@@ -277,6 +275,21 @@ def nodes() -> None:
                 if node.poll() is None:
                     node.terminate()
                     node.wait(30)
+
+
+def start_node(*arguments: str) -> subprocess.Popen[str]:
+    """`ray start`, once it says that the node is there."""
+    ray = str(Path(sys.executable).parent / "ray")
+    command = [ray, "start", "--num-cpus=1", "--object-store-memory=100000000", "--block", *arguments]
+    node = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert node.stdout is not None
+    said = ""
+    while "Ray runtime started" not in said:
+        line = node.stdout.readline()
+        if not line:
+            raise SystemExit(f"no node: {said}")
+        said += line
+    return node
 
 
 def actors_below(process: psutil.Process) -> list[psutil.Process]:
