@@ -1,4 +1,4 @@
-"""Environments: the only file that knows gymnasium and MuJoCo.
+"""Environments: with its snapshots and its camera, the only file that knows gymnasium and MuJoCo.
 
 Agents live in [-1, 1] and float32. This layer alone maps that to each environment's own bounds, owns
 autoreset, tells the true successor of a step from the observation to act on, and notices when the
@@ -19,6 +19,7 @@ import numpy as np
 from gymnasium.envs.registration import registry
 from gymnasium.spaces import Box, flatdim, flatten
 
+from rlcont.camera import follow
 from rlcont.core import Array, EnvSpec, EnvStep, UserError
 from rlcont.names import close, did_you_mean
 from rlcont.schema import EnvConfig
@@ -116,6 +117,8 @@ class BoxEnv:
 
     def __init__(self, config: EnvConfig):
         self.env = _make(config)
+        if "render_mode" in config.kwargs and {"camera_id", "camera_name"}.isdisjoint(config.kwargs):
+            follow(self.env)
         actions = _continuous_actions(config.id, self.env.action_space)
         self._obs_space = self.env.observation_space
         obs_dim = _flat_dim(config.id, self._obs_space)

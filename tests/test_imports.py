@@ -80,10 +80,10 @@ def test_only_accelerate_compiles_and_lowers_precision():
     assert [name for name in MODULES if any(word in MODULES[name].read_text() for word in words)] == ["accelerate"]
 
 
-def test_only_envs_and_its_snapshots_import_gymnasium():
+def test_only_envs_its_camera_and_its_snapshots_import_gymnasium():
     users = {name for name in MODULES if imports(name) & {"gymnasium", "mujoco"}}
-    assert users == {"envs", "snapshot"}
-    assert [name for name in MODULES if "snapshot" in own(name)] == ["envs"]
+    assert users == {"camera", "envs", "snapshot"}
+    assert [name for name in MODULES if own(name) & {"camera", "snapshot"}] == ["envs"]
 
 
 def test_a_worker_loads_no_torch():
