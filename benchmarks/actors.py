@@ -26,6 +26,7 @@ from pathlib import Path
 import psutil
 
 from rlcont.actors.cluster import prepare
+from rlcont.actors.worker import RolloutWorker
 from rlcont.algos.ddpg import DDPG
 from rlcont.build import make_agent, run
 from rlcont.compose import compose_job
@@ -117,13 +118,11 @@ def session(*overrides: str, address: str = "local") -> Iterator[Session]:
 
 
 def costs() -> None:
-    """Medians of what a step takes, on this machine, one thread."""
+    """What a step takes, on this machine, one thread."""
     import torch
 
     torch.set_num_threads(1)
     config = configured("env=HalfCheetah-v4", "tuned=none", "algo.warmup_steps=0", "actors.num=1")
-    from rlcont.actors.worker import RolloutWorker
-
     worker = RolloutWorker(config, 0, 0)
     worker.start()
     agent = make_learner(config)
@@ -138,6 +137,10 @@ def costs() -> None:
         "a rollout of 16 steps in the actor": median_ms(lambda: worker.rollout(policy, 0, 16), 200),
         "an eager update of DDPG, 256², batch 256": median_ms(lambda: agent.update(batch), 100),
     }
+    pendulum = RolloutWorker(configured("env=Pendulum-v1", "tuned=none", "algo.warmup_steps=0"), 0, 0)
+    pendulum.start()
+    rows["CPU of a step of Pendulum-v1 in the actor, one after the other"] = cpu_ms(pendulum, 0)
+    rows["the same, each after a sleep of 5 ms"] = cpu_ms(pendulum, 0.005)
     with session("env=Pendulum-v1", "tuned=none", "actors.num=1", "actors.rollout_length=1") as made:
         place = made.collector.places[0]
         made.play(5, lambda: not place.requests)
@@ -148,8 +151,19 @@ def costs() -> None:
         rows["a rollout of 1 step, there and back"] = median_ms(
             lambda: ray.get(place.handle.rollout.remote(weights, 0, 1)), 300
         )
-    print("| what | ms, median |\n|---|---:|")
+    print("| what | ms |\n|---|---:|")
     print("\n".join(f"| {name} | {value:.3f} |" for name, value in rows.items()))
+
+
+def cpu_ms(worker: RolloutWorker, sleep: float, times: int = 500) -> float:
+    """Processor time of an action, a step and its n-step window, as a mean."""
+    start = time.process_time()
+    for _ in range(times):
+        time.sleep(sleep)
+        step = worker.envs.step(worker.explorer.act(worker.obs))
+        worker.explorer.observe(step)
+        worker.obs = step.obs_to_act_on
+    return 1000 * (time.process_time() - start) / times
 
 
 def median_ms(call: Callable[[], object], times: int) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from learning_curves import at, read
 
-RESAMPLES = 10_000
+from rlcont.report.aggregate import difference_interval
 
 
 def main() -> None:
@@ -26,9 +26,7 @@ def main() -> None:
     parser.add_argument("--against", type=Path, nargs="+", required=True)
     chosen = parser.parse_args()
     first, second = (returns(paths, chosen.step) for paths in (chosen.first, chosen.against))
-    random = np.random.default_rng(0)
-    gaps = means(first, random) - means(second, random)
-    low, high = np.quantile(gaps, [0.025, 0.975])
+    low, high = difference_interval(first, second)
     print(f"first: {first.mean():.0f} {first.round().tolist()}; against: {second.mean():.0f} {second.round().tolist()}")
     print(f"difference {first.mean() - second.mean():.0f}, 95 % bootstrap interval {low:.0f} to {high:.0f}")
 
@@ -40,11 +38,6 @@ def returns(paths: list[Path], step: int) -> np.ndarray:
     if missing:
         raise SystemExit(f"no evaluation at step {step}: {', '.join(missing)}")
     return np.array(found, dtype=float)
-
-
-def means(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Means of the runs, drawn anew [RESAMPLES]."""
-    return random.choice(values, (RESAMPLES, len(values))).mean(axis=1)
 
 
 if __name__ == "__main__":

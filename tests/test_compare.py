@@ -16,7 +16,13 @@ from tiny import TINY_A2C, tiny
 
 from rlcont.core import UserError
 from rlcont.log import EVALUATION_COLUMNS
-from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
+from rlcont.report.aggregate import (
+    area_under_curve,
+    bootstrap_interval,
+    difference_interval,
+    interquartile_mean,
+    steps_to,
+)
 from rlcont.report.compare import compare, figures, group_runs
 
 
@@ -26,6 +32,14 @@ def test_the_interquartile_mean_is_that_of_the_middle_half_of_four_copies(values
     copies = sorted(4 * values)
     middle = copies[len(values) : 3 * len(values)]
     assert interquartile_mean(np.array(values)) == pytest.approx(statistics.mean(middle), rel=1e-9, abs=1e-6)
+
+
+def test_the_interval_of_a_difference_of_pairs_is_that_of_its_sixteen_draws():
+    first, second = np.array([7.0, 6.0]), np.array([7.5, 7.0])
+    # Each mean is one of three, half, a quarter and a quarter of the time; the outermost gaps come one time in sixteen.
+    low, high = difference_interval(first, second)
+    assert (low, high) == (6.0 - 7.5, 7.0 - 7.0)
+    assert difference_interval(first[:1], second[:1]) == (-0.5, -0.5)
 
 
 def test_the_bootstrap_interval_covers_the_mean_as_often_as_it_says():

@@ -51,8 +51,9 @@ def started_head(port):
                     assert head.poll() is None, log.read_text()
                 yield head, environment
             finally:
-                for process in [*psutil.Process(head.pid).children(recursive=True), head]:
+                for process in psutil.Process(head.pid).children(recursive=True) if head.poll() is None else []:
                     process.kill()
+                head.kill()
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,28 @@ def bootstrap_interval(values: Array) -> tuple[Array, Array]:
     Shapes:
         values [N] or [N, T]; each end [] or [T].
     """
+    return _middle(_resampled_means(values, np.random.default_rng(0)))
+
+
+def difference_interval(first: Array, second: Array) -> tuple[Array, Array]:
+    """The 95 % percentile bootstrap interval of the difference of two groups' means, `first` minus `second`.
+
+    Shapes:
+        first [N]; second [M]; each end [].
+    """
+    rng = np.random.default_rng(0)
+    return _middle(_resampled_means(first, rng) - _resampled_means(second, rng))
+
+
+def _resampled_means(values: Array, rng: np.random.Generator) -> Array:
+    """Means over runs that are drawn anew; with `rng` as it begins, the same runs have the same ones each time."""
     num = len(values)
-    # How often each run is drawn; the same each time, so that the same runs have the same interval.
-    drawn = np.random.default_rng(0).multinomial(num, np.full(num, 1 / num), size=RESAMPLES)
-    means = drawn @ values / num
+    drawn = rng.multinomial(num, np.full(num, 1 / num), size=RESAMPLES)
+    means: Array = drawn @ values / num
+    return means
+
+
+def _middle(means: Array) -> tuple[Array, Array]:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return low, high
