@@ -188,11 +188,12 @@ def _check_actors(config: RunConfig, *, on_policy: bool) -> None:
         )
     if config.workers not in ("auto", 1):
         raise UserError(f"workers={config.workers}: must be auto or 1 with actors=ray; actors.num=N makes N processes")
-    at_once = config.num_envs * (config.actors.steps_at_once + config.algo.n_step)
+    length = config.actors.steps_at_once(config.num_envs, config.algo.updates_per_step)
+    at_once = config.num_envs * (length + config.algo.n_step)
     if at_once > config.algo.replay_size:
         raise UserError(
             f"algo.replay_size={config.algo.replay_size}: must hold what an actor sends at once, {at_once} transitions "
-            f"(num_envs={config.num_envs} times actors.rollout_length={config.actors.steps_at_once} and algo.n_step)"
+            f"(num_envs={config.num_envs} times actors.rollout_length={length} and algo.n_step)"
         )
 
 

@@ -1,5 +1,6 @@
 """The side of an actor, and its noise; without Ray."""
 
+import dataclasses
 import importlib.util
 
 import numpy as np
@@ -42,6 +43,17 @@ def test_noise_climbs_a_ladder_whose_middle_is_that_of_an_inline_run():
     assert noise_of(ladder(2, 9.0), 1, OU).sigma == pytest.approx(3 * OU.sigma)
     assert noise_of(ladder(1, 4.0), 0, OU) == OU
     assert noise_of(ladder(3, 4.0), 0, NoNoise("none")) == NoNoise("none")
+
+
+@pytest.mark.parametrize(
+    ("num", "num_envs", "updates_per_step", "length"),
+    [(2, 1, 1.0, 16), (16, 1, 1.0, 16), (16, 1, 0.05, 40), (4, 4, 0.05, 40), (16, 1, 0.005, 128), (1, 1, 0.25, 128)],
+)
+def test_rollouts_are_as_long_as_weights_may_age(num, num_envs, updates_per_step, length):
+    actors = ladder(num, 1.0)
+    assert actors.steps_at_once(num_envs, updates_per_step) == length
+    assert dataclasses.replace(actors, sync=True).steps_at_once(num_envs, updates_per_step) == 1
+    assert dataclasses.replace(actors, rollout_length=7).steps_at_once(num_envs, updates_per_step) == 7
 
 
 def arrays(agent):

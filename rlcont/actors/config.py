@@ -11,6 +11,13 @@ from pydantic import BeforeValidator, Field
 from rlcont.noise import GaussianConfig, NoiseConfig, OUConfig
 from rlcont.schema import Count, Flag, Number, Positive, Text, schema
 
+AHEAD = 2
+"""Rollouts that an actor is asked for at once, so that it need not wait while its last one is learned from."""
+AGE = 64
+"""Updates that an actor's weights are to be no older than, where `rollout_length` is auto; but see SHORTEST."""
+SHORTEST, LONGEST = 16, 128
+"""Bounds of that length: a shorter rollout costs more to send than to play, a longer one saves little more."""
+
 
 def _as_address(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"auto|local|[^\s/]+:\d+", value):
@@ -38,7 +45,8 @@ class RayActors:
     """HOST:PORT of a cluster; local: a Ray of the run's own on this machine; auto: RAY_ADDRESS or the cluster that this
     machine is part of, and a local one where there is none."""
     rollout_length: Literal["auto"] | Count
-    """Steps of each environment that an actor makes before it sends them; auto: 16, and 1 in lock-step."""
+    """Steps of each environment that an actor makes before it sends them; auto: 16 where an update follows each step,
+    up to 128 where updates are rarer, and 1 in lock-step."""
     sync: Flag
     """Lock-step: actors wait for the learner and the learner for every actor, so that a run can be repeated."""
     noise_ladder: Annotated[Number, Field(ge=1)]
@@ -49,12 +57,14 @@ class RayActors:
     max_failures: Count
     """How often in a row an actor may fail before it has sent anything; then the run stops."""
 
-    @property
-    def steps_at_once(self) -> int:
-        """Steps of each environment in one rollout."""
-        if self.rollout_length == "auto":
-            return 1 if self.sync else 16
-        return self.rollout_length
+    def steps_at_once(self, num_envs: int, updates_per_step: float) -> int:
+        """Steps of each of an actor's environments in one rollout."""
+        if self.rollout_length != "auto":
+            return self.rollout_length
+        if self.sync:
+            return 1
+        updates = AHEAD * self.num * num_envs * updates_per_step
+        return min(max(int(AGE / updates), SHORTEST), LONGEST)
 
 
 ActorsConfig = Annotated[InlineActors | RayActors, Field(discriminator="kind")]

@@ -11,14 +11,12 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from rlcont.actors.cluster import connect, is_there
-from rlcont.actors.config import RayActors
+from rlcont.actors.config import AHEAD, RayActors
 from rlcont.actors.worker import Rollout, RolloutWorker, joined_collected
 from rlcont.config import RunConfig
 from rlcont.core import ActorsLost, Collected, Learner, UserError
 from rlcont.status import one_line
 
-AHEAD = 2
-"""Rollouts that an actor is asked for at once, so that it need not wait while its last one is learned from."""
 HEAD_SECONDS = 15.0
 """How long the head of the cluster may be away, as when it is started anew."""
 NICENESS = 5
@@ -90,6 +88,7 @@ class RayCollector:
         self.agent = agent
         self.config = config
         self.actors = config.actors
+        self.rollout_length = config.actors.steps_at_once(config.num_envs, config.algo.updates_per_step)
         self.num_steps = 0
         self.totals = dict.fromkeys(("produced", "stored", "discarded", "breakdowns", "restarts"), 0)
         connect(address)
@@ -171,9 +170,8 @@ class RayCollector:
         return ray.put({name: tensor.detach().cpu().numpy() for name, tensor in state.items()})
 
     def _rollout(self, place: _Place, policy: ray.ObjectRef) -> _Request:
-        length = self.actors.steps_at_once
-        ref = place.handle.rollout.remote(policy, self.num_steps, length)
-        return _Request(ref, length * self.config.num_envs, self.agent.num_updates)
+        ref = place.handle.rollout.remote(policy, self.num_steps, self.rollout_length)
+        return _Request(ref, self.rollout_length * self.config.num_envs, self.agent.num_updates)
 
     def _arrived(self) -> list[_Place]:
         """Places whose oldest rollout is there: the one that came first, or in lock-step all or none."""
