@@ -87,11 +87,19 @@ class Session:
         self.agent.learn()
 
     def play(self, seconds: float, until: Callable[[], bool] = lambda: False) -> float:
-        """Does so for some seconds; returns steps per second."""
+        """Does so for some seconds, from the moment that a rollout has come to another such moment; returns steps per
+        second."""
+        self.await_rollout()
         start, before = time.monotonic(), self.num_steps
         while time.monotonic() - start < seconds and not until():
-            self.once()
+            self.await_rollout()
         return (self.num_steps - before) / (time.monotonic() - start)
+
+    def await_rollout(self) -> None:
+        """Goes on until a rollout has come and is learned from."""
+        before = self.num_steps
+        while self.num_steps == before:
+            self.once()
 
     def begin(self) -> None:
         """Waits until every actor plays, and a little longer."""

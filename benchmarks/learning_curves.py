@@ -95,6 +95,16 @@ def d4pg() -> None:
     print(table(tuned, [100_000, 200_000, 300_000, 400_000, 500_000]), end="\n\n")
     print(table(cheetah, [50_000, 100_000, 150_000]), end="\n\n")
 
+    base = {seed: cheetah["tuned"][seed] for seed in (0, 1)}
+    units = {"rewards as they are": base}
+    for unit in (1000.0, 0.001):
+        seeds = arms(results / "d4pg" / f"HalfCheetah-x{unit:g}-v4")["tuned"]
+        units[f"rewards × {unit:g}, returns ÷ {unit:g}"] = {
+            seed: [(step, value / unit) for step, value in curve] for seed, curve in seeds.items()
+        }
+    plot(units, "D4PG on HalfCheetah-v4: rewards in other units", DOCS / "images" / "d4pg-units.png", 100_000)
+    print(table(units, [20_000, 40_000, 60_000, 80_000, 100_000]), end="\n\n")
+
 
 def every_environment(algo: str) -> None:
     for folder in sorted((DOCS / "results" / algo).glob("*-v*")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from typing import Annotated, Literal
 
@@ -17,6 +18,8 @@ AGE = 64
 """Updates that an actor's weights are to be no older than, where `rollout_length` is auto; but see SHORTEST."""
 SHORTEST, LONGEST = 16, 128
 """Bounds of that length: a shorter rollout costs more to send than to play, a longer one saves little more."""
+SECONDS = 1.0
+"""That such a rollout is to take at most, so that an actor in a slow environment is heard of; but see SHORTEST."""
 
 
 def _as_address(value: object) -> object:
@@ -45,8 +48,8 @@ class RayActors:
     """HOST:PORT of a cluster; local: a Ray of the run's own on this machine; auto: RAY_ADDRESS or the cluster that this
     machine is part of, and a local one where there is none."""
     rollout_length: Literal["auto"] | Count
-    """Steps of each environment that an actor makes before it sends them; auto: 16 where an update follows each step,
-    up to 128 where updates are rarer, and 1 in lock-step."""
+    """Steps of each environment that an actor makes before it sends them; auto: 16, up to 128 where updates are rare
+    and that takes no longer than a second, and 1 in lock-step."""
     sync: Flag
     """Lock-step: actors wait for the learner and the learner for every actor, so that a run can be repeated."""
     noise_ladder: Annotated[Number, Field(ge=1)]
@@ -57,14 +60,20 @@ class RayActors:
     max_failures: Count
     """How often in a row an actor may fail before it has sent anything; then the run stops."""
 
-    def steps_at_once(self, num_envs: int, updates_per_step: float) -> int:
-        """Steps of each of an actor's environments in one rollout."""
+    def steps_at_once(self, num_envs: int, updates_per_step: float, seconds: float = 0) -> int:
+        """Steps of each of an actor's environments in one rollout.
+
+        Args:
+            num_envs: of each actor.
+            updates_per_step: of the learner, by the environment step.
+            seconds: that an actor took for a step of all its environments; with 0, the most steps that there may be.
+        """
         if self.rollout_length != "auto":
             return self.rollout_length
         if self.sync:
             return 1
         updates = AHEAD * self.num * num_envs * updates_per_step
-        return min(max(int(AGE / updates), SHORTEST), LONGEST)
+        return int(max(SHORTEST, min(LONGEST, AGE / updates, SECONDS / seconds if seconds else math.inf)))
 
 
 ActorsConfig = Annotated[InlineActors | RayActors, Field(discriminator="kind")]

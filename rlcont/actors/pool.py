@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from typing import Any, NamedTuple
@@ -48,6 +49,8 @@ class _Place:
         self.num_open = 0
         self.requests: deque[_Request] = deque()
         self.waiting_since = 0.0
+        self.seconds_per_step = math.inf
+        """Of all its environments, in its last rollout."""
         self.handle: Any = None
         self.has_started = self.has_sent = False
 
@@ -88,7 +91,6 @@ class RayCollector:
         self.agent = agent
         self.config = config
         self.actors = config.actors
-        self.rollout_length = config.actors.steps_at_once(config.num_envs, config.algo.updates_per_step)
         self.num_steps = 0
         self.totals = dict.fromkeys(("produced", "stored", "discarded", "breakdowns", "restarts"), 0)
         connect(address)
@@ -170,8 +172,10 @@ class RayCollector:
         return ray.put({name: tensor.detach().cpu().numpy() for name, tensor in state.items()})
 
     def _rollout(self, place: _Place, policy: ray.ObjectRef) -> _Request:
-        ref = place.handle.rollout.remote(policy, self.num_steps, self.rollout_length)
-        return _Request(ref, self.rollout_length * self.config.num_envs, self.agent.num_updates)
+        num_envs = self.config.num_envs
+        length = self.actors.steps_at_once(num_envs, self.config.algo.updates_per_step, place.seconds_per_step)
+        ref = place.handle.rollout.remote(policy, self.num_steps, length)
+        return _Request(ref, length * num_envs, self.agent.num_updates)
 
     def _arrived(self) -> list[_Place]:
         """Places whose oldest rollout is there: the one that came first, or in lock-step all or none."""
@@ -198,10 +202,12 @@ class RayCollector:
             self._replace(place, one_line(error))
             return self._nothing
         place.requests.popleft()
-        place.waiting_since = time.monotonic()
+        now = time.monotonic()
+        taken, place.waiting_since = now - place.waiting_since, now
         if rollout is None:
             place.has_started = True
             return self._nothing
+        place.seconds_per_step = taken * self.config.num_envs / request.num_steps
         place.has_sent, place.num_open = True, rollout.num_open
         self._ages.append(self.agent.num_updates - request.num_updates)
         self._steps[place.index] += rollout.collected.num_steps
