@@ -5,6 +5,7 @@
     python benchmarks/reliability.py full         a full disk at every operation of a save
     python benchmarks/reliability.py launches     50 launches at once
     python benchmarks/reliability.py cost         training with checkpoints against training without (idle machine)
+    python benchmarks/reliability.py saves        stretches of one run with a save in them against those without
 
 Each prints a Markdown table and ends with exit code 1 where something was lost. Runs go to a temporary folder.
 """
@@ -12,8 +13,10 @@ Each prints a Markdown table and ends with exit code 1 where something was lost.
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import io
+import itertools
 import mmap
 import os
 import random
@@ -55,6 +58,10 @@ ALGORITHMS = {
 }  # fmt: skip
 """Every algorithm, in its smallest setting that uses all it has."""
 
+STEPS = {"ddpg": 40_000, "d4pg": 40_000, "a2c": 300_000}
+"""Of the runs whose time is taken."""
+PLAIN = ("env=HalfCheetah-v4", "eval.every=1e9", "compile=true")
+"""Settings of those runs."""
 
 TIMED = """
 import time
@@ -70,10 +77,27 @@ print(sum(spent))
 """
 """A run that says at its end how long it saved."""
 
+MARKED = """
+import time
+from rlcont import cli, observer
+def marked(name):
+    function = getattr(observer.RunObserver, name)
+    def call(self, *arguments):
+        result = function(self, *arguments)
+        marks.append((name, time.perf_counter()))
+        return result
+    setattr(observer.RunObserver, name, call)
+marks = []
+marked("trained"), marked("keep")
+cli.main()
+print(marks)
+"""
+"""A run that says at its end when it logged and when it had saved."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["exact", "kill", "full", "launches", "cost"])
+    parser.add_argument("what", choices=["exact", "kill", "full", "launches", "cost", "saves"])
     parser.add_argument("--seeds", type=int, default=2, help="runs of each kind for exact (2)")
     parser.add_argument("--kills", type=int, default=200, help="random kills (200)")
     parser.add_argument("--rounds", type=int, default=5, help="pairs of runs for cost (5)")
@@ -91,8 +115,10 @@ def main() -> None:
                 ok = operations(output, arguments.algo, "full disk", faults.disk_full)
             case "launches":
                 ok = launches(output, 50)
-            case _:
+            case "cost":
                 ok = cost(output, arguments.algo, arguments.rounds)
+            case _:
+                ok = saves(output, arguments.algo)
     sys.exit(not ok)
 
 
@@ -220,16 +246,15 @@ def cost(output: Path, algos: Sequence[str], rounds: int) -> bool:
     """Trains with the default checkpoints and without, in turns; the time spent saving is the surer figure."""
     print("| algorithm | steps | checkpoints | time spent saving | steps/s without | steps/s with | ratio | rounds |")
     print("|---|---|---|---|---|---|---|---|")
-    settings = {"ddpg": ("algo=ddpg", 40_000), "d4pg": ("algo=d4pg", 40_000), "a2c": ("algo=a2c", 300_000)}
     ok = True
     for algo in algos:
-        choice, steps = settings[algo]
+        choice, steps = f"algo={algo}", STEPS[algo]
         seconds: dict[str, list[float]] = {"null": [], "auto": []}
         shares = []
         for number in range(rounds):
             for every in ("null", "auto") if number % 2 else ("auto", "null"):
-                command = [choice, f"total_steps={steps}", f"checkpoint.every={every}", "env=HalfCheetah-v4"]
-                command += ["eval.every=1e9", "log.every=5000", "compile=true", f"output={output}"]
+                command = [choice, f"total_steps={steps}", f"checkpoint.every={every}", *PLAIN]
+                command += ["log.every=5000", f"output={output}"]
                 took, saving = _timed_run(command, output)
                 seconds[every].append(took)
                 if every == "auto":
@@ -240,6 +265,33 @@ def cost(output: Path, algos: Sequence[str], rounds: int) -> bool:
         share = statistics.median(shares)
         figures = (algo, steps, num, f"{share:.2%}", f"{without:.0f}", f"{with_them:.0f}", f"{with_them / without:.3f}")
         print(f"| {' | '.join(map(str, figures))} | {each} |", flush=True)
+        ok &= share <= 0.02
+    return ok
+
+
+def saves(output: Path, algos: Sequence[str]) -> bool:
+    """How much longer stretches of a run take that have a save in them, in processes that are otherwise the same.
+
+    What a save leaves behind, in caches or on the disk, counts; that two runs differ in speed does not.
+    """
+    print("| algorithm | steps of a stretch | s without a save | s with one | stretches | share with the default |")
+    print("|---|---|---|---|---|---|")
+    ok = True
+    for algo in algos:
+        stretch = STEPS[algo] // 60
+        command = [f"algo={algo}", f"total_steps={STEPS[algo]}", *PLAIN, f"output={output}"]
+        command += [f"log.every={stretch}", f"checkpoint.every={2 * stretch}"]
+        result = subprocess.run([sys.executable, "-c", MARKED, *command], check=True, capture_output=True, text=True)
+        marks = ast.literal_eval(result.stdout.splitlines()[-1])
+        logged = [place for place, (name, _) in enumerate(marks) if name == "trained"]
+        taken: dict[bool, list[float]] = {False: [], True: []}
+        for first, last in itertools.pairwise(logged[len(logged) * 2 // 3 :]):
+            taken["keep" in (name for name, _ in marks[first:last])].append(marks[last][1] - marks[first][1])
+        without, with_one = (statistics.median(taken[saved]) for saved in (False, True))
+        every = compose_job([f"algo={algo}"]).container["checkpoint"]["every"]
+        share = (with_one - without) / without * stretch / every
+        num = f"{len(taken[False])}, {len(taken[True])}"
+        print(f"| {algo} | {stretch} | {without:.3f} | {with_one:.3f} | {num} | {share:.2%} |", flush=True)
         ok &= share <= 0.02
     return ok
 
