@@ -195,7 +195,8 @@ def _comparison(item: Item, rows: list[Row]) -> str:
     if other is None or own is None:
         return ""
     if item.system == "rlcont":
-        return f"{own / other:.2f} × the single default run"
+        reference = next(other.label for other in ITEMS if other.name == item.compared_with)
+        return f"{own / other:.2f} × {reference}"
     return f"**{other / own:.2f} ×** as fast"
 
 
