@@ -195,8 +195,8 @@ def _comparison(item: Item, rows: list[Row]) -> str:
     if other is None or own is None:
         return ""
     if item.system == "rlcont":
-        reference = next(other.label for other in ITEMS if other.name == item.compared_with)
-        return f"{own / other:.2f} × {reference}"
+        labels = {each.name: each.label for each in ITEMS}
+        return f"{own / other:.2f} × the speed of {labels[item.compared_with]}"
     return f"**{other / own:.2f} ×** as fast"
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import math
 
 import numpy as np
 import pytest
@@ -53,11 +52,11 @@ def test_noise_climbs_a_ladder_whose_middle_is_that_of_an_inline_run():
 def test_rollouts_are_as_long_as_weights_may_age_within_a_second(num, num_envs, updates_per_step, length):
     actors = ladder(num, 1.0)
     assert actors.steps_at_once(num_envs, updates_per_step) == length
-    assert actors.steps_at_once(num_envs, updates_per_step, 1 / 30) == min(length, 30)
-    assert actors.steps_at_once(num_envs, updates_per_step, 1 / 4) == 16
-    assert actors.steps_at_once(num_envs, updates_per_step, math.inf) == 16
+    assert actors.steps_at_once(num_envs, updates_per_step, 30.0) == min(length, 30)
+    assert actors.steps_at_once(num_envs, updates_per_step, 4.0) == 16
+    assert actors.steps_at_once(num_envs, updates_per_step, 0.0) == 16
     assert dataclasses.replace(actors, sync=True).steps_at_once(num_envs, updates_per_step) == 1
-    assert dataclasses.replace(actors, rollout_length=7).steps_at_once(num_envs, updates_per_step, 1.0) == 7
+    assert dataclasses.replace(actors, rollout_length=7).steps_at_once(num_envs, updates_per_step, 0.0) == 7
 
 
 def arrays(agent):

@@ -53,7 +53,7 @@ def test_table_gives_medians_spread_and_ratios():
     assert cells(table, "rlcont", "256-256") == ["200", "100–300", "3", ""]
     assert cells(table, "Stable-Baselines3", "256-256") == ["50", "40–90", "3", "**4.00 ×** as fast"]
     assert cells(table, "SBX (JAX)", "400-300") == ["200", "200–200", "1", "**0.75 ×** as fast"]
-    assert cells(table, "rlcont, two seeds at once", "256-256")[3] == "1.60 × rlcont"
+    assert cells(table, "rlcont, two seeds at once", "256-256")[3] == "1.60 × the speed of rlcont"
     assert "Tianshou" not in table
 
 

@@ -60,20 +60,20 @@ class RayActors:
     max_failures: Count
     """How often in a row an actor may fail before it has sent anything; then the run stops."""
 
-    def steps_at_once(self, num_envs: int, updates_per_step: float, seconds: float = 0) -> int:
+    def steps_at_once(self, num_envs: int, updates_per_step: float, steps_per_second: float = math.inf) -> int:
         """Steps of each of an actor's environments in one rollout.
 
         Args:
             num_envs: of each actor.
             updates_per_step: of the learner, by the environment step.
-            seconds: that an actor took for a step of all its environments; with 0, the most steps that there may be.
+            steps_per_second: of each environment; where nothing is said, the most steps that there may be.
         """
         if self.rollout_length != "auto":
             return self.rollout_length
         if self.sync:
             return 1
         updates = AHEAD * self.num * num_envs * updates_per_step
-        return int(max(SHORTEST, min(LONGEST, AGE / updates, SECONDS / seconds if seconds else math.inf)))
+        return int(max(SHORTEST, min(LONGEST, AGE / updates, SECONDS * steps_per_second)))
 
 
 ActorsConfig = Annotated[InlineActors | RayActors, Field(discriminator="kind")]

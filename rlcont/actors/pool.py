@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from typing import Any, NamedTuple
@@ -49,8 +48,8 @@ class _Place:
         self.num_open = 0
         self.requests: deque[_Request] = deque()
         self.waiting_since = 0.0
-        self.seconds_per_step = math.inf
-        """Of all its environments, in its last rollout."""
+        self.steps_per_second = 0.0
+        """Of each of its environments, in its last rollout."""
         self.handle: Any = None
         self.has_started = self.has_sent = False
 
@@ -173,7 +172,7 @@ class RayCollector:
 
     def _rollout(self, place: _Place, policy: ray.ObjectRef) -> _Request:
         num_envs = self.config.num_envs
-        length = self.actors.steps_at_once(num_envs, self.config.algo.updates_per_step, place.seconds_per_step)
+        length = self.actors.steps_at_once(num_envs, self.config.algo.updates_per_step, place.steps_per_second)
         ref = place.handle.rollout.remote(policy, self.num_steps, length)
         return _Request(ref, length * num_envs, self.agent.num_updates)
 
@@ -202,13 +201,12 @@ class RayCollector:
             self._replace(place, one_line(error))
             return self._nothing
         place.requests.popleft()
-        now = time.monotonic()
-        taken, place.waiting_since = now - place.waiting_since, now
+        place.waiting_since = time.monotonic()
         if rollout is None:
             place.has_started = True
             return self._nothing
-        place.seconds_per_step = taken * self.config.num_envs / request.num_steps
         place.has_sent, place.num_open = True, rollout.num_open
+        place.steps_per_second = rollout.steps_per_second
         self._ages.append(self.agent.num_updates - request.num_updates)
         self._steps[place.index] += rollout.collected.num_steps
         self._returns[place.index] += rollout.collected.returns.tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ class Rollout(NamedTuple):
     """Steps that wait for rewards to come, those of earlier rollouts included."""
     num_breakdowns: int
     """Steps in which a simulator broke down, which nobody learns from."""
+    steps_per_second: float
+    """Of each environment."""
 
 
 class RolloutWorker:
@@ -81,6 +84,7 @@ class RolloutWorker:
         self.explorer.num_steps = num_steps
         broken_before = self.envs.num_breakdowns
         told, collected = [], []
+        start = time.perf_counter()
         for _ in range(length):
             step = self.envs.step(self.explorer.act(self.obs))
             told.append(self.explorer.observe(step))
@@ -95,6 +99,7 @@ class RolloutWorker:
             joined_collected(collected),
             self.explorer.window.num_open,
             self.envs.num_breakdowns - broken_before,
+            length / (time.perf_counter() - start),
         )
 
 
