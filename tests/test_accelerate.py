@@ -11,6 +11,7 @@ import torch
 from script import SCRIPT, rlcont
 from tiny import tiny
 
+from rlcont import accelerate
 from rlcont.accelerate import (
     CALLS_BEFORE_RECORDING,
     UPDATES_THAT_EARN_A_COMPILATION,
@@ -49,10 +50,13 @@ def networks(agent):
     ]
 
 
-def gradients(agent, means_before):
-    """What the last update's optimisers were given: mean = 0.9 mean_before + 0.1 gradient."""
-    adams = (agent.actor_optimizer, agent.critic_optimizer)
-    return [(adam.mean - 0.9 * mean) / 0.1 for adam, mean in zip(adams, means_before, strict=True)]
+def adams(agent):
+    return [agent.actor_optimizer, agent.critic_optimizer]
+
+
+def gradients(agent):
+    """What the last update's optimisers were given, if their means were 0 before: mean = 0.1 gradient."""
+    return [adam.mean / 0.1 for adam in adams(agent)]
 
 
 def relative_error(value, expected):
@@ -60,13 +64,19 @@ def relative_error(value, expected):
 
 
 @pytest.mark.parametrize("overrides", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 0.1)])
-def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_training(precision, tolerance, overrides):
+@pytest.mark.parametrize(("precision", "tolerance", "of_gradients"), [("fp32", 1e-4, 1e-3), ("bf16", 0.1, 0.1)])
+def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_training(
+    precision, tolerance, of_gradients, overrides
+):
     """Losses, gradients and, in fp32, new weights, from the same state and batch.
 
     bf16 carries 8 bits, and a compiled chain of operations rounds once where eager code rounds after each. Adam
     turns a gradient that is rounded across zero into a whole step of its weight, and the actor's gradient is
-    taken through the stepped critic; so in bf16 the critic's step is made too small to matter.
+    taken through the stepped critic; so in bf16 the critic's step is made too small to matter. Adam's means begin at
+    0, since a gradient that is read off a far larger mean has few digits left.
+
+    fp32 carries 24: but to change all weights by their last bit alone changes the gradient of D4PG's actor by a
+    relative 1e-4 in the worst of these states, and by 1e-6 in most.
     """
     run = config(*overrides)
     envs = Environments(run.env, [0])
@@ -84,14 +94,15 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
             continue
         for agent in (eager, fast):
             load(agent, trained)
-        means = [adam.mean.clone() for adam in (trained.actor_optimizer, trained.critic_optimizer)]
+            for adam in adams(agent):
+                adam.mean.zero_()
         batches = [agent.replay.sample(run.algo.batch_size) for agent in (eager, fast)]
         expected, metrics = eager.accelerated_update(batches[0]), fast.accelerated_update(batches[1])
         assert metrics.keys() == expected.keys()
         for name in metrics:
             torch.testing.assert_close(metrics[name], expected[name], rtol=tolerance, atol=tolerance)
-        for value, other in zip(gradients(fast, means), gradients(eager, means), strict=True):
-            assert relative_error(value, other) < tolerance
+        for value, other in zip(gradients(fast), gradients(eager), strict=True):
+            assert relative_error(value, other) < of_gradients
         for value, other in zip(networks(fast), networks(eager), strict=True):
             assert precision == "bf16" or relative_error(value, other) < 1e-5
         num_compared += 1
@@ -250,10 +261,6 @@ def install(tools: Path, name: str):
     (tools / name).chmod(0o755)
 
 
-def capable(monkeypatch, **flags):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
-
-
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])
 def test_auto_compiles_a_long_run_where_there_is_a_compiler(tools, compiler):
     without = choose("auto", "fp32", "cpu", MANY)
@@ -289,16 +296,30 @@ def test_what_is_typed_is_obeyed_or_refused(tools):
     assert choose(False, "fp32", "cpu", MANY) == Acceleration(False, "fp32", "cpu")
 
 
-def test_bf16_is_for_processors_with_units_for_its_products(tools, monkeypatch):
-    capable(monkeypatch, avx512_bf16=True, amx_bf16=False)
+def test_bf16_is_for_processors_whose_products_gain_by_it(tools, monkeypatch):
+    monkeypatch.setattr(accelerate, "_bf16_gain", lambda: 0.5)
     assert choose(False, "auto", "cpu", MANY).precision == "fp32"
     typed = choose(False, "bf16", "cpu", MANY)
-    assert (typed.precision, typed.reason) == ("bf16", "this cpu has no bf16 matrix units: fp32 would be faster")
-    capable(monkeypatch, amx_bf16=True)
+    assert (typed.precision, typed.reason) == ("bf16", "bf16 products are no faster than fp32 on this cpu")
+    monkeypatch.setattr(accelerate, "_bf16_gain", lambda: 2.0)
     assert choose(False, "auto", "cpu", MANY) == Acceleration(False, "bf16", "cpu")
     assert choose(False, "bf16", "cpu", MANY).reason == ""
-    monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert choose(False, "auto", "cpu", MANY).precision == "fp32"
+
+
+def test_what_bf16_gains_is_measured_on_a_product_in_each_precision(monkeypatch):
+    seconds, now, seen = {torch.float32: 0.004, torch.bfloat16: 0.001}, [0.0], []
+    product = torch.nn.functional.linear
+
+    def timed(*operands: torch.Tensor) -> torch.Tensor:
+        result = product(*operands)
+        seen.append(result.dtype)
+        now[0] += seconds[result.dtype] * (3 if len(seen) < 3 else 1)
+        return result
+
+    monkeypatch.setattr(torch.nn.functional, "linear", timed)
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    assert accelerate._bf16_gain.__wrapped__() == pytest.approx(4.0)
+    assert set(seen) == set(seconds)
 
 
 def test_without_a_compiler_compile_true_is_refused(tmp_path):
@@ -313,7 +334,7 @@ def test_without_a_compiler_compile_true_is_refused(tmp_path):
     [("auto", " (not compiled: no C++ compiler (g++ or clang++) on PATH)"), ("false", "")],
 )
 def test_without_a_compiler_a_long_run_says_in_one_line_that_it_is_eager_and_learns(tmp_path, typed, reason):
-    command = [SCRIPT, *tiny("total_steps=1e6", "eval.every=1e6"), f"compile={typed}"]
+    command = [SCRIPT, *tiny("total_steps=1e6", "eval.every=1e6", "precision=fp32"), f"compile={typed}"]
     environment = {**os.environ, "PATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
         lines = []

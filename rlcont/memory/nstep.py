@@ -34,6 +34,8 @@ class NStep:
 
     def add(self, step: EnvStep) -> Transitions:
         """Takes in one step; returns the transitions that it completed, those of each environment oldest first."""
+        if self.n == 1:
+            return self._at_once(step)
         cut = None if step.valid.all() else self.cut_off(~step.valid)
         self._newest = (self._newest + 1) % self.n
         self._obs[self._newest], self._action[self._newest], self._reward[self._newest] = step.obs, step.action, 0
@@ -64,6 +66,12 @@ class NStep:
         self._newest = state["newest"]
 
     _STATE = ("obs", "action", "reward", "num_open", "next_obs")
+
+    def _at_once(self, step: EnvStep) -> Transitions:
+        """The transitions of a single step, none of which waits."""
+        discount = (self._powers[1] * ~step.terminated).astype(np.float32)
+        columns = (step.obs, step.action, step.reward, discount, step.next_obs)
+        return Transitions(*(column[step.valid] for column in columns))
 
     def _take(self, which: Array, terminated: Array) -> Transitions:
         """The transitions `which` [n, E] by age and environment, which are open no longer."""

@@ -106,4 +106,5 @@ class Replay:
         assert num <= self.capacity
         until_end = min(num, self.capacity - position)
         self.rows[position : position + until_end] = rows[:until_end]
-        self.rows[: num - until_end] = rows[until_end:]
+        if until_end < num:
+            self.rows[: num - until_end] = rows[until_end:]
