@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 
 from rlcont.core import Metrics, UserError
@@ -104,9 +103,9 @@ def _bf16_pays(device: str) -> bool:
 def _bf16_gain() -> float:
     """How many times as fast as in fp32 a layer's product is in bf16, conversions and all, on this processor.
 
-    Measured, in some hundredths of a second: to have the instructions says little. Those of AVX-512 make it twice as
-    fast on a Zen 4 and half as fast on a Xeon without AMX. One thread, and the shortest of many times, so that other
-    work on the machine does not decide.
+    Measured, in a twentieth of a second: to have the instructions says little. AVX-512 makes it twice as fast on
+    a Zen 4 and half as fast on a Xeon without AMX. One thread, and the shortest of many times, so that other work on
+    the machine does not decide.
     """
     x, weight = torch.ones(2, 256, 256)
     threads = torch.get_num_threads()
@@ -118,9 +117,13 @@ def _bf16_gain() -> float:
             torch.nn.functional.linear(x, weight)
             return time.perf_counter() - start
 
-    in_fp32, in_bf16 = np.array([(seconds(False), seconds(True)) for _ in range(30)]).min(axis=0)
+    in_fp32: list[float] = []
+    in_bf16: list[float] = []
+    while len(in_fp32) < 3 or sum(in_fp32) + sum(in_bf16) < 0.05:
+        in_fp32.append(seconds(bf16=False))
+        in_bf16.append(seconds(bf16=True))
     torch.set_num_threads(threads)
-    return float(in_fp32 / in_bf16)
+    return min(in_fp32) / min(in_bf16)
 
 
 def _obstacle_to_compiling(device: str) -> str:
