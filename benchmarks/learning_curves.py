@@ -90,7 +90,11 @@ def ddpg() -> None:
 def d4pg() -> None:
     results = DOCS / "results"
     cheetah, ddpgs = (arms(results / algo / "HalfCheetah-v4") for algo in ("d4pg", "ddpg"))
-    tuned = {"D4PG, tuned": cheetah["tuned"], "DDPG, tuned": ddpgs["gaussian-0.1"]}
+    tuned = {
+        "D4PG, tuned": cheetah["tuned"],
+        "DDPG, tuned": ddpgs["gaussian-0.1"],
+        "DDPG, tuned, in bf16": ddpgs["bf16"],
+    }
     plot(tuned, "D4PG on HalfCheetah-v4", DOCS / "images" / "d4pg-halfcheetah.png", 500_000)
     print(table(tuned, [100_000, 200_000, 300_000, 400_000, 500_000]), end="\n\n")
     print(table(cheetah, [50_000, 100_000, 150_000]), end="\n\n")
