@@ -79,7 +79,7 @@ def plot(curves: dict[str, dict[int, Curve]], title: str, path: Path, last_step:
 def ddpg() -> None:
     cheetah = arms(DOCS / "results" / "ddpg" / "HalfCheetah-v4")
     tuned = {"tuned": cheetah["gaussian-0.1"]}
-    precision = {"fp32": cheetah["gaussian-0.1"] | cheetah.pop("fp32", {}), "bf16": cheetah.pop("bf16")}
+    precision = {"fp32": cheetah["gaussian-0.1"] | cheetah.pop("fp32"), "bf16": cheetah.pop("bf16")}
     plot(tuned, "DDPG on HalfCheetah-v4", DOCS / "images" / "ddpg-halfcheetah.png", 300_000)
     plot(cheetah, "DDPG on HalfCheetah-v4: exploration noise", DOCS / "images" / "ddpg-noise.png", 150_000)
     print(table(tuned, [100_000, 200_000, 300_000]), end="\n\n")

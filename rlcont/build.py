@@ -60,10 +60,7 @@ def make_environments(config: RunConfig) -> tuple[VectorEnv, int]:
 def choose_acceleration(config: RunConfig) -> Acceleration:
     """How the updates of a run are made fast on this machine."""
     num_updates = config.algo.num_updates(config.total_steps, config.num_envs)
-    on_policy = load_algorithm(config.algo_name).on_policy
-    # An update that was rounded otherwise than acting would learn from another policy than the one that acted.
-    precision = "fp32" if on_policy and config.precision == "auto" else config.precision
-    return choose(config.compile, precision, resolve_device(config.device), num_updates)
+    return choose(config.compile, config.precision, resolve_device(config.device), num_updates)
 
 
 def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = as_it_is) -> Agent:

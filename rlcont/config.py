@@ -77,7 +77,7 @@ class RunConfig:
     compile: Literal["auto"] | Flag
     """Compile the update; auto: where a compiler is found and the run is long enough."""
     precision: Literal["auto", "fp32", "bf16"]
-    """Of matrix products in updates; auto: bf16 where it is clearly faster, which is measured."""
+    """Of matrix products in updates; auto: fp32, since bf16 was measured to learn later."""
     eval: EvalConfig
     """Evaluation."""
     log: LogConfig

@@ -64,10 +64,8 @@ def relative_error(value, expected):
 
 
 @pytest.mark.parametrize("overrides", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize(("precision", "tolerance", "of_gradients"), [("fp32", 1e-4, 1e-3), ("bf16", 0.1, 0.1)])
-def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_training(
-    precision, tolerance, of_gradients, overrides
-):
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 0.1)])
+def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_training(precision, tolerance, overrides):
     """Losses, gradients and, in fp32, new weights, from the same state and batch.
 
     bf16 carries 8 bits, and a compiled chain of operations rounds once where eager code rounds after each. Adam
@@ -75,8 +73,8 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
     taken through the stepped critic; so in bf16 the critic's step is made too small to matter. Adam's means begin at
     0, since a gradient that is read off a far larger mean has few digits left.
 
-    fp32 carries 24: but to change all weights by their last bit alone changes the gradient of D4PG's actor by a
-    relative 1e-4 in the worst of these states, and by 1e-6 in most.
+    Where the last bit of the weights alone changes a gradient by more than that, as it does D4PG's actor's in a few of
+    these states, fp32 does not know it better, and four times that change is allowed.
     """
     run = config(*overrides)
     envs = Environments(run.env, [0])
@@ -84,6 +82,8 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
     compared = run if precision == "fp32" else config(*overrides, "algo.critic.lr=1e-12")
     eager = make_agent(compared, envs.spec, Acceleration(False, precision, "cpu"))
     fast = make_agent(compared, envs.spec, Acceleration(True, precision, "cpu", required=True))
+    nudged = make_agent(compared, envs.spec)
+    rng = torch.Generator().manual_seed(0)
     obs, num_compared = envs.reset(), 0
     while num_compared < NUM_STATES:
         step = envs.step(trained.act(obs, explore=True))
@@ -92,17 +92,21 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
         trained.learn()
         if trained.num_updates == 0 or trained.num_steps % 10:
             continue
-        for agent in (eager, fast):
+        for agent in (eager, fast, nudged):
             load(agent, trained)
             for adam in adams(agent):
                 adam.mean.zero_()
-        batches = [agent.replay.sample(run.algo.batch_size) for agent in (eager, fast)]
+        for weights in networks(nudged):
+            weights.mul_(1 + 2**-23 * (2 * torch.randint(2, weights.shape, generator=rng) - 1))
+        batches = [agent.replay.sample(run.algo.batch_size) for agent in (eager, fast, nudged)]
+        nudged.accelerated_update(batches[2])
         expected, metrics = eager.accelerated_update(batches[0]), fast.accelerated_update(batches[1])
         assert metrics.keys() == expected.keys()
         for name in metrics:
             torch.testing.assert_close(metrics[name], expected[name], rtol=tolerance, atol=tolerance)
-        for value, other in zip(gradients(fast), gradients(eager), strict=True):
-            assert relative_error(value, other) < of_gradients
+        for value, other, unsure in zip(*map(gradients, (fast, eager, nudged)), strict=True):
+            allowed = max(tolerance, 4 * relative_error(unsure, other)) if precision == "fp32" else tolerance
+            assert relative_error(value, other) < allowed
         for value, other in zip(networks(fast), networks(eager), strict=True):
             assert precision == "bf16" or relative_error(value, other) < 1e-5
         num_compared += 1
@@ -296,13 +300,12 @@ def test_what_is_typed_is_obeyed_or_refused(tools):
     assert choose(False, "fp32", "cpu", MANY) == Acceleration(False, "fp32", "cpu")
 
 
-def test_bf16_is_for_processors_whose_products_gain_by_it(tools, monkeypatch):
+def test_bf16_is_for_those_who_ask_and_they_are_told_where_it_is_no_faster(tools, monkeypatch):
     monkeypatch.setattr(accelerate, "_bf16_gain", lambda: 0.5)
-    assert choose(False, "auto", "cpu", MANY).precision == "fp32"
     typed = choose(False, "bf16", "cpu", MANY)
     assert (typed.precision, typed.reason) == ("bf16", "bf16 products are no faster than fp32 on this cpu")
     monkeypatch.setattr(accelerate, "_bf16_gain", lambda: 2.0)
-    assert choose(False, "auto", "cpu", MANY) == Acceleration(False, "bf16", "cpu")
+    assert choose(False, "auto", "cpu", MANY) == Acceleration(False, "fp32", "cpu")
     assert choose(False, "bf16", "cpu", MANY).reason == ""
 
 
@@ -318,7 +321,7 @@ def test_what_bf16_gains_is_measured_on_a_product_in_each_precision(monkeypatch)
 
     monkeypatch.setattr(torch.nn.functional, "linear", timed)
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    assert accelerate._bf16_gain.__wrapped__() == pytest.approx(4.0)
+    assert accelerate._bf16_gain() == pytest.approx(4.0)
     assert set(seen) == set(seconds)
 
 
