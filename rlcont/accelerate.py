@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 UPDATES_THAT_EARN_A_COMPILATION = 30_000
 """Compiling takes up to half a minute the first time and saves about a millisecond an update."""
 CACHE_DIR = "TORCHINDUCTOR_CACHE_DIR"
+"""Where compiled code is kept for the next run."""
 
 CALLS_BEFORE_RECORDING = 3
 
@@ -78,6 +79,9 @@ def choose(
     required = compile_ is True
     is_long = num_updates >= UPDATES_THAT_EARN_A_COMPILATION
     wanted = required or (compile_ == "auto" and is_long)
+    if wanted:
+        # torch._dynamo, which what follows imports, would choose a temporary folder.
+        os.environ.setdefault(CACHE_DIR, str(_cache_folder()))
     obstacle = _obstacle_to_compiling(device) if wanted else ""
     if required and obstacle:
         raise UserError(f"compile=true: {obstacle}; allowed: auto, false")
@@ -152,10 +156,7 @@ def _in_bf16(update: Update, device: str) -> Update:
 
 
 def _compiled(update: Update, required: bool) -> Update:
-    """`update` as one compiled function, kept on disk for the next run."""
-    os.environ.setdefault(CACHE_DIR, str(_cache_folder()))
-    # The kernels are few; worker processes would outlive their use by the whole run.
-    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    """`update` as one compiled function."""
     # Of all that the update reads only tensors change, so nothing else is looked at before each call.
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
     function: Update = torch.compile(_with_own_code(update), fullgraph=True, dynamic=False, options=options)

@@ -348,9 +348,12 @@ def test_without_a_compiler_a_long_run_says_in_one_line_that_it_is_eager_and_lea
     assert [line for line in lines if "updates in" in line] == [f"eager updates in fp32{reason}, 1 thread on cpu\n"]
 
 
-def test_a_compiled_run_from_the_command_line(tmp_path):
-    result = rlcont(tmp_path, *tiny("compile=true", "precision=bf16"))
+def test_a_compiled_run_from_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.delenv(accelerate.CACHE_DIR, raising=False)  # torch sets it for itself when it compiles here.
+    cache = tmp_path / "cache"
+    result = rlcont(tmp_path, *tiny("compile=true", "precision=bf16"), env={"XDG_CACHE_HOME": str(cache)})
     assert result.returncode == 0, result.stderr
+    assert list((cache / "rlcont" / "compiled").rglob("*.so")), "compiled code is kept for the next run"
     assert "compiled updates in bf16" in result.stdout
     (run,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
     assert json.loads((run / "run.json").read_text())["acceleration"] == {
