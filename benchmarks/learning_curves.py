@@ -78,11 +78,13 @@ def plot(curves: dict[str, dict[int, Curve]], title: str, path: Path, last_step:
 
 def ddpg() -> None:
     cheetah = arms(DOCS / "results" / "ddpg" / "HalfCheetah-v4")
-    tuned = {"tuned": cheetah["gaussian-0.1"]}
-    precision = {"fp32": cheetah["gaussian-0.1"] | cheetah.pop("fp32"), "bf16": cheetah.pop("bf16")}
-    plot(tuned, "DDPG on HalfCheetah-v4", DOCS / "images" / "ddpg-halfcheetah.png", 300_000)
+    fp32, bf16 = cheetah.pop("fp32"), cheetah.pop("bf16")
+    first = cheetah["gaussian-0.1"]
+    tuned = {"tuned, first runs": first, "tuned, later runs": {seed: fp32[seed] for seed in first}}
+    precision = {"fp32, first runs": first, "fp32": fp32, "bf16": bf16}
+    plot(tuned, "DDPG on HalfCheetah-v4", DOCS / "images" / "ddpg-halfcheetah.png", 500_000)
     plot(cheetah, "DDPG on HalfCheetah-v4: exploration noise", DOCS / "images" / "ddpg-noise.png", 150_000)
-    print(table(tuned, [100_000, 200_000, 300_000]), end="\n\n")
+    print(table(tuned, [100_000, 200_000, 300_000, 400_000, 500_000]), end="\n\n")
     print(table(cheetah, [50_000, 100_000, 150_000]), end="\n\n")
     print(table(precision, [100_000, 150_000, 200_000]), end="\n\n")
 
@@ -92,11 +94,18 @@ def d4pg() -> None:
     cheetah, ddpgs = (arms(results / algo / "HalfCheetah-v4") for algo in ("d4pg", "ddpg"))
     tuned = {
         "D4PG, tuned": cheetah["tuned"],
-        "DDPG, tuned": ddpgs["gaussian-0.1"],
-        "DDPG, tuned, in bf16": ddpgs["bf16"],
+        "DDPG, tuned": {seed: ddpgs["fp32"][seed] for seed in cheetah["tuned"]},
+        "DDPG, tuned, first runs": ddpgs["gaussian-0.1"],
     }
     plot(tuned, "D4PG on HalfCheetah-v4", DOCS / "images" / "d4pg-halfcheetah.png", 500_000)
     print(table(tuned, [100_000, 200_000, 300_000, 400_000, 500_000]), end="\n\n")
+    supports = {
+        "found": {0: cheetah["tuned"][0]},
+        "−300 to 1500": cheetah["support-hand"],
+        "the article's, −10 to 10": cheetah["support-article"],
+        "all of the article's settings": cheetah["article"],
+    }
+    plot(supports, "D4PG on HalfCheetah-v4: supports", DOCS / "images" / "d4pg-supports.png", 200_000)
     print(table(cheetah, [50_000, 100_000, 150_000]), end="\n\n")
 
     base = {seed: cheetah["tuned"][seed] for seed in (0, 1)}
