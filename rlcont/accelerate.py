@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 UPDATES_THAT_EARN_A_COMPILATION = 30_000
 """Compiling takes up to half a minute the first time and saves about a millisecond an update."""
 CACHE_DIR = "TORCHINDUCTOR_CACHE_DIR"
-"""Where compiled code is kept for the next run."""
+"""The environment variable that says where compiled code is kept for the next run."""
 
 CALLS_BEFORE_RECORDING = 3
 
