@@ -49,7 +49,7 @@ class Item(NamedTuple):
 ITEMS = [
     Item("rlcont-256", "rlcont", "rlcont", "256,256", ""),
     Item("rlcont-400-300", "rlcont", "rlcont", "400,300", ""),
-    Item("rlcont-256-fp32", "rlcont", "rlcont, precision=fp32", "256,256", "rlcont-256", ("--precision", "fp32")),
+    Item("rlcont-256-bf16", "rlcont", "rlcont, precision=bf16", "256,256", "rlcont-256", ("--precision", "bf16")),
     Item("rlcont-256-x2", "rlcont", "rlcont, two seeds at once", "256,256", "rlcont-256", (), 2),
     Item("sb3-256", "sb3", "Stable-Baselines3", "256,256", "rlcont-256"),
     Item("sb3-400-300", "sb3", "Stable-Baselines3", "400,300", "rlcont-400-300"),
@@ -104,10 +104,10 @@ HEADINGS = {"ddpg": ("DDPG", "network"), "a2c": ("A2C", "environments"), "d4pg":
 """By algorithm, the first two columns of its table."""
 
 LEARNERS = [
-    # Label, evaluations of its seeds, the item whose speed it trains at: the network of its settings.
-    ("rlcont", "results/ddpg/HalfCheetah-v4/gaussian-0.1-s*.csv", "rlcont-256"),
-    ("Stable-Baselines3", "results/peers/HalfCheetah-v4/sb3-s*.csv", "sb3-400-300"),
-    ("SBX (JAX)", "results/peers/HalfCheetah-v4/sbx-s*.csv", "sbx-400-300"),
+    # Label, evaluations of its runs, the item whose speed it trains at: the network of its settings.
+    ("rlcont", ("ddpg/HalfCheetah-v4/gaussian-0.1-s*.csv", "ddpg/HalfCheetah-v4/fp32-s*.csv"), "rlcont-256"),
+    ("Stable-Baselines3", ("peers/HalfCheetah-v4/sb3-s*.csv",), "sb3-400-300"),
+    ("SBX (JAX)", ("peers/HalfCheetah-v4/sbx-s*.csv",), "sbx-400-300"),
 ]
 
 COLUMNS = (
@@ -204,31 +204,44 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def steps_to_return(path: Path, threshold: float = RETURN) -> float:
-    """Steps of the first evaluation in a run's evaluations.csv at or above `threshold`; infinite if none was."""
+class Reached(NamedTuple):
+    """When a run came to a return."""
+
+    steps: float
+    """Steps of the first evaluation at or above it; infinite if none was."""
+    length: float
+    """Steps of the last evaluation."""
+
+    def __str__(self) -> str:
+        return _thousands(self.steps) if math.isfinite(self.steps) else f"not in {_thousands(self.length)}"
+
+
+def steps_to_return(path: Path, threshold: float = RETURN) -> Reached:
+    """When the run of this evaluations.csv came to `threshold`."""
     with path.open(newline="") as file:
-        reached = (float(row["step"]) for row in csv.DictReader(file) if float(row["return_mean"]) >= threshold)
-        return next(reached, math.inf)
+        evaluations = [(float(row["step"]), float(row["return_mean"])) for row in csv.DictReader(file)]
+    reached = (step for step, return_mean in evaluations if return_mean >= threshold)
+    return Reached(next(reached, math.inf), evaluations[-1][0])
 
 
 def time_table(rows: list[Row], docs: Path = DOCS) -> str:
-    """Training time to RETURN: median steps over the seeds, divided by the measured steps per second."""
-    lines = [f"| DDPG | steps to {RETURN:.0f}, by seed | median | steps/s | time |", "|---|---|---:|---:|---:|"]
-    for label, pattern, item in LEARNERS:
-        seeds = [steps_to_return(path) for path in sorted(docs.glob(pattern))]
-        if not seeds:
-            lines.append(f"| {label} | not measured yet: docs/{pattern} | – | – | – |")
+    """Training time to RETURN: median steps over the runs, divided by the measured steps per second."""
+    lines = [f"| DDPG | steps to {RETURN:.0f}, by run | median | steps/s | time |", "|---|---|---:|---:|---:|"]
+    for label, patterns, item in LEARNERS:
+        runs = [steps_to_return(path) for pattern in patterns for path in sorted((docs / "results").glob(pattern))]
+        if not runs:
+            lines.append(f"| {label} | not measured yet: docs/results/{patterns[0]} | – | – | – |")
             continue
-        steps, speed = statistics.median(seeds), median_speed(rows, item)
+        steps, speed = statistics.median(run.steps for run in runs), median_speed(rows, item)
         time = _hours(steps / speed) if speed and math.isfinite(steps) else "–"
-        shown = ", ".join(_thousands(number) for number in seeds)
+        middle = _thousands(steps) if math.isfinite(steps) else "not reached"
         rate = "–" if speed is None else f"{speed:.0f}"
-        lines.append(f"| {label} | {shown} | {_thousands(steps)} | {rate} ({item}) | {time} |")
+        lines.append(f"| {label} | {', '.join(map(str, runs))} | {middle} | {rate} ({item}) | {time} |")
     return "\n".join(lines)
 
 
 def _thousands(steps: float) -> str:
-    return f"{steps / 1000:.0f} k" if math.isfinite(steps) else "not reached"
+    return f"{steps / 1000:.0f} k"
 
 
 def _hours(seconds: float) -> str:
