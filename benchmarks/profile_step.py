@@ -208,7 +208,7 @@ def main() -> None:
         torch.set_num_threads(threads)
     share = product_share(profile, arguments.steps, arguments.trace)
     print(f"{profile.acceleration}\n")
-    print(table(seconds, limit_seconds, needed, share, threads))
+    print(table(seconds, limit_seconds, needed, share, threads, profile.acceleration.precision))
 
 
 def table(
@@ -217,8 +217,12 @@ def table(
     needed: Sequence[Product],
     share: float,
     threads: int,
+    precision: str,
 ) -> str:
-    """Medians as Markdown: the parts of a step, the parts of learn, the limits."""
+    """Medians as Markdown: the parts of a step, the parts of learn, the limits of both precisions.
+
+    The limit to compare with is that of the update's `precision`, at the best number of threads.
+    """
     median = {part: 1000 * statistics.median(values) for part, values in seconds.items()}
     step = sum(median[part] for part in ("act", "environment", "observe", "learn"))
     lines = [f"| part of a step, {threads} threads | ms | share |", "|---|---:|---:|"]
@@ -237,14 +241,14 @@ def table(
     flops = sum(product.flops for product in needed)
     lines += [
         "",
-        f"| limit: {len(needed)} products, {flops / 1e6:.1f} MFLOP | ms | GFLOP/s | threads | limit ÷ update |",
+        f"| limit: {len(needed)} products, {flops / 1e6:.1f} MFLOP | threads | ms | GFLOP/s | limit ÷ update |",
         "|---|---:|---:|---:|---:|",
     ]
-    for name in dict.fromkeys(name for name, _ in limit_seconds):
-        medians = {count: statistics.median(values) for (own, count), values in limit_seconds.items() if own == name}
-        count = min(medians, key=medians.__getitem__)
-        limit = 1000 * medians[count]
-        lines.append(f"| {name} | {limit:.3f} | {flops / limit / 1e6:.0f} | {count} | {limit / median['update']:.0%} |")
+    limits = {key: 1000 * statistics.median(values) for key, values in limit_seconds.items()}
+    best = min(limit for (name, _), limit in limits.items() if name == precision)
+    for (name, count), limit in limits.items():
+        reached = f"{limit / median['update']:.0%}" if (name, limit) == (precision, best) else "–"
+        lines.append(f"| {name} | {count} | {limit:.3f} | {flops / limit / 1e6:.0f} | {reached} |")
     return "\n".join(lines)
 
 

@@ -1,12 +1,13 @@
 """How fast rlcont trains DDPG and A2C compared with its peers, and D4PG compared with DDPG, on this machine.
 
 Makes an environment for each peer, runs all systems in turn, and writes docs/results/speed.csv and the tables of
-docs/benchmarks.md. Five rounds of DDPG take about 45 minutes on two cores, those of A2C a few more; the machine should
-be idle. A run is given up when it takes longer than two minutes and its steps at 15 steps per second (A2C: 200).
+docs/benchmarks.md. A part of a table is printed and leaves both as they are. Five rounds of DDPG take about 45 minutes
+on two cores, those of D4PG ten, those of A2C a few; the machine should be idle. A run is given up when it takes longer
+than two minutes and its steps at 15 steps per second (A2C: 200).
 
-    python benchmarks/speed.py                                  # everything, five rounds
-    python benchmarks/speed.py --only rlcont-256 sb3-256 --rounds 3 --csv /tmp/speed.csv
-    python benchmarks/speed.py --rebuild                        # the tables again, from the CSV
+    python benchmarks/speed.py                                       # everything, five rounds
+    python benchmarks/speed.py --only rlcont-256 sb3-256 --rounds 3  # a part
+    python benchmarks/speed.py --rebuild                             # the tables again, from the CSV
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class RunError(Exception):
 def main() -> None:
     arguments = parse_arguments()
     if arguments.rebuild:
-        return write_page(arguments.page, read_rows(arguments.csv))
+        return write_page(arguments.page or PAGE, read_rows(arguments.csv or RUNS))
     items = chosen_items(arguments)
     minutes = arguments.rounds * sum(estimated_seconds(item) for item in items) / 60
     if not items:
@@ -66,7 +67,8 @@ def main() -> None:
     print(f"{machine}\nload average {os.getloadavg()[0]:.2f}; about {minutes:.0f} min, installations apart", flush=True)
     missing = {system: problem for system in arguments.peers if (problem := prepare(system, items)) is not None}
 
-    kept = rows_of_other_algorithms(arguments.csv, items)
+    runs, page = destinations(arguments, items)
+    kept = rows_of_other_algorithms(runs, items)
     rows: list[Row] = []
     for number in range(1, arguments.rounds + 1):
         for item in items:
@@ -75,9 +77,9 @@ def main() -> None:
             outcome = f"failed: {row['error']}" if row["error"] else f"{row['steps_per_second']} steps/s"
             before = f"others used {row['busy_percent']} % before"
             print(f"[{len(rows)}/{arguments.rounds * len(items)}] {item.name}: {outcome} ({before})", flush=True)
-            write_rows(arguments.csv, [*kept, *rows])
-    print(report(read_rows(arguments.csv)))
-    return write_page(arguments.page, read_rows(arguments.csv))
+            write_rows(runs, [*kept, *rows])
+    print(report(read_rows(runs)))
+    return write_page(page, read_rows(runs)) if page else None
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -91,8 +93,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help="peers to run: sb3 sbx tianshou")
     parser.add_argument("--precision", help="precision=… for rlcont's runs that say nothing of it")
     parser.add_argument("--compile", help="compile=… for rlcont's runs (DDPG: true, A2C: auto)")
-    parser.add_argument("--csv", type=Path, default=RUNS, help="where the raw runs go")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page whose tables are replaced")
+    parser.add_argument("--csv", type=Path, help="where the raw runs go")
+    parser.add_argument("--page", type=Path, help="the page whose tables are replaced")
     parser.add_argument("--rebuild", action="store_true", help="run nothing; write the tables from the CSV")
     return parser.parse_args()
 
@@ -101,6 +103,15 @@ def chosen_items(arguments: argparse.Namespace) -> list[Item]:
     """What --only and --peers leave, with the windows that --steps gives them."""
     items = [item for item in ITEMS if item.name in arguments.only and item.system in ("rlcont", *arguments.peers)]
     return [item._replace(steps=arguments.steps) if item.algo != "a2c" else item for item in items]
+
+
+def destinations(arguments: argparse.Namespace, items: list[Item]) -> tuple[Path, Path | None]:
+    """Where the raw runs go, and the tables, if anywhere: into docs/ what makes whole tables, unless said otherwise."""
+    algos, names = {item.algo for item in items}, {item.name for item in items}
+    whole = all(item.name in names for item in ITEMS if item.algo in algos)
+    if arguments.csv or not whole:
+        return arguments.csv or ENVIRONMENTS / "speed.csv", arguments.page
+    return RUNS, arguments.page or PAGE
 
 
 def rows_of_other_algorithms(path: Path, items: list[Item]) -> list[Row]:

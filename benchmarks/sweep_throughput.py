@@ -15,7 +15,6 @@ import argparse
 import datetime
 import importlib.metadata
 import os
-import platform
 import shlex
 import statistics
 import subprocess
@@ -24,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from rlcont.resources import available_cores
+from speed import describe_machine
 
 SETTINGS = [
     "algo=ddpg",
@@ -45,15 +44,6 @@ def seconds(command: list[str], output: str) -> float:
     start = time.perf_counter()
     subprocess.run([SCRIPT, *command, f"output={output}"], env=environment, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - start
-
-
-def processor() -> str:
-    """Its name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
 def main() -> None:
@@ -80,10 +70,7 @@ def main() -> None:
     for way, median in medians.items():
         print(f"| {way} | {median:.1f} s | {', '.join(f'{value:.1f}' for value in times[way])} s |")
     print(f"\nSide by side it takes {fast / slow:.2f} of the time ({slow / fast:.2f} times as fast).")
-    print(
-        f"{datetime.date.today()}, {processor()}, {available_cores()} cores; "
-        f"Python {platform.python_version()}, {versions}."
-    )
+    print(f"{datetime.date.today()}, {describe_machine()}, {versions}.")
 
 
 if __name__ == "__main__":

@@ -160,11 +160,13 @@ def _compiled(update: Update, required: bool) -> Update:
     # Of all that the update reads only tensors change, so nothing else is looked at before each call.
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
     function: Update = torch.compile(_with_own_code(update), fullgraph=True, dynamic=False, options=options)
+    # Made once: torch keeps something of every patch for ever.
+    gradients_in_the_graph = torch._dynamo.config.patch(trace_autograd_ops=True)
 
     def run(batch: NamedTuple) -> Metrics:
         nonlocal function
         try:
-            with torch._dynamo.config.patch(trace_autograd_ops=True):
+            with gradients_in_the_graph:
                 return function(batch)
         except torch._dynamo.exc.TorchDynamoException as error:
             # It is thrown before anything is computed, so nothing is half done.

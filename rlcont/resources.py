@@ -48,10 +48,15 @@ def prepare_threads() -> None:
     Left to itself, a thread of GNU OpenMP that waits for others spins for milliseconds. On a machine with anything
     else to do the others are not running, and an update takes ten times as long.
     """
-    physical = psutil.cpu_count(logical=False) or MOST_THREADS
-    os.environ.setdefault("OMP_NUM_THREADS", str(min(available_cores(), physical, MOST_THREADS)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads_for(available_cores())))
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+def threads_for(cores: int) -> int:
+    """Threads of a run that has `cores` to itself: at least one, no more than there are physical cores."""
+    physical = psutil.cpu_count(logical=False) or MOST_THREADS
+    return max(1, min(cores, physical, MOST_THREADS))
 
 
 def available_cores() -> int:

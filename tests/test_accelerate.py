@@ -1,5 +1,6 @@
 """The fast path against eager PyTorch, and what `auto` comes to."""
 
+import contextvars
 import copy
 import json
 import os
@@ -66,7 +67,7 @@ def relative_error(value, expected):
 @pytest.mark.parametrize("overrides", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 0.1)])
 def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_training(precision, tolerance, overrides):
-    """Losses, gradients and, in fp32, new weights, from the same state and batch.
+    """Losses, gradients, the actor's step and, in fp32, new weights, from the same state and batch.
 
     bf16 carries 8 bits, and a compiled chain of operations rounds once where eager code rounds after each. Adam
     turns a gradient that is rounded across zero into a whole step of its weight, and the actor's gradient is
@@ -74,7 +75,7 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
     0, since a gradient that is read off a far larger mean has few digits left.
 
     Where the last bit of the weights alone changes a gradient by more than that, as it does D4PG's actor's in a few of
-    these states, fp32 does not know it better, and four times that change is allowed.
+    these states, fp32 does not know it better, and four times that change is allowed, in a twentieth of the states.
     """
     run = config(*overrides)
     envs = Environments(run.env, [0])
@@ -84,7 +85,7 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
     fast = make_agent(compared, envs.spec, Acceleration(True, precision, "cpu", required=True))
     nudged = make_agent(compared, envs.spec)
     rng = torch.Generator().manual_seed(0)
-    obs, num_compared = envs.reset(), 0
+    obs, num_compared, num_unsure = envs.reset(), 0, 0
     while num_compared < NUM_STATES:
         step = envs.step(trained.act(obs, explore=True))
         obs = step.obs_to_act_on
@@ -107,9 +108,14 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
         for value, other, unsure in zip(*map(gradients, (fast, eager, nudged)), strict=True):
             allowed = max(tolerance, 4 * relative_error(unsure, other)) if precision == "fp32" else tolerance
             assert relative_error(value, other) < allowed
-        for value, other in zip(networks(fast), networks(eager), strict=True):
-            assert precision == "bf16" or relative_error(value, other) < 1e-5
+            num_unsure += allowed > tolerance
+        steps = [agent.actor.weights.detach() - trained.actor.weights.detach() for agent in (fast, eager)]
+        assert relative_error(*steps) < tolerance
+        if precision == "fp32":
+            for value, other in zip(networks(fast), networks(eager), strict=True):
+                assert relative_error(value, other) < 1e-5
         num_compared += 1
+    assert num_unsure <= NUM_STATES / 20
     envs.close()
 
 
@@ -188,6 +194,46 @@ def test_what_a_compiled_agent_saves_an_eager_one_goes_on_from_and_the_other_way
             agent.accelerated_update(random_batch(9))
         for value, other in zip(networks(second), networks(first), strict=True):
             assert relative_error(value, other) < 1e-5
+
+
+def test_compiled_updates_leave_nothing_behind():
+    def update(batch):
+        return {"sum": batch.sum()}
+
+    accelerated = Acceleration(True, "fp32", "cpu", required=True)(update)
+    accelerated(torch.ones(2))
+    before = len(contextvars.copy_context())
+    for _ in range(10):
+        accelerated(torch.ones(2))
+    assert len(contextvars.copy_context()) == before
+
+
+def test_on_cuda_a_compiled_update_is_recorded_and_an_eager_one_is_not(monkeypatch):
+    made = []
+
+    def compiled(update, required):
+        made.append("compiled")
+        return lambda batch: update(batch)
+
+    def record(update, batch):
+        made.append("recorded")
+        return lambda: {"sum": update(batch)["sum"]}
+
+    def update(batch):
+        return {"sum": sum(tensor.sum() for tensor in batch)}
+
+    monkeypatch.setattr(accelerate, "_compiled", compiled)
+    monkeypatch.setattr(accelerate, "_record_cuda_graph", record)
+    for device, compile_, expected in (
+        ("cuda", True, ["compiled", "recorded"]),
+        ("cpu", True, ["compiled"]),
+        ("cuda", False, []),
+    ):
+        made.clear()
+        accelerated = Acceleration(compile_, "fp32", device)(update)
+        sums = [accelerated(random_batch(seed))["sum"] for seed in range(CALLS_BEFORE_RECORDING + 2)]
+        assert sums == [update(random_batch(seed))["sum"] for seed in range(CALLS_BEFORE_RECORDING + 2)]
+        assert made == expected
 
 
 def test_an_update_that_cannot_be_compiled_runs_eagerly_and_says_so_once(caplog):

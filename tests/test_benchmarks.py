@@ -169,8 +169,26 @@ def test_a_page_without_one_pair_of_markers_is_refused(page):
         replace_between_markers(page, "text")
 
 
-def test_the_page_in_docs_has_its_markers():
-    assert "new" in replace_between_markers(speed_report.PAGE.read_text(), "new")
+def test_the_page_in_docs_shows_the_runs_in_docs():
+    page = speed_report.PAGE.read_text()
+    assert replace_between_markers(page, speed_report.report(speed_report.read_rows(speed_report.RUNS))) == page
+
+
+@pytest.mark.parametrize(
+    ("command", "runs", "page"),
+    [
+        ([], speed_report.RUNS, speed_report.PAGE),
+        (["--only", "rlcont-a2c", "sb3-a2c", "sb3-a2c-subproc"], speed_report.RUNS, speed_report.PAGE),
+        (["--only", "rlcont-256", "sb3-256"], speed.ENVIRONMENTS / "speed.csv", None),
+        (["--peers", "sb3"], speed.ENVIRONMENTS / "speed.csv", None),
+        (["--csv", "my.csv"], Path("my.csv"), None),
+        (["--only", "rlcont-256", "--csv", "my.csv", "--page", "my.md"], Path("my.csv"), Path("my.md")),
+    ],
+)
+def test_only_whole_tables_go_into_the_docs(monkeypatch, command, runs, page):
+    monkeypatch.setattr(sys, "argv", ["speed.py", *command])
+    arguments = speed.parse_arguments()
+    assert speed.destinations(arguments, speed.chosen_items(arguments)) == (runs, page)
 
 
 def evaluations(path, returns):
@@ -335,15 +353,14 @@ def test_the_limit_does_every_product(dtype):
     assert counter.get_total_flops() == sum(product.flops for product in needed)
 
 
-def test_profile_table_divides_the_best_limit_by_the_update():
+def test_profile_table_divides_the_best_limit_of_its_precision_by_the_update():
     seconds = {"act": [0.001], "environment": [0.001], "observe": [0.001], "learn": [0.007]}
     seconds |= {"sample": [0.001], "update": [0.004, 0.005, 0.1]}
     limits = {("fp32", 1): [0.002, 0.001, 0.5], ("fp32", 2): [0.003], ("bf16", 1): [0.0005]}
-    text = profile_step.table(seconds, limits, [Product("any", 100, 100, 100, "forward")], 0.4, threads=2)
+    text = profile_step.table(seconds, limits, [Product("any", 100, 100, 100, "forward")], 0.4, 2, "fp32")
     assert "| **step** | **10.000** | 100 steps/s |" in text
     assert "| … its matrix products, by torch.profiler | 2.000 | 40% of update |" in text
-    assert "| fp32 | 2.000 | 1 | 1 | 40% |" in text
-    assert "| bf16 | 0.500 | 4 | 1 | 10% |" in text
+    assert "| fp32 | 1 | 2.000 | 1 | 40% |\n| fp32 | 2 | 3.000 | 1 | – |\n| bf16 | 1 | 0.500 | 4 | – |" in text
 
 
 def test_threads_step_the_same_environments():

@@ -108,10 +108,13 @@ def test_as_many_jobs_at_once_as_there_are_cores_or_as_was_typed(monkeypatch):
     assert jobs_at_once(5, 3) == 3
 
 
-def test_threads_and_memory_are_shared_out_and_a_users_own_number_of_threads_wins():
+def test_threads_and_memory_are_shared_out_and_a_users_own_number_of_threads_wins(monkeypatch):
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 32)
     shared = job_environment(0, 3, 8, 900, [], {"HOME": "/root"})
-    assert shared == {"HOME": "/root", MEMORY_SHARE: "300", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    assert shared == {"HOME": "/root", MEMORY_SHARE: "300", "OMP_NUM_THREADS": "2"}
     assert job_environment(0, 8, 2, 900, [], {})["OMP_NUM_THREADS"] == "1"
+    assert job_environment(0, 2, 64, 900, [], {})["OMP_NUM_THREADS"] == "8"
+    assert job_environment(0, 3, 8, 900, [], {"MKL_NUM_THREADS": "1"})["OMP_NUM_THREADS"] == "2"
     assert job_environment(0, 1, 8, 900, [], {"OMP_NUM_THREADS": "3"}) == {"OMP_NUM_THREADS": "3", MEMORY_SHARE: "900"}
 
 

@@ -6,9 +6,9 @@ import re
 import subprocess
 from collections.abc import Mapping
 
-from rlcont.resources import MEMORY_SHARE, available_cores
+from rlcont.resources import MEMORY_SHARE, available_cores, threads_for
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS = "OMP_NUM_THREADS"
 DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
@@ -25,9 +25,7 @@ def job_environment(
     Threads and bytes of memory are shared out evenly, GPUs in turn. A number of threads that the user has set is left
     as it is.
     """
-    environment = {**inherited, MEMORY_SHARE: str(memory // at_once)}
-    if not any(name in inherited for name in THREADS):
-        environment |= dict.fromkeys(THREADS, str(max(1, cores // at_once)))
+    environment = {THREADS: str(threads_for(cores // at_once)), **inherited, MEMORY_SHARE: str(memory // at_once)}
     if gpus:
         environment[DEVICES] = gpus[slot % len(gpus)]
     return environment
