@@ -71,7 +71,7 @@ def choose(
 ) -> Acceleration:
     """What `compile` and `precision` come to for a run of `num_updates` updates on this machine.
 
-    An automatic precision is fp32: agents that were trained in bf16 learned later (docs/results/ddpg.md).
+    An automatic precision is fp32: agents trained in bf16 were behind after 100 k steps (docs/results/ddpg.md).
 
     Raises:
         UserError: compiling was asked for where it is not possible.
