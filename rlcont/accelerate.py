@@ -23,7 +23,7 @@ from rlcont.core import Metrics, UserError
 log = logging.getLogger(__name__)
 
 UPDATES_THAT_EARN_A_COMPILATION = 30_000
-"""Compiling takes up to half a minute the first time and saves about a millisecond an update."""
+"""Compiling takes 21 s the first time and saves about a millisecond an update (docs/benchmarks.md)."""
 CACHE_DIR = "TORCHINDUCTOR_CACHE_DIR"
 """The environment variable that says where compiled code is kept for the next run."""
 
