@@ -30,6 +30,8 @@ from speed_report import ITEMS, PAGE, RUNS, Item, Row, algo_of, read_rows, repor
 PEERS_FOLDER = Path(__file__).parent / "peers"
 ENVIRONMENTS = Path(__file__).parent.parent / ".bench"
 PEERS = ["sb3", "sbx", "tianshou"]
+PART = ENVIRONMENTS / "speed.csv"
+"""Where the raw runs of a part of a table go, until the next part."""
 
 START_SECONDS = 15
 """Imports and compilation, for the estimate."""
@@ -68,7 +70,7 @@ def main() -> None:
     missing = {system: problem for system in arguments.peers if (problem := prepare(system, items)) is not None}
 
     runs, page = destinations(arguments, items)
-    kept = rows_of_other_algorithms(runs, items)
+    kept = rows_of_other_algorithms(runs, items) if runs != PART else []
     rows: list[Row] = []
     for number in range(1, arguments.rounds + 1):
         for item in items:
@@ -110,7 +112,7 @@ def destinations(arguments: argparse.Namespace, items: list[Item]) -> tuple[Path
     algos, names = {item.algo for item in items}, {item.name for item in items}
     whole = all(item.name in names for item in ITEMS if item.algo in algos)
     if arguments.csv or not whole:
-        return arguments.csv or ENVIRONMENTS / "speed.csv", arguments.page
+        return arguments.csv or PART, arguments.page
     return RUNS, arguments.page or PAGE
 
 

@@ -179,8 +179,8 @@ def test_the_page_in_docs_shows_the_runs_in_docs():
     [
         ([], speed_report.RUNS, speed_report.PAGE),
         (["--only", "rlcont-a2c", "sb3-a2c", "sb3-a2c-subproc"], speed_report.RUNS, speed_report.PAGE),
-        (["--only", "rlcont-256", "sb3-256"], speed.ENVIRONMENTS / "speed.csv", None),
-        (["--peers", "sb3"], speed.ENVIRONMENTS / "speed.csv", None),
+        (["--only", "rlcont-256", "sb3-256"], speed.PART, None),
+        (["--peers", "sb3"], speed.PART, None),
         (["--csv", "my.csv"], Path("my.csv"), None),
         (["--only", "rlcont-256", "--csv", "my.csv", "--page", "my.md"], Path("my.csv"), Path("my.md")),
     ],
