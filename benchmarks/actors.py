@@ -27,11 +27,12 @@ import psutil
 
 from rlcont.actors.cluster import prepare
 from rlcont.actors.worker import RolloutWorker
-from rlcont.algos.ddpg import DDPG
-from rlcont.build import make_agent, run
-from rlcont.compose import compose_job
-from rlcont.config import RunConfig, validate
-from rlcont.envs import BoxEnv
+from rlcont.algos.ddpg.agent import DDPG
+from rlcont.config.compose import compose_job
+from rlcont.config.run import RunConfig
+from rlcont.config.validate import validate
+from rlcont.envs.box import BoxEnv
+from rlcont.training.build import make_agent, run
 
 HERE = Path(__file__).parent
 SLOW = ["env=slow_env:SlowPendulum-v1", "tuned=none", "algo.updates_per_step=0.005", "algo.warmup_steps=1000"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from rlcont import checkpoint
+from rlcont.runs import checkpoint
 
 WATCHED = ("fsync", "rename", "rmtree")
 

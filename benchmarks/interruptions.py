@@ -14,15 +14,15 @@ from unittest import mock
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rlcont.build import resume, run
-from rlcont.checkpoint import Checkpoints
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.errors import Stopped
-from rlcont.packing import unpack
-from rlcont.resuming import plan_resume
-from rlcont.runs import load_config
-from rlcont.train import Training
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.errors import Stopped
+from rlcont.core.packing import unpack
+from rlcont.runs.checkpoint import Checkpoints
+from rlcont.runs.folder import load_config
+from rlcont.runs.resume import plan_resume
+from rlcont.training.build import resume, run
+from rlcont.training.loop import Training
 
 TIMINGS = ("train/steps_per_second",)
 """Tags that say how long something took."""

@@ -19,12 +19,14 @@ from typing import NamedTuple
 
 import torch
 
-from rlcont.build import choose_acceleration, make_agent
-from rlcont.compose import compose_job
-from rlcont.config import RunConfig, validate
-from rlcont.core import Array, Batch, UserError
-from rlcont.envs import Environments
-from rlcont.seeding import integers
+from rlcont.config.compose import compose_job
+from rlcont.config.run import RunConfig
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
+from rlcont.core.seeding import integers
+from rlcont.core.types import Array, Batch
+from rlcont.envs.vector import Environments
+from rlcont.training.build import choose_acceleration, make_agent
 
 WARMUP = 1000
 SETTLE = 50

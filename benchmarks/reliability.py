@@ -35,15 +35,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import faults
 from interruptions import curves, differences, train
 
-from rlcont import runs
-from rlcont.build import resume, run
-from rlcont.checkpoint import Checkpoints
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.core import UserError
-from rlcont.errors import Stopped
-from rlcont.resuming import plan_resume
-from rlcont.train import Training
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.errors import Stopped, UserError
+from rlcont.runs.checkpoint import Checkpoints
+from rlcont.runs.folder import create_run_folder, description, load_config
+from rlcont.runs.resume import plan_resume
+from rlcont.training.build import resume, run
+from rlcont.training.loop import Training
 
 ENVS = ("HalfCheetah-v4", "Hopper-v4", "Pendulum-v1")
 COMMON = ("tuned=none", "eval.episodes=2", "log.every=100")
@@ -309,11 +308,11 @@ def make_folder(overrides: Sequence[str]) -> Path:
     """A described folder for a run that is not begun."""
     given = {override.partition("=")[0]: override for override in overrides}
     composed = compose_job(list(given.values()))
-    return runs.create_run_folder(validate(composed.container), composed.choices)
+    return create_run_folder(validate(composed.container), composed.choices)
 
 
 def start(folder: Path) -> None:
-    run(runs.load_config(folder), runs.description(folder)["choices"], folder)
+    run(load_config(folder), description(folder)["choices"], folder)
 
 
 def go_on(folder: Path) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import psutil
 import torch
 
-from rlcont.core import Transitions
-from rlcont.memory.replay import Replay, payload_bytes
+from rlcont.core.types import Transitions
+from rlcont.memory.replay import Replay
+from rlcont.memory.sizes import replay_bytes
 
 CAPACITY, OBS_DIM, ACTION_DIM, CHUNK = 1_000_000, 17, 6, 1000
 
@@ -26,7 +27,7 @@ def main() -> None:
     for _ in range(CAPACITY // CHUNK):
         replay.add(Transitions(obs, action, scalar, scalar, obs))
     grown = process.memory_info().rss - before
-    payload = payload_bytes(CAPACITY, OBS_DIM, ACTION_DIM)
+    payload = replay_bytes(CAPACITY, OBS_DIM, ACTION_DIM)
     print(f"payload {payload / 2**20:.1f} MiB, resident {grown / 2**20:.1f} MiB, ratio {grown / payload:.3f}")
 
 

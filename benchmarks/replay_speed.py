@@ -12,13 +12,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from rlcont.build import make_agent
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.core import Transitions
-from rlcont.envs import BoxEnv
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.types import Transitions
+from rlcont.envs.box import BoxEnv
 from rlcont.memory.prioritized import PrioritizedReplay
 from rlcont.memory.replay import Replay
+from rlcont.training.build import make_agent
 
 ROWS, BATCH, ROUNDS, CALLS = 1_000_000, 256, 15, 100
 

@@ -27,11 +27,12 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from speed import describe_machine
 
-from rlcont.core import Array
-from rlcont.envs import BoxEnv, Environments
-from rlcont.resources import available_cores
-from rlcont.schema import EnvConfig
-from rlcont.workers import WorkerEnvironments, useful_workers
+from rlcont.core.resources import available_cores
+from rlcont.core.types import Array
+from rlcont.envs.box import BoxEnv
+from rlcont.envs.config import EnvConfig
+from rlcont.envs.vector import Environments
+from rlcont.envs.workers import WorkerEnvironments, useful_workers
 
 ENVS = ["Pendulum-v1", "HalfCheetah-v4", "Humanoid-v4"]
 NUM_ACTIONS = 1000

@@ -1,4 +1,4 @@
-from rlcont.cli import main
+from rlcont.cli.main import main
 
 if __name__ == "__main__":
     main()

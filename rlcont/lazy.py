@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch as torch
 
-    from rlcont import acting as acting
-    from rlcont import nets as nets
-    from rlcont import policies as policies
+    from rlcont.nn import nets, policies
+    from rlcont.nn import numpy_forward as acting
 else:
 
     class _LazyModule:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rlcont.core import Array
+from rlcont.core.types import Array
 
 PARTS = 16
 

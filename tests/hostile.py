@@ -36,7 +36,7 @@ YAML_CODE = [
     "{algo_name: !!python/object/apply:os.system ['touch canary']}",
 ]
 CONFIG_VALUES = {
-    "algo_name": ["../../evil", "os", "..a2c", "a2c; touch canary", "_target_", "${oc.env:HOME}", 7, None, ["a2c"]],
+    "algorithm": ["../../evil", "os", "..a2c", "a2c; touch canary", "_target_", "${oc.env:HOME}", 7, None, ["a2c"]],
     "env.id": ["evil_module:Evil-v0", "os:system", "../../x", "${eval:1}", "$(touch canary)", None],
     "algo._target_": ["os.system", "builtins.eval"],
     "env._target_": ["os.system"],

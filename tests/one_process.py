@@ -9,7 +9,7 @@ import json
 import os
 import sys
 
-from rlcont.cli import main
+from rlcont.cli.main import main
 
 answers = []
 for folder, words in json.load(sys.stdin):

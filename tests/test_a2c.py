@@ -8,12 +8,13 @@ import torch
 from global_generators import untouched_global_generators
 from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, play
 
-from rlcont.algos import load_algorithm
-from rlcont.algos.a2c import A2C, A2CConfig
-from rlcont.core import EnvSpec, UserError
-from rlcont.noise import GaussianConfig, NoNoise
-from rlcont.schedule import DecayConfig
-from rlcont.schema import BodyConfig
+from rlcont.algos.a2c.agent import A2C
+from rlcont.algos.a2c.config import A2CConfig
+from rlcont.algos.find import agent_class
+from rlcont.core.errors import UserError
+from rlcont.core.schema import BodyConfig
+from rlcont.core.types import EnvSpec
+from rlcont.exploration.config import DecayConfig, GaussianConfig, NoNoise
 
 POLICIES = ["gaussian", "bounded_gaussian", "squashed", "beta"]
 NO_DECAY = DecayConfig(kind="none", final=0.0, steps=None)
@@ -456,7 +457,7 @@ def test_the_largest_and_smallest_allowed_runs_are_not_refused():
 
 
 def test_the_name_a2c_stands_for_the_class():
-    assert load_algorithm("a2c") is A2C
+    assert agent_class("a2c") is A2C
     assert A2C.Config is A2CConfig
 
 

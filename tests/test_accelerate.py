@@ -12,19 +12,21 @@ import torch
 from script import SCRIPT, rlcont
 from tiny import tiny
 
-from rlcont import accelerate
-from rlcont.accelerate import (
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
+from rlcont.core.types import Batch
+from rlcont.envs.box import BoxEnv
+from rlcont.envs.vector import Environments
+from rlcont.training import accelerate
+from rlcont.training.accelerate import (
     CALLS_BEFORE_RECORDING,
     UPDATES_THAT_EARN_A_COMPILATION,
     Acceleration,
     _recorded,
     choose,
 )
-from rlcont.build import make_agent
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.core import Batch, UserError
-from rlcont.envs import BoxEnv, Environments
+from rlcont.training.build import make_agent
 
 NUM_STATES = 100
 OPTIONS = {

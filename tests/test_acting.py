@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from rlcont.acting import make_forward, on_arrays
-from rlcont.nets import ACTIVATIONS, DeterministicPolicy, FlatNetwork, body, mlp
-from rlcont.normalize import RunningNorm
-from rlcont.policies import POLICIES
+from rlcont.nn.nets import ACTIVATIONS, DeterministicPolicy, FlatNetwork, body, mlp
+from rlcont.nn.normalize import RunningNorm
+from rlcont.nn.numpy_forward import make_forward, on_arrays
+from rlcont.nn.policies import POLICIES
 
 WITHOUT_A_FORM = {"gelu"}
 """NumPy has no error function."""

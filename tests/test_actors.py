@@ -10,17 +10,17 @@ from tiny import tiny
 from worlds import assert_same
 
 from rlcont.actors.cluster import is_there, prepare
-from rlcont.actors.config import RayActors, noise_of
 from rlcont.actors.worker import RolloutWorker
-from rlcont.build import make_agent
-from rlcont.check import check_runs
-from rlcont.collector import InlineCollector
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.core import UserError
-from rlcont.envs import Environments
-from rlcont.noise import NoNoise
-from rlcont.seeding import integers
+from rlcont.config.actors import RayActors, noise_of
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
+from rlcont.core.seeding import integers
+from rlcont.envs.vector import Environments
+from rlcont.exploration.config import NoNoise
+from rlcont.training.build import make_agent
+from rlcont.training.collector import InlineCollector
+from rlcont.training.preflight import check_runs
 
 
 def configured(*changes):

@@ -25,12 +25,12 @@ from speed_report import BEGIN, END, ITEMS, replace_between_markers, speed_table
 from tiny import tiny
 from torch.utils.flop_counter import FlopCounterMode
 
-from rlcont.build import make_agent
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.core import Batch
-from rlcont.envs import Environments
-from rlcont.schema import EnvConfig
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.types import Batch
+from rlcont.envs.config import EnvConfig
+from rlcont.envs.vector import Environments
+from rlcont.training.build import make_agent
 
 ROOT = Path(__file__).parent.parent
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rlcont.envs import BoxEnv
-from rlcont.schema import EnvConfig
+from rlcont.envs.box import BoxEnv
+from rlcont.envs.config import EnvConfig
 
 
 def drawn(env_id, **kwargs):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlcont.ops.categorical import project, resampling
+from rlcont.nn.categorical import project, resampling
 
 
 def by_loops(probs, atoms, reward, discount):

@@ -7,10 +7,11 @@ from faults import Killed, at_operation, disk_full, killed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlcont.checkpoint import Checkpoints
-from rlcont.core import Transitions, UserError
+from rlcont.core.errors import UserError
+from rlcont.core.types import Transitions
 from rlcont.memory.replay import Replay
 from rlcont.parity import PARTS, mended, parity
+from rlcont.runs.checkpoint import Checkpoints
 
 CAPACITY = 50
 

@@ -151,7 +151,7 @@ def test_the_wheel_carries_the_configs_and_works_away_from_the_repository(tmp_pa
     )
     (wheel,) = wheels.glob("*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True, timeout=300)
-    code = "import rlcont, sys; from rlcont.cli import main; print(rlcont.__file__, file=sys.stderr); main()"
+    code = "import rlcont, sys; from rlcont.cli.main import main; print(rlcont.__file__, file=sys.stderr); main()"
 
     def installed_rlcont(*arguments):
         result = subprocess.run(

@@ -14,8 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_listing import make_run
 from tiny import TINY_A2C, tiny
 
-from rlcont.core import UserError
-from rlcont.log import EVALUATION_COLUMNS
+from rlcont.core.errors import UserError
 from rlcont.report.aggregate import (
     area_under_curve,
     bootstrap_interval,
@@ -23,7 +22,9 @@ from rlcont.report.aggregate import (
     interquartile_mean,
     steps_to,
 )
-from rlcont.report.compare import compare, figures, group_runs
+from rlcont.report.compare import compare, figures
+from rlcont.report.groups import group_runs
+from rlcont.runs.log import EVALUATION_COLUMNS
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rlcont import names
-from rlcont.compose import compose_job, expand_sweep
-from rlcont.config import RunConfig, to_container, validate
-from rlcont.core import UserError
-from rlcont.names import CONFIG_DIR, options
+from rlcont.config import names
+from rlcont.config.compose import compose_job, expand_sweep
+from rlcont.config.names import CONFIG_DIR, options
+from rlcont.config.run import RunConfig, to_container
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
 
 TUNED = [name for name in options("tuned") if name != "none"]
 
@@ -216,8 +217,8 @@ def test_an_unknown_key_in_a_tuned_file_is_refused(tmp_path, monkeypatch):
 def test_nothing_heavy_is_imported_to_find_a_mistake():
     code = (
         "import sys\n"
-        "from rlcont.compose import compose_job\n"
-        "from rlcont.config import validate\n"
+        "from rlcont.config.compose import compose_job\n"
+        "from rlcont.config.validate import validate\n"
         "validate(compose_job(['env=HalfCheetah-v4']).container)\n"
         "assert 'torch' not in sys.modules and 'gymnasium' not in sys.modules"
     )

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from rlcont.console import BarReporter, LineReporter, eta
+from rlcont.runs.console import BarReporter, LineReporter, eta
 
 
 def test_lines_are_plain_and_complete(capsys):

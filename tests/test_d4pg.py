@@ -9,10 +9,10 @@ import torch
 from test_ddpg import batch_of, gaussian, make_agent, policy_and_value, random_batch
 from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, play
 
-from rlcont.algos import load_algorithm
-from rlcont.algos.d4pg import D4PG
-from rlcont.algos.ddpg import DDPG
-from rlcont.ops.categorical import resampling
+from rlcont.algos.d4pg.agent import D4PG
+from rlcont.algos.ddpg.agent import DDPG
+from rlcont.algos.find import agent_class
+from rlcont.nn.categorical import resampling
 
 LN = np.log
 
@@ -31,7 +31,7 @@ def set_logits(agent, *logits, target=False):
 
 
 def test_the_name_stands_for_the_class():
-    assert load_algorithm("d4pg") is D4PG
+    assert agent_class("d4pg") is D4PG
     assert issubclass(D4PG, DDPG)
 
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, play
 
-from rlcont.algos import load_algorithm
-from rlcont.algos.ddpg import DDPG, DDPGConfig
-from rlcont.core import Batch, EnvSpec
-from rlcont.noise import GaussianConfig, NoNoise, OUConfig
-from rlcont.schedule import DecayConfig
-from rlcont.schema import NetworkConfig
+from rlcont.algos.ddpg.agent import DDPG
+from rlcont.algos.ddpg.config import DDPGConfig
+from rlcont.algos.find import agent_class
+from rlcont.core.schema import NetworkConfig
+from rlcont.core.types import Batch, EnvSpec
+from rlcont.exploration.config import DecayConfig, GaussianConfig, NoNoise, OUConfig
 
 NO_DECAY = DecayConfig(kind="none", final=0.1, steps=None)
 NO_NOISE = NoNoise(kind="none")
@@ -519,7 +519,7 @@ def test_another_agent_acts_the_same_with_the_policys_state_alone():
 
 
 def test_the_name_ddpg_stands_for_the_class():
-    assert load_algorithm("ddpg") is DDPG
+    assert agent_class("ddpg") is DDPG
     assert DDPG.Config is DDPGConfig
 
 

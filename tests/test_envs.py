@@ -9,9 +9,10 @@ from gymnasium.spaces import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlcont.core import UserError
-from rlcont.envs import BoxEnv, Environments, find_env
-from rlcont.schema import EnvConfig
+from rlcont.core.errors import UserError
+from rlcont.envs.box import BoxEnv, find_env
+from rlcont.envs.config import EnvConfig
+from rlcont.envs.vector import Environments
 
 MUJOCO_IDS = [
     env_id
@@ -500,8 +501,8 @@ def test_warnings_of_mujoco_go_to_the_log(caplog):
 def test_mujoco_and_gymnasium_print_nothing_and_write_no_file(tmp_path):
     script = """
 import numpy as np
-from rlcont.envs import Environments
-from rlcont.schema import EnvConfig
+from rlcont.envs.vector import Environments
+from rlcont.envs.config import EnvConfig
 
 for env_id in ("HalfCheetah-v4", "Ant-v4"):
     envs = Environments(EnvConfig(id=env_id, kwargs={}, max_episode_steps=None), [0])

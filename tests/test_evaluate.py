@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-import rlcont.evaluate
-from rlcont.core import UserError
-from rlcont.evaluate import Evaluator
-from rlcont.schema import EnvConfig
-from rlcont.seeding import integers
+from rlcont.core.errors import UserError
+from rlcont.core.seeding import integers
+from rlcont.envs.config import EnvConfig
+from rlcont.training import evaluate as evaluate_module
+from rlcont.training.evaluate import MAX_ENVS, Evaluator
 
 
 def config(env_id, max_episode_steps=None):
@@ -108,7 +108,7 @@ def test_the_first_episodes_are_the_same_however_many_follow():
 
 def test_more_episodes_than_environments_are_played_in_turns():
     evaluator = lottery(episodes=25)
-    assert len(evaluator.envs) == rlcont.evaluate.MAX_ENVS == 10
+    assert len(evaluator.envs) == MAX_ENVS == 10
     evaluation = evaluator(Sway())
     assert evaluation.returns.shape == evaluation.lengths.shape == (25,)
     assert (evaluation.lengths[:10] != evaluation.lengths[10:20]).any()
@@ -139,7 +139,7 @@ def test_both_ways_of_ending_end_an_episode():
 
 
 def test_an_episode_without_a_time_limit_that_never_ends_is_a_user_error(monkeypatch):
-    monkeypatch.setattr(rlcont.evaluate, "STEP_LIMIT", 50)
+    monkeypatch.setattr(evaluate_module, "STEP_LIMIT", 50)
     policy = Constant()
     with pytest.raises(UserError, match=r"passed 50 steps without an end; set .* env.max_episode_steps=N") as error:
         Evaluator(config("Endless-v0"), 2, 0)(policy)
@@ -148,7 +148,7 @@ def test_an_episode_without_a_time_limit_that_never_ends_is_a_user_error(monkeyp
 
 
 def test_a_time_limit_beyond_the_step_limit_is_respected(monkeypatch):
-    monkeypatch.setattr(rlcont.evaluate, "STEP_LIMIT", 50)
+    monkeypatch.setattr(evaluate_module, "STEP_LIMIT", 50)
     evaluation = Evaluator(config("Endless-v0", max_episode_steps=60), 2, 0)(Constant())
     np.testing.assert_array_equal(evaluation.lengths, [60, 60])
 

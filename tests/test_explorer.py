@@ -8,9 +8,9 @@ from test_d4pg import make_d4pg
 from test_ddpg import OU, gaussian, make_agent
 from worlds import RandomWorld, assert_same, make_step, play
 
-from rlcont.explorer import Explorer
-from rlcont.nets import FlatNetwork
-from rlcont.normalize import RunningNorm
+from rlcont.exploration.explorer import Explorer
+from rlcont.nn.nets import FlatNetwork
+from rlcont.nn.normalize import RunningNorm
 
 MAKERS = {"ddpg": make_agent, "d4pg": make_d4pg}
 

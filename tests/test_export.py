@@ -11,14 +11,14 @@ import torch
 from script import rlcont
 from tiny import TINY, TINY_A2C, tiny
 
-from rlcont.build import run
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.core import UserError
-from rlcont.envs import BoxEnv
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
+from rlcont.envs.box import BoxEnv
 from rlcont.report import export
 from rlcont.report.export import export_run
 from rlcont.report.play import load_agent
+from rlcont.training.build import run
 
 POLICIES = ("gaussian", "bounded_gaussian", "squashed", "beta")
 KINDS = {

@@ -6,15 +6,15 @@ import torch
 from test_resume import ALGORITHMS
 from tiny import tiny
 
-from rlcont import build
-from rlcont.build import run
-from rlcont.checkpoint import Checkpoints
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.core import UserError
-from rlcont.envs import BoxEnv
-from rlcont.optim import Adam, Guard, RMSProp
-from rlcont.train import Training, not_finite
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
+from rlcont.envs.box import BoxEnv
+from rlcont.nn.optim import Adam, Guard, RMSProp
+from rlcont.runs.checkpoint import Checkpoints
+from rlcont.training import build
+from rlcont.training.build import run
+from rlcont.training.loop import Training, not_finite
 
 AT = 250
 """The step at which something becomes nan; the checkpoint before it is of step 240."""

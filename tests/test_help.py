@@ -6,13 +6,13 @@ import pytest
 import yaml
 from script import SCRIPT, rlcont
 
-from rlcont.algos import load_algorithm
-from rlcont.fields import algorithm_fields, general_fields, kind_fields
-from rlcont.help import RESUME
-from rlcont.names import CONFIG_DIR, options
-from rlcont.words import CHANGEABLE
+from rlcont.algos.find import config_class
+from rlcont.cli.help import RESUME
+from rlcont.cli.words import CHANGEABLE
+from rlcont.config.fields import algorithm_fields, general_fields, kind_fields
+from rlcont.config.names import CONFIG_DIR, options
 
-HEAVY = ["hydra", "omegaconf", "gymnasium", "mujoco", "torch", "numpy", "pydantic"]
+HEAVY = ["hydra", "omegaconf", "gymnasium", "mujoco", "torch", "numpy"]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_help_for_an_algorithm_has_every_field_with_range_default_and_meaning(tm
     for field in algorithm_fields(algo):
         assert f"{field.key} {field.allowed}" in flat
         assert field.meaning in flat
-    for name in load_algorithm(algo).Config.__pydantic_fields__:
+    for name in config_class(algo).__pydantic_fields__:
         assert f"algo.{name}" in text
     values = yaml.safe_load((CONFIG_DIR / "algo" / f"{algo}.yaml").read_text())
     if "gamma" in values:

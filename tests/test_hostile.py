@@ -10,11 +10,11 @@ from hostile import ARRAYS, CONFIG_VALUES, MANIFEST_CHANGES, ROWS, STATES, YAML_
 from interruptions import train
 from tiny import TINY, tiny
 
-from rlcont import checkpoint
-from rlcont.build import resume
-from rlcont.core import UserError
+from rlcont.core.errors import UserError
 from rlcont.report.play import evaluate_run
-from rlcont.resuming import plan_resume
+from rlcont.runs import checkpoint
+from rlcont.runs.resume import plan_resume
+from rlcont.training.build import resume
 
 FORBIDDEN = {"os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "pickle.find_class"}
 seen: list[str] = []

@@ -87,7 +87,7 @@ def test_only_envs_its_camera_and_its_snapshots_import_gymnasium():
 
 
 def test_a_worker_loads_no_torch():
-    code = "import sys, rlcont.workers as w; w.to_message([1]); sys.exit('torch' in sys.modules)"
+    code = "import sys, rlcont.envs.workers as w; w.to_message([1]); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

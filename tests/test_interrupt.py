@@ -3,8 +3,8 @@ import threading
 
 import pytest
 
-from rlcont.errors import Stopped
-from rlcont.interrupt import SIGNALS, Interrupt
+from rlcont.core.errors import Stopped
+from rlcont.training.interrupt import SIGNALS, Interrupt
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from tiny import tiny
 
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.differences import short_names, varying
-from rlcont.listing import age
-from rlcont.runs import create_run_folder
-from rlcont.status import StatusFile
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.runs.folder import create_run_folder
+from rlcont.runs.labels import short_names, varying
+from rlcont.runs.listing import age
+from rlcont.runs.status import StatusFile
 
 SCRIPT = str(Path(sys.executable).parent / "rlcont")
 
@@ -131,7 +131,7 @@ def test_a_mistake_costs_one_line(tmp_path, arguments, expected):
 def test_it_loads_neither_torch_nor_gymnasium(outputs):
     cwd, _ = outputs
     code = (
-        "import sys; from rlcont.cli import main; sys.argv = ['rlcont', 'runs']; main(); "
+        "import sys; from rlcont.cli.main import main; sys.argv = ['rlcont', 'runs']; main(); "
         "sys.exit(bool({'torch', 'gymnasium', 'mujoco', 'hydra', 'tensorboard'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, timeout=60).returncode == 0

@@ -13,10 +13,11 @@ import pytest
 import yaml
 from script import rlcont
 
-from rlcont.compose import compose_job
-from rlcont.config import to_container, validate
-from rlcont.core import UserError
-from rlcont.runs import load_config
+from rlcont.config.compose import compose_job
+from rlcont.config.run import to_container
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
+from rlcont.runs.folder import load_config
 
 ROOT = Path(__file__).parent.parent
 
@@ -316,8 +317,8 @@ def test_a_broken_run_cannot_be_played(tmp_path, no_torch, text, expected):
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("algo_name", "nope", "no configuration of a run"),
-        ("algo_name", 5, "no configuration of a run"),
+        ("algorithm", "nope", "algo=nope: no such algorithm"),
+        ("algorithm", 5, "no configuration of a run"),
         ("algo", 5, "no configuration of a run"),
         ("noise", 5, "noise=5: stands for several keys"),
         ("noise", {"kind": "gauss"}, "noise.kind=gauss: must be one of"),

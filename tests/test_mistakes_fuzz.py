@@ -6,10 +6,11 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from rlcont.compose import compose_job
-from rlcont.config import RunConfig, to_container, validate
-from rlcont.core import UserError
-from rlcont.names import flat_keys, shown
+from rlcont.config.compose import compose_job
+from rlcont.config.run import RunConfig, to_container
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
+from rlcont.core.spelling import flat_keys, shown
 
 FUZZ = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 BASE = ["env=Pendulum-v1", "total_steps=1000000", "algo.warmup_steps=1000", "algo.replay_size=500000"]

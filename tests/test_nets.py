@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rlcont.nets import (
+from rlcont.nn.nets import (
     ACTIVATIONS,
     ActorCritic,
     DeterministicPolicy,
@@ -16,7 +16,7 @@ from rlcont.nets import (
     mlp,
     orthogonal,
 )
-from rlcont.policies import GaussianPolicy
+from rlcont.nn.policies import GaussianPolicy
 
 
 def generator(seed=0):

@@ -7,16 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rlcont.noise import (
-    GaussianConfig,
-    GaussianNoise,
-    Noise,
-    NoNoise,
-    OrnsteinUhlenbeckNoise,
-    OUConfig,
-    make_noise,
-)
-from rlcont.schedule import DecayConfig
+from rlcont.exploration.config import DecayConfig, GaussianConfig, NoNoise, OUConfig
+from rlcont.exploration.noise import GaussianNoise, Noise, OrnsteinUhlenbeckNoise, make_noise
 
 TOTAL_STEPS = 100
 

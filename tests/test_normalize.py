@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlcont.normalize import RewardScale, RunningNorm, RunningReturn
+from rlcont.nn.normalize import RewardScale, RunningNorm, RunningReturn
 
 
 def test_moments_and_map_by_hand():

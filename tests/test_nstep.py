@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import assert_same, column, make_step
 
-from rlcont.core import Transitions
+from rlcont.core.types import Transitions
 from rlcont.memory.nstep import NStep
 
 OBS_DIM, ACTION_DIM = 2, 1

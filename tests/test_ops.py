@@ -2,8 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlcont.ops.clip import clip_norm
-from rlcont.ops.polyak import polyak_
+from rlcont.nn.optim import clip_norm, polyak_
 
 
 def test_polyak_by_hand():

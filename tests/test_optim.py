@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rlcont.optim import Adam, RMSProp
+from rlcont.nn.optim import Adam, RMSProp
 
 OPTIMISERS = [Adam, RMSProp]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rlcont.packing import BIT_GENERATORS, from_message, pack, to_message, unpack
+from rlcont.core.packing import BIT_GENERATORS, from_message, pack, to_message, unpack
 
 DTYPES = ["?", "i1", "u2", "i4", "u8", "f2", "f4", "f8"]
 ARRAYS = hnp.arrays(st.sampled_from(DTYPES), hnp.array_shapes(min_dims=0, min_side=0, max_side=3))

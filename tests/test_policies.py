@@ -8,7 +8,7 @@ from global_generators import untouched_global_generators
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlcont.policies import POLICIES, BetaPolicy, BoundedGaussianPolicy, GaussianPolicy, SquashedPolicy
+from rlcont.nn.policies import POLICIES, BetaPolicy, BoundedGaussianPolicy, GaussianPolicy, SquashedPolicy
 
 FAMILIES = list(POLICIES.values())
 NUM_FEATURES = 64

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from test_replay import ACTION_DIM, OBS_DIM, ids_of, stored_ids, transitions
 
 from rlcont.memory.prioritized import PrioritizedReplay
-from rlcont.memory.sum_tree import BRANCHES, SumTree, sum_tree_bytes
+from rlcont.memory.sizes import BRANCHES, sum_tree_bytes
+from rlcont.memory.sum_tree import SumTree
 
 
 def make_tree(values):

@@ -18,13 +18,13 @@ from script import SCRIPT, rlcont
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import tiny
 
-from rlcont.build import run
-from rlcont.checkpoint import Checkpoints
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.core import ActorsLost, UserError
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.errors import ActorsLost, UserError
 from rlcont.memory.replay import Replay
-from rlcont.runs import load_config
+from rlcont.runs.checkpoint import Checkpoints
+from rlcont.runs.folder import load_config
+from rlcont.training.build import run
 
 TESTS = str(Path(__file__).parent)
 LOOPBACK = {

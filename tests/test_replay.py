@@ -6,8 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlcont.core import Transitions
-from rlcont.memory.replay import Replay, payload_bytes, row_width
+from rlcont.core.types import Transitions
+from rlcont.memory.replay import Replay
+from rlcont.memory.sizes import replay_bytes, row_width
 
 OBS_DIM, ACTION_DIM = 3, 2
 
@@ -137,7 +138,7 @@ def test_a_million_half_cheetah_rows_take_little_more_than_their_payload():
     taken = sum(tensor.untyped_storage().nbytes() for tensor in tensors) + sum(a.nbytes for a in arrays)
     assert payload <= taken <= 1.1 * payload
     assert row_width(17, 6) == 42
-    assert payload_bytes(1_000_000, 17, 6) == payload == 168_000_000
+    assert replay_bytes(1_000_000, 17, 6) == payload == 168_000_000
 
 
 def test_with_its_state_and_its_rows_another_replay_goes_on_the_same():

@@ -5,8 +5,8 @@ import os
 import psutil
 import pytest
 
-from rlcont import resources
-from rlcont.core import UserError
+from rlcont.core import resources
+from rlcont.core.errors import UserError
 
 MIB = 2**20
 

@@ -9,15 +9,15 @@ import torch
 from interruptions import curves, differences, train
 from tiny import TINY, TINY_A2C, tiny
 
-from rlcont import runs
-from rlcont.build import resume
-from rlcont.checkpoint import Checkpoints
-from rlcont.core import UserError
-from rlcont.evaluate import Evaluator
-from rlcont.fields import general_fields, kind_fields
-from rlcont.resuming import plan_resume
-from rlcont.train import Training
-from rlcont.words import CHANGEABLE
+from rlcont.cli.words import CHANGEABLE
+from rlcont.config.fields import general_fields, kind_fields
+from rlcont.core.errors import UserError
+from rlcont.runs.checkpoint import Checkpoints
+from rlcont.runs.folder import in_use, load_config
+from rlcont.runs.resume import plan_resume
+from rlcont.training.build import resume
+from rlcont.training.evaluate import Evaluator
+from rlcont.training.loop import Training
 
 ALGORITHMS = {"ddpg": TINY, "d4pg": ["algo=d4pg", *TINY], "a2c": TINY_A2C}
 """Every algorithm is to be here."""
@@ -128,8 +128,8 @@ def test_a2c_carries_nothing_over_an_episode_that_was_cut_off(tmp_path, monkeypa
 
 def test_a_folder_in_use_is_locked(tmp_path):
     folder = train(settings("a2c", f"output={tmp_path}"))
-    with runs.in_use(folder):
-        for action in (lambda: plan_resume(folder, ["total_steps=500"]), lambda: runs.in_use(folder).__enter__()):
+    with in_use(folder):
+        for action in (lambda: plan_resume(folder, ["total_steps=500"]), lambda: in_use(folder).__enter__()):
             with pytest.raises(UserError, match=rf"{folder}: in use by process \d+"):
                 action()
     assert plan_resume(folder, ["total_steps=500"]) is not None
@@ -153,7 +153,7 @@ def test_what_goes_on_is_recorded(tmp_path):
         (400, {"total_steps": 500, "log.every": 50}),
         (500, {"total_steps": 600}),
     ]
-    config = runs.load_config(folder)
+    config = load_config(folder)
     assert (config.total_steps, config.log.every) == (600, 50)
     with (folder / "evaluations.csv").open() as file:
         assert [line.partition(",")[0] for line in file] == ["step", "0", "200", "400", "500", "600"]

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlcont.ops.returns import gae, suffix_sums
+from rlcont.nn.returns import gae, suffix_sums
 
 FACTORS = st.sampled_from([0.0, 0.5, 0.9, 0.99, 1.0])
 LENGTHS = st.integers(1, 40)

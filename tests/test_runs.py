@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.core import UserError
-from rlcont.runs import create_run_folder, load_config, load_policy, save_policy
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
+from rlcont.runs.folder import create_run_folder, load_config
+from rlcont.runs.policies import load_policy, save_policy
 
 
 def composed(tmp_path, *overrides):

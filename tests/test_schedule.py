@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rlcont.schedule import DecayConfig, decay_factor
+from rlcont.exploration.config import DecayConfig
+from rlcont.exploration.decay import decay_factor
 
 
 def test_no_decay_keeps_the_factor_at_one():

@@ -15,16 +15,18 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from script import SCRIPT, rlcont
 from tiny import tiny
 
-from rlcont.compose import compose_job
-from rlcont.config import SearchConfig, to_container, validate
-from rlcont.core import UserError
-from rlcont.names import CONFIG_DIR, flat_keys
-from rlcont.runs import in_use, load_config
+from rlcont.config.compose import compose_job
+from rlcont.config.names import CONFIG_DIR
+from rlcont.config.run import SearchConfig, to_container
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
+from rlcont.core.spelling import flat_keys
+from rlcont.runs.folder import in_use, load_config
+from rlcont.runs.status import read_status
 from rlcont.search.plan import plan_again, plan_search, runs_at_once
 from rlcont.search.space import read_space
 from rlcont.search.study import Study
 from rlcont.search.winner import write_tuned
-from rlcont.status import read_status
 
 TESTS = {"PYTHONPATH": str(Path(__file__).parent)}
 PUSH = tiny(
@@ -282,7 +284,7 @@ def test_the_noise_that_won_becomes_what_auto_stands_for(tmp_path, monkeypatch):
             (configs / entry.name).symlink_to(entry)
     (tmp_path / "tuned").rename(configs / "tuned")
     (configs / "tuned" / "none.yaml").symlink_to(CONFIG_DIR / "tuned" / "none.yaml")
-    monkeypatch.setattr("rlcont.names.CONFIG_DIR", configs)
+    monkeypatch.setattr("rlcont.config.names.CONFIG_DIR", configs)
     composed = compose_job(["env=Pendulum-v1", "log.every=100"])
     won = plan.run(trial.params, "0").config
     assert to_container(validate(composed.container)) == to_container(won)

@@ -7,7 +7,7 @@ from global_generators import untouched_global_generators
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlcont.seeding import integers, numpy_generator, torch_generator
+from rlcont.core.seeding import integers, numpy_generator, torch_generator
 
 SEEDS = st.integers(0, 2**63)
 NAMES = st.text(min_size=1, max_size=12)

@@ -6,12 +6,13 @@ import pytest
 from gymnasium.wrappers import RecordEpisodeStatistics
 from state_envs import Ticker
 
-from rlcont.core import EnvStep
-from rlcont.envs import BoxEnv, Environments
-from rlcont.packing import from_message, to_message
-from rlcont.schema import EnvConfig
-from rlcont.snapshot import Snapshots
-from rlcont.workers import WorkerEnvironments
+from rlcont.core.packing import from_message, to_message
+from rlcont.core.types import EnvStep
+from rlcont.envs.box import BoxEnv
+from rlcont.envs.config import EnvConfig
+from rlcont.envs.snapshot import Snapshots
+from rlcont.envs.vector import Environments
+from rlcont.envs.workers import WorkerEnvironments
 
 MUJOCO = [
     f"{name}-v{version}"

@@ -7,8 +7,8 @@ import sys
 import psutil
 import pytest
 
-from rlcont.core import UserError
-from rlcont.status import StatusFile, read_status, write_status
+from rlcont.core.errors import UserError
+from rlcont.runs.status import StatusFile, read_status, write_status
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_it_is_there_from_the_start_and_after_the_end(tmp_path):
 
 def test_it_is_written_once_a_second_at_most(tmp_path, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("rlcont.status.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("rlcont.runs.status.time.monotonic", lambda: now[0])
     file = StatusFile(tmp_path, "running", 100)
     now[0] = 0.9
     file.update(step=1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlcont.support import Support
+from rlcont.nn.support import Support
 
 
 def seen(*returns, bounds=None, num_atoms=11):

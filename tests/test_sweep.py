@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from tiny import tiny
 
-from rlcont.compose import expand_sweep
-from rlcont.resources import MEMORY_SHARE
-from rlcont.status import StatusFile, read_status
+from rlcont.config.compose import expand_sweep
+from rlcont.core.resources import MEMORY_SHARE
+from rlcont.runs.status import StatusFile, read_status
 from rlcont.sweep import shares
 from rlcont.sweep.names import MAX_LENGTH, differences, job_names
 from rlcont.sweep.plan import Job

@@ -12,8 +12,8 @@ import pytest
 from script import SCRIPT, rlcont
 from tiny import TINY_A2C, tiny
 
-from rlcont.core import UserError
-from rlcont.status import read_status
+from rlcont.core.errors import UserError
+from rlcont.runs.status import read_status
 from rlcont.sweep.again import jobs_of
 
 SWEEP = tiny("seed=0,1,2,3", "total_steps=1000", "checkpoint.every=200", "eval.every=500", base=TINY_A2C)

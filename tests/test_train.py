@@ -9,12 +9,13 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import TINY_A2C, tiny
 
-from rlcont.build import run
-from rlcont.collector import Episodes
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.core import EnvStep, UserError
-from rlcont.train import Interval
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
+from rlcont.core.types import EnvStep
+from rlcont.envs.episodes import Episodes
+from rlcont.training.build import run
+from rlcont.training.interval import Interval
 
 
 def tiny_run(tmp_path, *overrides):
@@ -145,7 +146,7 @@ def test_interval_figures_by_hand():
 
 def test_time_spent_evaluating_does_not_count_in_steps_per_second(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("rlcont.train.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("rlcont.training.interval.time.perf_counter", lambda: now[0])
     interval = Interval()
     interval.add(Episodes(2).add(step_of([0, 0], [False, False], [True, True])), {})
     now[0] = 1.0

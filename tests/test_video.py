@@ -6,12 +6,12 @@ import pytest
 from script import rlcont
 from tiny import TINY_A2C, tiny
 
-from rlcont import extras
-from rlcont.build import run
-from rlcont.compose import compose_job
-from rlcont.config import validate
-from rlcont.core import UserError
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core import extras
+from rlcont.core.errors import UserError
 from rlcont.report.play import evaluate_run
+from rlcont.training.build import run
 
 
 def make_run(tmp_path, env):

@@ -11,11 +11,11 @@ import numpy as np
 import psutil
 import pytest
 
-from rlcont import workers
-from rlcont.core import UserError
-from rlcont.envs import Environments
-from rlcont.schema import EnvConfig
-from rlcont.workers import WorkerEnvironments, useful_workers
+from rlcont.core.errors import UserError
+from rlcont.envs import workers
+from rlcont.envs.config import EnvConfig
+from rlcont.envs.vector import Environments
+from rlcont.envs.workers import WorkerEnvironments, useful_workers
 
 
 def config(env_id, **kwargs):
@@ -131,8 +131,8 @@ def test_a_mistake_of_the_environment_reads_the_same_from_a_worker():
 def test_a_worker_is_deaf_to_ctrl_c_and_does_not_outlive_the_process_that_trains():
     script = (
         "import sys, time\n"
-        "from rlcont.schema import EnvConfig\n"
-        "from rlcont.workers import WorkerEnvironments\n"
+        "from rlcont.envs.config import EnvConfig\n"
+        "from rlcont.envs.workers import WorkerEnvironments\n"
         "if __name__ == '__main__':\n"
         "    envs = WorkerEnvironments(EnvConfig(id='Pendulum-v1', kwargs={}, max_episode_steps=None), [0, 1], 2)\n"
         "    envs.reset()\n"

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from rlcont.core import EnvStep
+from rlcont.core.types import EnvStep
 
 
 def column(*values):

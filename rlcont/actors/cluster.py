@@ -11,8 +11,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from rlcont.core import UserError
-from rlcont.resources import available_cores
+from rlcont.core.errors import UserError
+from rlcont.core.resources import available_cores
 
 LOCAL = "local"
 LOCAL_STORE_BYTES = 256 * 2**20

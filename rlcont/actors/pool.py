@@ -11,11 +11,13 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from rlcont.actors.cluster import connect, is_there
-from rlcont.actors.config import AHEAD, RayActors
 from rlcont.actors.worker import Rollout, RolloutWorker, joined_collected
-from rlcont.config import RunConfig
-from rlcont.core import ActorsLost, Collected, Learner, UserError
-from rlcont.status import one_line
+from rlcont.config.actors import AHEAD, RayActors
+from rlcont.config.run import RunConfig
+from rlcont.core.errors import ActorsLost, UserError
+from rlcont.core.protocols import Learner
+from rlcont.core.types import Collected
+from rlcont.runs.status import one_line
 
 HEAD_SECONDS = 15.0
 """How long the head of the cluster may be away, as when it is started anew."""
@@ -172,7 +174,7 @@ class RayCollector:
 
     def _rollout(self, place: _Place, policy: ray.ObjectRef) -> _Request:
         num_envs = self.config.num_envs
-        length = self.actors.steps_at_once(num_envs, self.config.algo.updates_per_step, place.steps_per_second)
+        length = self.actors.steps_at_once(num_envs, self.config.algo.update_rate(num_envs), place.steps_per_second)
         ref = place.handle.rollout.remote(policy, self.num_steps, length)
         return _Request(ref, length * num_envs, self.agent.num_updates)
 

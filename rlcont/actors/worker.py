@@ -7,15 +7,15 @@ import time
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
-from rlcont.actors.config import RayActors, noise_of
-from rlcont.algos import load_algorithm
-from rlcont.collector import Episodes
-from rlcont.config import RunConfig
-from rlcont.core import Array, Collected, Experience, Transitions
-from rlcont.envs import Environments
-from rlcont.lazy import torch
-from rlcont.seeding import integers, torch_generator
+from rlcont.algos.find import agent_class
+from rlcont.config.actors import RayActors, noise_of
+from rlcont.config.run import RunConfig
+from rlcont.core.seeding import integers, torch_generator
+from rlcont.core.types import Array, Collected, Experience, Transitions
+from rlcont.envs.episodes import Episodes
+from rlcont.envs.vector import Environments
 
 
 class Rollout(NamedTuple):
@@ -58,7 +58,7 @@ class RolloutWorker:
         assert isinstance(config.actors, RayActors)
         seed = config.seed if index == life == 0 else integers(config.seed, f"actor {index}, life {life}", 1)[0]
         self.envs = Environments(config.env, integers(seed, "environments", config.num_envs))
-        self.explorer = load_algorithm(config.algo_name).make_explorer(
+        self.explorer = agent_class(config.algorithm).make_explorer(
             config.algo,
             noise_of(config.actors, index, config.noise),
             self.envs.spec,

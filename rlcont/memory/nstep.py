@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rlcont.core import Array, EnvStep, Transitions
+from rlcont.core.types import Array, EnvStep, Transitions
 
 
 class NStep:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
-from rlcont.core import Batch, Distribution, Metrics, Transitions
-from rlcont.lazy import torch
+from rlcont.core.types import Batch, Distribution, Metrics, Transitions
 from rlcont.memory.replay import Replay
 from rlcont.memory.sum_tree import SumTree
 

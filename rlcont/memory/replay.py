@@ -5,19 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
-from rlcont.core import Array, Batch, Distribution, Metrics, Transitions
-from rlcont.lazy import torch
-
-
-def row_width(obs_dim: int, action_dim: int) -> int:
-    """Numbers in one transition: obs, action, reward, discount, next_obs."""
-    return 2 * obs_dim + action_dim + 2
-
-
-def payload_bytes(capacity: int, obs_dim: int, action_dim: int) -> int:
-    """Memory that `capacity` float32 transitions take."""
-    return 4 * capacity * row_width(obs_dim, action_dim)
+from rlcont.core.types import Array, Batch, Distribution, Metrics, Transitions
+from rlcont.memory.sizes import row_width
 
 
 class Replay:

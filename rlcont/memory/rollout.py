@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from rlcont.core import Array
-from rlcont.lazy import torch
+import torch
+
+from rlcont.core.types import Array
 
 
 class Rollout(NamedTuple):

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from rlcont.lazy import torch
+import torch
 
-BRANCHES = 32
-
-
-def sum_tree_bytes(size: int) -> int:
-    """Memory that a tree over `size` numbers takes."""
-    return sum(8 * BRANCHES * -(-width // BRANCHES) for width in _widths(size))
-
-
-def _widths(size: int) -> list[int]:
-    """Numbers in each level, the leaves first and the root last."""
-    widths = [size]
-    while widths[-1] > 1:
-        widths.append(-(-widths[-1] // BRANCHES))
-    return widths
+from rlcont.memory.sizes import BRANCHES, level_widths
 
 
 class SumTree:
@@ -34,7 +21,7 @@ class SumTree:
     """
 
     def __init__(self, size: int, device: torch.device):
-        widths = _widths(size)
+        widths = level_widths(size)
         # Each level but the root is filled up to whole nodes, with zeros.
         self._levels = [
             torch.zeros(-(-width // BRANCHES) * BRANCHES, dtype=torch.float64, device=device) for width in widths[:-1]

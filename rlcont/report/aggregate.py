@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlcont.core import Array
+from rlcont.core.types import Array
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95

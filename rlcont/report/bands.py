@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rlcont.report.aggregate import bootstrap_interval
 
 if TYPE_CHECKING:
-    from rlcont.report.compare import Group
+    from rlcont.report.groups import Group
 
 MEAN, LOW, HIGH = "eval/return", "eval/return_low", "eval/return_high"
 

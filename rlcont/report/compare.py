@@ -5,53 +5,19 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlcont.console import print_table
-from rlcont.core import Array, UserError
-from rlcont.listing import Run, differences, read_run, run_folders
+from rlcont.core.errors import UserError
 from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
-from rlcont.runs import read_evaluations
+from rlcont.report.groups import Group, group_runs
+from rlcont.runs.console import print_table
 
 THRESHOLD = 0.9
 """Of the way from the untrained return to the best group's last one, unless a threshold is given."""
-
-
-class Curve(NamedTuple):
-    """The evaluations of one run.
-
-    Shapes:
-        steps, returns, seconds [T].
-    """
-
-    run: Run
-    steps: Array
-    returns: Array
-    seconds: Array
-
-
-class Group(NamedTuple):
-    """Runs of one algorithm on one environment that differ in their seed alone."""
-
-    env: str
-    label: str
-    curves: list[Curve]
-
-    @property
-    def last(self) -> Array:
-        """The last evaluation of each run, [N]."""
-        return np.array([curve.returns[-1] for curve in self.curves])
-
-    def common(self) -> tuple[Array, Array]:
-        """Steps [T] at which all runs were evaluated, and the returns there [N, T]."""
-        steps = sorted(set.intersection(*({int(step) for step in curve.steps} for curve in self.curves)))
-        rows = [curve.returns[np.isin(curve.steps, steps)] for curve in self.curves]
-        return np.array(steps), np.stack(rows)
 
 
 class Figures(NamedTuple):
@@ -110,37 +76,6 @@ def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
     print(f"{to}: groups.md, groups.csv, runs.csv, pictures; tensorboard --logdir {to} shows each group as one curve")
 
 
-def group_runs(places: Iterable[Path]) -> list[Group]:
-    """The runs at or below `places`, grouped, in order of environment and of first appearance."""
-    folders = list(dict.fromkeys(folder for place in places for folder in _folders(place)))
-    curves = [curve for folder in folders if (curve := read_curve(folder)) is not None]
-    if not curves:
-        raise UserError(f"{', '.join(map(str, places))}: no run in it has an evaluation")
-    labels = differences([curve.run for curve in curves], but_for=("output", "seed"))
-    grouped: dict[tuple[str, str], list[Curve]] = defaultdict(list)
-    for curve, label in zip(curves, labels, strict=True):
-        grouped[curve.run.config["env.id"], f"{curve.run.config['algo_name']} {label}".strip()].append(curve)
-    return [
-        Group(env, label, members) for (env, label), members in sorted(grouped.items(), key=lambda item: item[0][0])
-    ]
-
-
-def read_curve(folder: Path) -> Curve | None:
-    """What a run's evaluations say; None where there is none, or the folder is broken."""
-    run = read_run(folder)
-    try:
-        rows = [
-            (int(line["step"]), float(np.float32(line["return_mean"])), float(line["seconds"]))
-            for line in read_evaluations(folder)
-        ]
-    except (OSError, ValueError, KeyError, TypeError):
-        rows = []
-    if not rows or not {"env.id", "algo_name"} <= run.config.keys():
-        return None
-    steps, returns, seconds = map(np.array, zip(*rows, strict=True))
-    return Curve(run, steps, returns, seconds)
-
-
 def figures(groups: Sequence[Group], threshold: float | None) -> list[Figures]:
     """The figures of each group; the threshold is nine tenths of the way that the best on its environment went, if none
     is given.
@@ -197,12 +132,6 @@ def _threshold(groups: Sequence[Group]) -> float:
     start = float(np.mean([curve.returns[0] for group in groups for curve in group.curves]))
     best = max(float(group.last.mean()) for group in groups)
     return start + THRESHOLD * (best - start)
-
-
-def _folders(place: Path) -> list[Path]:
-    if not place.is_dir():
-        raise UserError(f"{place}: no such folder")
-    return sorted(run_folders(place))
 
 
 def _run_rows(groups: Sequence[Group]) -> list[list[Any]]:

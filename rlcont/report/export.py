@@ -16,10 +16,12 @@ import numpy as np
 import onnxruntime
 import torch
 
-from rlcont.core import Array, Policy, UserError
-from rlcont.envs import BoxEnv
+from rlcont.core.errors import UserError
+from rlcont.core.protocols import Policy
+from rlcont.core.types import Array
+from rlcont.envs.box import BoxEnv
 from rlcont.report.play import load_agent
-from rlcont.runs import write_json, write_whole
+from rlcont.runs.files import write_json, write_whole
 
 OBSERVATIONS = 1000
 """Recorded ones that an exported policy has to act on as the agent does."""

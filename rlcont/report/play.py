@@ -7,19 +7,20 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from rlcont import runs
-from rlcont.build import make_agent
-from rlcont.config import RunConfig
-from rlcont.core import Agent
-from rlcont.envs import BoxEnv
-from rlcont.evaluate import MAX_ENVS, Evaluator
-from rlcont.log import evaluation_row
+from rlcont.config.run import RunConfig
+from rlcont.core.protocols import Agent
+from rlcont.envs.box import BoxEnv
+from rlcont.runs.folder import load_config
+from rlcont.runs.log import evaluation_row
+from rlcont.runs.policies import load_policy
+from rlcont.training.build import make_agent
+from rlcont.training.evaluate import MAX_ENVS, Evaluator
 
 
 def load_agent(folder: Path, policy: str) -> tuple[RunConfig, Agent, dict[str, Any]]:
     """The configuration of the run in `folder`, an agent with a policy that it kept, and the facts kept with that."""
-    config = runs.load_config(folder)
-    state, facts = runs.load_policy(folder, policy)
+    config = load_config(folder)
+    state, facts = load_policy(folder, policy)
     # Where it was trained does not matter for playing it.
     config = dataclasses.replace(config, num_envs=1, device="auto")
     agent = make_agent(config, BoxEnv(config.env).spec)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from rlcont.report.aggregate import bootstrap_interval, interquartile_mean
 
 if TYPE_CHECKING:
-    from rlcont.report.compare import Group
+    from rlcont.report.groups import Group
 
 # Okabe and Ito 2008: told apart by the colour-blind, and neighbours by their line styles where there is no colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")

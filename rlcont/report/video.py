@@ -7,7 +7,7 @@ from typing import Any
 
 import imageio_ffmpeg
 
-from rlcont.envs import BoxEnv
+from rlcont.envs.box import BoxEnv
 
 
 class VideoFiles:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rlcont import runs
-from rlcont.config import RunConfig, SearchConfig
-from rlcont.core import UserError
+from rlcont.config.run import RunConfig, SearchConfig
+from rlcont.core.errors import UserError
+from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, writing_to
+from rlcont.runs.provenance import provenance
 from rlcont.search.space import Space, read_space
 from rlcont.sweep.plan import Plan, make_plan
 from rlcont.sweep.shares import jobs_at_once
@@ -67,9 +68,9 @@ def make_search_folder(plan: SearchPlan) -> Path:
         UserError: it cannot be made.
     """
     output = plan.config.output
-    with runs.writing_to(output):
-        folder = runs.make_exclusively(Path(output) / "searches", runs.folder_time())
-        runs.write_json(folder / NAME, {**runs.provenance(), "overrides": plan.overrides})
+    with writing_to(output):
+        folder = make_exclusively(Path(output) / "searches", folder_time())
+        write_json(folder / NAME, {**provenance(), "overrides": plan.overrides})
     return folder
 
 
@@ -82,7 +83,7 @@ def plan_again(folder: Path, changes: list[str]) -> SearchPlan:
     for change in changes:
         if not change.startswith(("search.trials=", "sweep.jobs=")):
             raise UserError(f"{change}: a search goes on as it was; resume can change search.trials and sweep.jobs")
-    overrides = runs.read_json(folder / NAME).get("overrides")
+    overrides = read_json(folder / NAME).get("overrides")
     if not isinstance(overrides, list):
         raise UserError(f"{folder / NAME}: no description of a search")
     changed = {change.partition("=")[0] for change in changes}

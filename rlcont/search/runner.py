@@ -10,12 +10,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlcont import runs
-from rlcont.console import print_table, shown
+from rlcont.runs.console import print_table, shown
+from rlcont.runs.folder import in_use, read_evaluations
+from rlcont.runs.provenance import provenance
+from rlcont.runs.status import StatusFile, read_status
 from rlcont.search.plan import SearchPlan
 from rlcont.search.study import Study
 from rlcont.search.winner import write_tuned
-from rlcont.status import StatusFile, read_status
 from rlcont.sweep.job import GRACE
 from rlcont.sweep.plan import Job, describe_job
 from rlcont.sweep.process import conclude, kill, process_of
@@ -46,7 +47,7 @@ def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
     Returns:
         The exit code: 0, 1 where no trial is complete, 130 or 143 where Ctrl-C or SIGTERM ended it.
     """
-    with runs.in_use(folder), signals_stop() as stop:
+    with in_use(folder), signals_stop() as stop:
         study = Study(folder, plan.space, plan.search, plan.config.total_steps)
         num_jobs = plan.search.trials * len(plan.space.seeds)
         show = make_show(f"{plan.search.trials} trials, {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs)
@@ -70,7 +71,7 @@ class _SearchRunner(Runner):
         self.plan = plan
         self.folder = folder
         self.study = study
-        self.origin = runs.provenance()
+        self.origin = provenance()
         self.attempts = [self.attempt(trial) for trial in study.cut_off()]
         for attempt in self.attempts:
             self.waiting += [job for job in attempt.jobs if job.status.state != "finished"]
@@ -150,7 +151,7 @@ class _SearchRunner(Runner):
 
 def _means(jobs: list[Job]) -> dict[int, float]:
     """The mean over the runs at each step at which all were evaluated."""
-    evaluations = [runs.read_evaluations(job.folder) for job in jobs]
+    evaluations = [read_evaluations(job.folder) for job in jobs]
     curves = [{int(row["step"]): float(row["return_mean"]) for row in rows} for rows in evaluations]
     common = set.intersection(*(set(curve) for curve in curves))
     return {step: sum(curve[step] for curve in curves) / len(curves) for step in sorted(common)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rlcont.compose import parse_sweep
-from rlcont.core import UserError
-from rlcont.overrides import line_of
+from rlcont.config.compose import parse_sweep
+from rlcont.config.overrides import line_of
+from rlcont.core.errors import UserError
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

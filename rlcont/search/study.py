@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlcont.config import SearchConfig
+from rlcont.config.run import SearchConfig
 from rlcont.search.space import Space
 
 if TYPE_CHECKING:

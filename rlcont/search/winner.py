@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rlcont.compose import compose_job
-from rlcont.config import to_container, validate
-from rlcont.console import shown
-from rlcont.names import flat_keys
-from rlcont.runs import write_whole
+from rlcont.config.compose import compose_job
+from rlcont.config.run import to_container
+from rlcont.config.validate import validate
+from rlcont.core.spelling import flat_keys
+from rlcont.runs.console import shown
+from rlcont.runs.files import write_whole
 from rlcont.search.plan import SearchPlan
 
 if TYPE_CHECKING:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlcont import runs
-from rlcont.config import RunConfig
-from rlcont.core import UserError
-from rlcont.status import LIVE, Status, StatusFile, read_status
+from rlcont.config.run import RunConfig
+from rlcont.core.errors import UserError
+from rlcont.runs.files import read_json
+from rlcont.runs.folder import in_use, load_config
+from rlcont.runs.provenance import provenance
+from rlcont.runs.status import LIVE, Status, StatusFile, read_status
 from rlcont.sweep.plan import Job, config_identity, describe_job, make_plan
 
 
@@ -19,7 +21,7 @@ def jobs_of(folder: Path) -> tuple[str | int, list[Job], list[RunConfig]]:
     Raises:
         UserError: the sweep's own file is broken, a job is running, or one is no longer what the sweep made.
     """
-    description = runs.read_json(folder / "sweep.json")
+    description = read_json(folder / "sweep.json")
     try:
         listed = [(str(job["folder"]), list(job["overrides"]), str(job["config"])) for job in description["jobs"]]
         at_once = description["at_once"]
@@ -43,9 +45,9 @@ def _unfinished(place: Path, overrides: list[str], identity: str, status: Status
         raise UserError(f"{place}: is running (process {status.pid})")
     if not (place / "config.yaml").is_file():
         return _made_anew(place, overrides, identity)
-    with runs.in_use(place):
+    with in_use(place):
         pass
-    config = runs.load_config(place)
+    config = load_config(place)
     if config_identity(config) != identity:
         raise UserError(f"{place}: its config.yaml is not the one that the sweep made; rlcont resume {place} goes on")
     return config
@@ -58,5 +60,5 @@ def _made_anew(place: Path, overrides: list[str], identity: str) -> RunConfig:
             f"{place}: is gone, and {' '.join(overrides)} means something else now than it did in the sweep"
         )
     place.mkdir(exist_ok=True)
-    describe_job(place, plan, runs.provenance())
+    describe_job(place, plan, provenance())
     return plan.config

@@ -10,11 +10,10 @@ import threading
 import time
 from pathlib import Path
 
-from rlcont import runs
-from rlcont.core import UserError
-from rlcont.errors import Stopped
-from rlcont.resources import prepare_threads
-from rlcont.resuming import plan_resume
+from rlcont.core.errors import Stopped, UserError
+from rlcont.core.resources import prepare_threads
+from rlcont.runs.folder import description, forget, load_config
+from rlcont.runs.resume import plan_resume
 
 GRACE = 10.0
 """Seconds that a job has to close its files once it is told to end."""
@@ -27,16 +26,16 @@ def main(folder: Path) -> int:
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     try:
         prepare_threads()
-        from rlcont.build import resume, run
-        from rlcont.checkpoint import Checkpoints
+        from rlcont.runs.checkpoint import Checkpoints
+        from rlcont.training.build import resume, run
 
         if Checkpoints(folder, 1).steps():
             plan = plan_resume(folder, [])
             if plan is not None:
                 resume(plan)
         else:
-            runs.forget(folder)
-            run(runs.load_config(folder), runs.description(folder)["choices"], folder)
+            forget(folder)
+            run(load_config(folder), description(folder)["choices"], folder)
     except UserError as error:
         print(f"rlcont: {error}", file=sys.stderr)
         return 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rlcont.differences import short_names, varying
+from rlcont.runs.labels import short_names, varying
 
 MAX_LENGTH = 100
 """Characters of a name, a number behind it not counted."""

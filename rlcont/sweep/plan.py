@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rlcont.compose import compose_job, expand_sweep
-from rlcont.config import RunConfig, SearchConfig, SweepConfig, validate, validate_search, validate_sweep
-from rlcont.core import UserError
-from rlcont.runs import config_text, describe_run, folder_time, make_exclusively, provenance, write_json, writing_to
-from rlcont.status import Status, StatusFile
+from rlcont.config.compose import compose_job, expand_sweep
+from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
+from rlcont.config.validate import validate, validate_search, validate_sweep
+from rlcont.core.errors import UserError
+from rlcont.runs.files import folder_time, make_exclusively, write_json, writing_to
+from rlcont.runs.folder import config_text, describe_run
+from rlcont.runs.provenance import provenance
+from rlcont.runs.status import Status, StatusFile
 from rlcont.sweep.names import differences, job_names
 
 

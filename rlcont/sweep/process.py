@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from rlcont.status import LIVE, one_line, read_status, write_status
+from rlcont.runs.status import LIVE, one_line, read_status, write_status
 from rlcont.sweep.plan import Job
 
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 
-from rlcont.resources import MEMORY_SHARE, available_cores, threads_for
+from rlcont.core.resources import MEMORY_SHARE, available_cores, threads_for
 
 THREADS = "OMP_NUM_THREADS"
 DEVICES = "CUDA_VISIBLE_DEVICES"

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rlcont.console import eta, on_terminal, print_table, shown
-from rlcont.status import Status
+from rlcont.runs.console import eta, on_terminal, print_table, shown
+from rlcont.runs.status import Status
 from rlcont.sweep.plan import Job
 
 LINE_INTERVAL = 60.0

@@ -1,0 +1,158 @@
+"""Distributed distributional deterministic policy gradient."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+
+from rlcont.algos.d4pg.config import D4PGConfig
+from rlcont.algos.ddpg.agent import DDPG
+from rlcont.core.types import Batch, Distribution, EnvSpec, Experience, Metrics
+from rlcont.exploration.config import NoiseConfig
+from rlcont.nn import nets
+from rlcont.nn.categorical import project, resampling
+from rlcont.nn.support import Support
+
+log = logging.getLogger(__name__)
+
+
+class D4PG(DDPG):
+    """DDPG with a distribution over returns in place of their mean.
+
+    Source: arXiv:1804.08617, Algorithm 1, with the categorical distribution of its appendix A.
+    Differs: soft target updates; the actor's step is taken on the critic after its own; atoms that follow the returns
+    where no bounds are given; the untrained distribution is narrow and around 0; the actor's loss is in widths of the
+    support; replay is uniform unless prioritised is chosen, then with the weights of arXiv:1511.05952; one actor, in
+    the loop.
+    """
+
+    Config = D4PGConfig
+
+    def __init__(self, config: D4PGConfig, noise: NoiseConfig, spec: EnvSpec, *, device: str, **sizes: Any):
+        bounds = None if config.v_min is None or config.v_max is None else (config.v_min, config.v_max)
+        self.support = Support(config.num_atoms, bounds, device)
+        super().__init__(config, noise, spec, device=device, **sizes)
+        self._clipped_mass = torch.zeros(())
+        self._warned = False
+        self._begin_at_zero()
+
+    def make_critic(self, generator: torch.Generator) -> torch.nn.Module:
+        """The critic network, (obs [B, O], action [B, A]) -> logits [B, K]."""
+        net, spec = self.config.critic, self.spec
+        num_in = spec.obs_dim + spec.action_dim
+        return nets.Critic(
+            nets.mlp(num_in, net.hidden, len(self.support.atoms), net.activation, net.layer_norm, generator)
+        )
+
+    def q_value(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        return self._mean(self.critic(obs, action).softmax(1))
+
+    def actor_loss(self, obs: torch.Tensor) -> torch.Tensor:
+        """Minus the mean value of the policy's own actions, in widths of the support: a gradient without a unit."""
+        atoms = self.support.atoms
+        return super().actor_loss(obs) / (atoms[-1] - atoms[0])
+
+    def td_target(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The projected distribution of r + discount Z'(s', mu'(s')) [B, K], and the mass that was clipped [B]."""
+        probs = self.target_critic(batch.next_obs, self.target_actor(batch.next_obs)).softmax(1)
+        return project(probs, self.support.atoms, batch.reward, batch.discount)
+
+    def critic_loss(self, batch: Batch, td_target: Any) -> tuple[torch.Tensor, torch.Tensor, Metrics]:
+        """Each row's cross-entropy to its target [B], which is its priority too, and what to log.
+
+        As a priority it is never below the target's own entropy: rows whose return is uncertain stay interesting.
+        """
+        target, clipped = td_target
+        log_probs = self.critic(batch.obs, batch.action).log_softmax(1)
+        loss = -(target * log_probs).sum(1)
+        logs = log_probs.detach()
+        probs = logs.exp()
+        return (
+            loss,
+            loss.detach(),
+            {
+                "q_mean": self._mean(probs).mean(),
+                "value_entropy": -(probs * logs).sum(1).mean(),
+                "clipped_mass": clipped.mean(),
+            },
+        )
+
+    def receive(self, experience: Experience) -> None:
+        super().receive(experience)
+        self.support.include(experience.returns)
+
+    def learn(self) -> Metrics:
+        if self.support.outgrown() and self.num_updates < self.config.num_updates(self.num_steps, self.num_envs):
+            self._fit_support()
+        metrics = super().learn()
+        self._clipped_mass = metrics.get("clipped_mass", self._clipped_mass)
+        return metrics
+
+    def status(self) -> dict[str, float]:
+        v_min, v_max = self.support.bounds
+        clipped = self._clipped_mass.item()
+        if clipped > 0.05 and not self._warned:
+            self._warned = True
+            log.warning(
+                "rlcont: %.0f%% of the values lie outside the critic's support, v_min=%.4g to v_max=%.4g, and are "
+                "clipped; %s",
+                100 * clipped,
+                v_min,
+                v_max,
+                "leave algo.v_min and algo.v_max at null to have them found"
+                if self.support.given
+                else "they grow beyond any return seen",
+            )
+        return super().status() | {"v_min": v_min, "v_max": v_max}
+
+    def distributions(self) -> dict[str, Distribution]:
+        """Also the value distribution, averaged over the last 256 transitions."""
+        if len(self.replay) == 0:
+            return {}
+        last = self.replay.last(256)
+        obs = last.obs if self.normalizer is None else self.normalizer(last.obs)
+        with torch.no_grad():
+            probs = self.critic(obs, last.action).softmax(1).mean(0)
+        return super().distributions() | {"value": Distribution(self.support.atoms.tolist(), probs.tolist())}
+
+    def _mean(self, probs: torch.Tensor) -> torch.Tensor:
+        # No matrix product: it would be rounded where bfloat16 is on.
+        return (probs * self.support.atoms).sum(1)
+
+    def _begin_at_zero(self) -> None:
+        """Makes the critics say the same everywhere: a narrow bump at 0, or at the bound nearest to it.
+
+        A critic that begins far from the values it is to learn sends the actor into a corner of its box.
+        """
+        atoms = self.support.atoms
+        centre, width = atoms.clamp(min=0)[0] + atoms.clamp(max=0)[-1], 0.05 * (atoms[-1] - atoms[0])
+        for vector in self._critic_vectors():
+            for part in self.critic.last_layer(vector):
+                part.zero_()
+        for network in (self.critic, self.target_critic):
+            network.last_layer(network.weights)[1].copy_(-0.5 * ((atoms - centre) / width).square())
+
+    def _fit_support(self) -> None:
+        """Moves the atoms; the critics' distributions stay about where they were."""
+        was_fitted, old = self.support.fitted, self.support.bounds
+        self.support.fit()
+        if not was_fitted:
+            self._begin_at_zero()
+            return
+        transform = resampling(len(self.support.atoms), old, self.support.bounds)
+        matrix, offset = (x.float().to(self.device) for x in transform)
+        for vector in self._critic_vectors():
+            for part in self.critic.last_layer(vector):
+                part.copy_(matrix @ part)
+        for network in (self.critic, self.target_critic):
+            network.last_layer(network.weights)[1].add_(offset)
+
+    def _critic_vectors(self) -> list[torch.Tensor]:
+        """All that has a number for each weight of the critic; the optimiser's moments follow as they can."""
+        optimizer = self.critic_optimizer
+        return [self.critic.weights, self.target_critic.weights, optimizer.mean, optimizer.square]
+
+    def _parts(self) -> dict[str, Any]:
+        return super()._parts() | {"support": self.support}

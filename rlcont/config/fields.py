@@ -1,0 +1,180 @@
+"""Every key of a configuration: what it may be and what it means, read off the dataclasses.
+
+Validation, help and completion all speak by what is said here.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+import textwrap
+import types
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from rlcont.algos.find import config_class
+from rlcont.config.actors import ActorsConfig
+from rlcont.config.names import algorithm, file_values, options
+from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
+from rlcont.core.spelling import flat_keys
+from rlcont.exploration.config import NoiseConfig
+
+KINDS = {"noise": NoiseConfig, "actors": ActorsConfig}
+"""Groups whose options differ in their keys, each a union of dataclasses with a `kind`."""
+_WORDS = {bool: "true or false", float: "number", int: "whole number", str: "text", dict: "NAME=VALUE pairs"}
+_PHRASES = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+class Field(NamedTuple):
+    """One key of a configuration."""
+
+    key: str
+    """Dotted, as typed."""
+    allowed: str
+    """What it may be."""
+    choices: list[str]
+    """All it may be, where that can be listed."""
+    meaning: str
+
+    @property
+    def article(self) -> str:
+        """What goes before `allowed` in a sentence."""
+        return "a " if self.allowed.startswith(("number", "whole number", "list")) else ""
+
+
+def general_fields() -> list[Field]:
+    """The keys of every run, but for those of its algorithm, its noise and its actors."""
+    chosen_by_groups = ("algo_name", "algorithm", "algo", "env.id", *KINDS)
+    fields = [field for field in _fields(RunConfig, "") if field.key not in chosen_by_groups]
+    # Composing puts the algorithm's own number in place of auto, so the dataclass never sees it.
+    return [
+        field._replace(allowed=f"auto or a {field.allowed}", choices=["auto"]) if field.key == "num_envs" else field
+        for field in fields
+    ]
+
+
+def sweep_fields() -> list[Field]:
+    """The keys of a sweep as a whole."""
+    return _fields(SweepConfig, "sweep.")
+
+
+def search_fields() -> list[Field]:
+    """The keys of a search as a whole."""
+    return _fields(SearchConfig, "search.")
+
+
+def algorithm_fields(name: str) -> list[Field]:
+    """The keys of `algo=name`.
+
+    Raises:
+        UserError: there is no such algorithm.
+    """
+    fields = _fields(config_class(algorithm(name)), "algo.")
+    auto_noise = file_values("algo", name).get("auto_noise", {})
+    by_key = {field.key.removeprefix("noise."): field for field in kind_fields("noise", auto_noise.get("kind", "none"))}
+    by_key["kind"] = by_key["kind"]._replace(meaning="What noise=auto stands for.")
+    return fields + [by_key[key]._replace(key=f"algo.auto_noise.{key}") for key in flat_keys(auto_noise)]
+
+
+def option_fields(group: str, option: str) -> list[Field]:
+    """The keys of an option of a group of KINDS; none for noise=auto, which is no noise of its own."""
+    return kind_fields(group, kind_of(file_values(group, option)))
+
+
+def kind_fields(group: str, kind: str) -> list[Field]:
+    """The keys of a group of KINDS with a kind chosen."""
+    by_kind = _by_kind(group)
+    if kind not in by_kind:
+        return []
+    fields = _fields(by_kind[kind], f"{group}.")
+    kinds = sorted(by_kind)
+    return [
+        field._replace(allowed=_one_of(kinds), choices=kinds) if field.key == f"{group}.kind" else field
+        for field in fields
+    ]
+
+
+def kinds_with(group: str, key: str) -> list[str]:
+    """Options of a group of KINDS that have the key."""
+    return [option for option in options(group) if key in (field.key for field in option_fields(group, option))]
+
+
+def kind_of(values: object) -> str:
+    """The kind that the values of a group of KINDS are of."""
+    return str(values.get("kind")) if isinstance(values, dict) else ""
+
+
+def _by_kind(group: str) -> dict[str, type]:
+    """The dataclasses of a group of KINDS by the kind each is for."""
+    union = get_args(KINDS[group])[0]
+    return {get_args(get_type_hints(cls)["kind"])[0]: cls for cls in get_args(union)}
+
+
+@functools.cache
+def _fields(cls: type, prefix: str) -> list[Field]:
+    """The fields of a dataclass, its parents' first, those of nested dataclasses in their place."""
+    hints = get_type_hints(cls, include_extras=True)
+    meanings = _meanings(cls)
+    fields = []
+    for field in dataclasses.fields(cls):
+        hint, key = hints[field.name], prefix + field.name
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            fields += _fields(hint, f"{key}.")
+        else:
+            allowed, choices = _described(hint)
+            fields.append(Field(key, allowed, choices, meanings.get(field.name, "")))
+    return fields
+
+
+def _described(hint: Any, bounds: dict[str, Any] | None = None) -> tuple[str, list[str]]:
+    """What a type allows, in words, and all of its values where they can be listed."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        inner, *marks = arguments
+        own = {name: value for mark in marks for name in _PHRASES for value in _bounds(mark, name)}
+        return _described(inner, {**own, **(bounds or {})})
+    if origin is Literal:
+        choices = [str(argument) for argument in arguments]
+        return _one_of(choices), choices
+    if origin in (Union, types.UnionType):
+        parts = [_described(argument) for argument in arguments if argument is not type(None)]
+        choices = [choice for _, listed in parts for choice in listed]
+        if len(parts) > 1 and all(listed for _, listed in parts):
+            text = _one_of(choices)
+        else:
+            text = " or a ".join(words for words, _ in parts)
+        return (f"{text}, or null", [*choices, "null"]) if type(None) in arguments else (text, choices)
+    if origin is tuple:
+        return f"list, each item a {_described(arguments[0])[0]}", []
+    word = _WORDS.get(origin or hint, "any value")
+    return f"{word} {_range(bounds or {})}".rstrip(), ["true", "false"] if hint is bool else []
+
+
+def _bounds(mark: Any, name: str) -> list[Any]:
+    """The bound `name` that an annotation sets, which pydantic's Field keeps in a list of its own."""
+    return [getattr(one, name) for one in (mark, *getattr(mark, "metadata", [])) if hasattr(one, name)]
+
+
+def _range(bounds: dict[str, Any]) -> str:
+    if "ge" in bounds and "le" in bounds:
+        return f"from {bounds['ge']} to {bounds['le']}"
+    return ", ".join(f"{_PHRASES[name]} {bounds[name]}" for name in _PHRASES if name in bounds)
+
+
+def _one_of(choices: list[str]) -> str:
+    return ", ".join(choices[:-1]) + f" or {choices[-1]}" if len(choices) > 1 else choices[0]
+
+
+def _meanings(cls: type) -> dict[str, str]:
+    """The string under each field of a dataclass and its parents, on one line."""
+    found: dict[str, str] = {}
+    for parent in reversed(cls.__mro__):
+        if parent is object:
+            continue
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(parent))).body
+        assert isinstance(tree, ast.ClassDef)
+        for statement, after in zip(tree.body, tree.body[1:], strict=False):
+            if isinstance(statement, ast.AnnAssign) and isinstance(after, ast.Expr):
+                found[ast.unparse(statement.target)] = " ".join(ast.literal_eval(after.value).split())
+    return found

@@ -1,0 +1,167 @@
+"""The names that the folders of YAML files offer, and what the files say, without Hydra.
+
+There are rlcont's own folder and, before it, the folders that RLCONT_CONFIGS lists: a file found there counts in place
+of an installed one of the same name. The file of an algorithm `module:Class` stands beside the module.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rlcont.algos.find import yaml_file
+from rlcont.core.errors import UserError
+from rlcont.core.spelling import nearest
+
+_PACKAGE = Path(__file__).parent.parent
+CONFIG_DIR = next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
+VARIABLE = "RLCONT_CONFIGS"
+"""The environment variable that lists folders of a user's own YAML files, as PATH lists folders of programs."""
+GROUPS = ("algo", "env", "noise", "actors", "tuned", "experiment")
+
+
+def folders() -> list[Path]:
+    """The folders of YAML files, the first to be asked first.
+
+    Raises:
+        UserError: RLCONT_CONFIGS lists what is no such folder.
+    """
+    own = [Path(part).absolute() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
+    for folder in own:
+        if not folder.is_dir():
+            raise UserError(f"{VARIABLE}={folder}: no such folder")
+        if (folder / "config.yaml").exists():
+            raise UserError(f"{VARIABLE}={folder}: config.yaml is not read there; put its values into experiment/")
+        if not any((folder / group).is_dir() for group in GROUPS):
+            raise UserError(f"{VARIABLE}={folder}: holds none of the folders {', '.join(GROUPS)}")
+    return [*own, CONFIG_DIR]
+
+
+def options(group: str) -> list[str]:
+    """The names of a group's YAML files."""
+    return sorted(
+        {
+            str(path.relative_to(folder / group).with_suffix(""))
+            for folder in folders()
+            for path in (folder / group).rglob("*.yaml")
+        }
+    )
+
+
+def option_file(group: str, option: str) -> Path | None:
+    """The YAML file of an option, None where there is none.
+
+    Raises:
+        UserError: the module of an algorithm `module:Class` cannot be found.
+    """
+    path = yaml_file(option) if group == "algo" else None
+    if path is None:
+        places = (folder / group / f"{option}.yaml" for folder in folders())
+        path = next((place for place in places if place.is_file()), None)
+    return path if path is not None and path.is_file() else None
+
+
+def existing_file(group: str, option: str) -> Path:
+    """The YAML file of an option.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = option_file(group, option)
+    if path is not None:
+        return path
+    if group == "algo" and ":" in option:
+        raise UserError(f"algo={option}: has no file of values; expected {yaml_file(option)}")
+    allowed = options(group)
+    raise UserError(f"{group}={option}: allowed: {', '.join(allowed)}{nearest(option, allowed)}")
+
+
+def summary(group: str, option: str) -> str:
+    """The first comment line of an option's file."""
+    for line in existing_file(group, option).read_text().splitlines():
+        if line.startswith("# ") and not line.startswith("# @"):
+            return line.removeprefix("# ").removesuffix(".")
+    return ""
+
+
+def file_values(group: str, option: str) -> dict[str, Any]:
+    """The values of an option's file on top of those of the files of its group that it begins from.
+
+    Raises:
+        UserError: there is no such file, or it is no YAML.
+    """
+    own = read_yaml(existing_file(group, option))
+    values: dict[str, Any] = {}
+    for default in _bases(own):
+        values = _merged(values, file_values(group, default))
+    own.pop("defaults", None)
+    return _merged(values, own)
+
+
+def algorithm(option: str) -> str:
+    """The algorithm whose values the file of `algo=option` holds: that of its own name, or of the file it begins from.
+
+    Raises:
+        UserError: there is none.
+    """
+    if ":" in option or (_PACKAGE / "algos" / option).is_dir():
+        return option
+    for base in _bases(read_yaml(existing_file("algo", option))):
+        return algorithm(base)
+    raise UserError(f"algo={option}: its file must begin from that of an algorithm, as in defaults: [ddpg, _self_]")
+
+
+def main_values() -> dict[str, Any]:
+    """The values of config.yaml."""
+    values = read_yaml(CONFIG_DIR / "config.yaml")
+    values.pop("defaults")
+    return values
+
+
+def default_option(group: str) -> str:
+    """What config.yaml chooses in a group when nothing is typed."""
+    defaults = read_yaml(CONFIG_DIR / "config.yaml")["defaults"]
+    return next(default[group] for default in defaults if isinstance(default, dict) and group in default)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """What a file says.
+
+    Raises:
+        UserError: it is no YAML, or holds no keys and values.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except yaml.MarkedYAMLError as error:
+        raise broken_yaml(path, error) from None
+    if not isinstance(values, dict):
+        raise UserError(f"{short(path)}: must hold keys and values, not a {type(values).__name__}")
+    return values
+
+
+def broken_yaml(path: Path, error: Any) -> UserError:
+    """What yaml.MarkedYAMLError says about a file, as one line."""
+    line = (error.problem_mark or error.context_mark).line + 1
+    return UserError(f"{short(path)}, line {line}: broken YAML ({error.problem or error.context})")
+
+
+def short(path: Path) -> str:
+    """A file as the documentation names it: one of rlcont's own from configs/ on, another by its whole path."""
+    return str(path.relative_to(CONFIG_DIR.parent) if path.is_relative_to(CONFIG_DIR) else path)
+
+
+def _merged(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` on top of `values`, key by key at every depth."""
+    merged = dict(values)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(values.get(key), dict)
+        merged[key] = _merged(values[key], value) if both else value
+    return merged
+
+
+def _bases(values: dict[str, Any]) -> list[str]:
+    defaults = values.get("defaults", [])
+    return [default for default in defaults if isinstance(default, str) and default != "_self_"]

@@ -1,0 +1,184 @@
+"""What the user typed on the command line: read, and held against what the chosen files declare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rlcont.algos.find import config_class
+from rlcont.config.fields import KINDS, kinds_with
+from rlcont.config.names import GROUPS, existing_file, options
+from rlcont.core.errors import UserError
+from rlcont.core.spelling import did_you_mean, flat_keys, nearest, nearest_key, shown
+
+AUTO = {"algo.auto_num_envs": "num_envs", "algo.auto_checkpoint_every": "checkpoint.every"}
+"""Keys by which an algorithm's file says what auto stands for."""
+
+
+class Chosen(NamedTuple):
+    """What the chosen files say, before any value that was typed: values, the option of each group (None: no file), and
+    the file that gave each key."""
+
+    config: DictConfig
+    choices: dict[str, str | None]
+    origins: dict[str, str]
+
+
+def free_kwargs(override: str) -> str:
+    """`env.kwargs.x=1` as Hydra wants it for a key that no YAML file declares."""
+    return re.sub(r"^\+{0,2}(?=env\.kwargs\.)", "++", override)
+
+
+def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Override]:
+    """Parses one by one, so that a complaint names the override it is about."""
+    parser = OverridesParser.create(loader)
+    parsed = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        key = key.lstrip("+") if key.startswith("++env.kwargs.") else key
+        if not re.fullmatch(r"[~+]{0,2}\w[\w-]*([./@][\w-]+)*", key):
+            raise UserError(f"{override}: must be key=value, with a key such as seed or algo.actor.lr")
+        if value.startswith("="):
+            raise UserError(f"{override}: one = too many; did you mean {key}={value.lstrip('=')}?")
+        try:
+            parsed += parser.parse_overrides([override])
+        except HydraException:
+            raise UserError(f"{key}={value}: {_unreadable(key, value)}") from None
+    return parsed
+
+
+def line_of(override: Override) -> str:
+    """An override as it was typed."""
+    line = override.input_line or ""
+    return line.lstrip("+") if override.key_or_group.startswith("env.kwargs.") else line
+
+
+def refuse_doubles(parsed: list[Override]) -> None:
+    """Refuses one key with two values: which of them is meant?"""
+    seen: dict[str, Override] = {}
+    for override in parsed:
+        before = seen.setdefault(override.key_or_group, override)
+        if line_of(before) != line_of(override):
+            raise UserError(
+                f"{line_of(before)} {line_of(override)}: {override.key_or_group} is typed twice; keep one of them"
+            )
+
+
+def check_form(override: Override) -> None:
+    """Refuses what no single run can be told, whatever its key."""
+    line, key = line_of(override), override.key_or_group
+    if override.is_hydra_override():
+        raise UserError(f"{line}: Hydra's own settings count in sweeps only; add -m")
+    if override.is_sweep_override():
+        raise UserError(f"{line}: several values make a sweep; add -m")
+    if override.is_delete():
+        if key in ("tuned", "experiment") and override.value() is None:
+            return
+        raise UserError(f"{line}: only tuned and experiment can be taken away; to change {key}, type {key}=VALUE")
+    if override.value() == "":
+        raise UserError(f"{line}: must be key=value, with a value")
+
+
+def check_option(override: Override, algo: Callable[[], str]) -> None:
+    """Refuses an option that its group does not have; `algo` tells the algorithm that was chosen."""
+    group, value = override.key_or_group, override.value()
+    if override.is_delete():
+        return None
+    _refuse_plus(override)
+    allowed = options(group)
+    if override.package is not None:
+        raise UserError(f"{line_of(override)}: no such key; did you mean {group}={shown(value)}?")
+    if value in allowed:
+        return None
+    if group == "env" and isinstance(value, str):
+        from rlcont.envs.box import find_env
+
+        return find_env(value)
+    listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)
+    if group == "algo" and isinstance(value, str) and ":" in value:
+        existing_file(group, value)
+        config_class(value)
+        return None
+    if group == "tuned":
+        listed = "none or ALGO/ENV, a file in configs/tuned"
+        allowed = [option for option in allowed if option.startswith(f"{algo()}/")] or allowed
+    raise UserError(f"{group}={shown(value)}: allowed: {listed}{nearest(str(value), allowed)}")
+
+
+def check_key(override: Override, chosen: Chosen) -> None:
+    """Refuses a key that the chosen files do not declare, or that does not count with them."""
+    line, key = line_of(override), override.key_or_group
+    if key.startswith("env.kwargs."):
+        return
+    if key in ("env.id", "noise.kind", "actors.kind"):
+        group = key.partition(".")[0]
+        raise UserError(f"{line}: choose it with {group}={shown(override.value())}")
+    if key == "env.kwargs":
+        raise UserError(f"{line}: name the argument, as in env.kwargs.NAME=VALUE")
+    noise = chosen.choices["noise"]
+    if key.startswith("algo.auto_noise") and noise != "auto":
+        raise UserError(f"{line}: counts only with noise=auto")
+    if key in AUTO:
+        raise UserError(f"{line}: is what {AUTO[key]}=auto stands for; type {AUTO[key]}={shown(override.value())}")
+    for typed in flat_keys({key: override.value()}):
+        try:
+            node = OmegaConf.select(chosen.config, typed, default=chosen)
+        except OmegaConfBaseException:  # It reaches into a list.
+            node = chosen
+        if node is chosen or override.package is not None:
+            raise UserError(f"{line}: {_unknown_key(typed, line, chosen)}")
+        if isinstance(node, DictConfig):
+            raise UserError(
+                f"{line}: stands for several keys; set {' or '.join(f'{typed}.{name!s}=VALUE' for name in node)}"
+            )
+    _refuse_plus(override)
+
+
+def check_decay(values: list[Override], noise: dict[str, Any]) -> None:
+    """Refuses a decay that is described but off."""
+    for override in values:
+        for key in ("noise.decay.final", "noise.decay.steps"):
+            typed = flat_keys({override.key_or_group: override.value()})
+            if key in typed and noise["decay"]["kind"] == "none":
+                raise UserError(f"{line_of(override)}: nothing decays; add noise.decay.kind=linear or exponential")
+
+
+def _unreadable(key: str, value: str) -> str:
+    if re.search(r"\s[\w.]+=", value):
+        return "one word for several; drop the quotes around them"
+    return (
+        "cannot be read; quotes and brackets must close, no value of a list may be missing, and a value with special "
+        f"characters takes quotes of its own, as in '{key}=\"VALUE\"'"
+    )
+
+
+def _unknown_key(key: str, line: str, chosen: Chosen) -> str:
+    """Why `key` is not declared: it belongs to another noise or other actors, or to nothing at all."""
+    group, _, name = key.partition(".")
+    kinds = kinds_with(group, key) if group in KINDS else []
+    if not kinds:
+        declared: Any = OmegaConf.to_container(chosen.config, resolve=False)
+        near = nearest_key(key, [*flat_keys(declared), *GROUPS])
+        return f"no such key{near or '; rlcont --help algo=' + str(chosen.choices['algo']) + ' lists them'}"
+    choice = chosen.choices[group]
+    if group == "noise" and choice == "auto":
+        return (
+            "noise=auto takes its kind and values from the algorithm's settings; "
+            f"choose one, as in noise={kinds[0]} {line}"
+        )
+    return f"{group}={choice} has no {name}{did_you_mean([f'{group}={kind}' for kind in kinds])}"
+
+
+def _refuse_plus(override: Override) -> None:
+    """Refuses Hydra's + and ++: every key is declared."""
+    if override.is_add() or override.is_force_add():
+        line = line_of(override)
+        raise UserError(f"{line}: no + is needed; write {line.lstrip('+')}")

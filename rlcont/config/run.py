@@ -1,0 +1,130 @@
+"""The configuration of a run, as frozen and validated dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from rlcont.config.actors import ActorsConfig, RayActors
+from rlcont.core.schema import Count, Flag, NonNegativeInt, Text, schema
+from rlcont.envs.config import EnvConfig
+from rlcont.exploration.config import NoiseConfig
+
+
+@schema
+class EvalConfig:
+    """Deterministic evaluation on environments of its own."""
+
+    every: Count
+    """Environment steps between two evaluations."""
+    episodes: Annotated[Count, Field(le=100_000)]
+    """Episodes of one evaluation, the same seeds each time."""
+    save_policies: Flag
+    """Keep the policy of every evaluation, besides the last and the best."""
+
+
+@schema
+class LogConfig:
+    """What is written while training."""
+
+    every: Count
+    """Environment steps between two log lines."""
+
+
+@schema
+class CheckpointConfig:
+    """What is kept to go on from after an interruption."""
+
+    every: Count | None
+    """Environment steps between two checkpoints; null: none; auto: a number that suits the algorithm."""
+    keep: Count
+    """Checkpoints that stay; older ones are deleted."""
+
+
+@schema
+class RunConfig:
+    """One run, complete."""
+
+    algo_name: Text
+    """Name of the algorithm: a file of the group algo, or module:Class."""
+    algorithm: Text
+    """The algorithm whose hyper-parameters that file holds: a folder of rlcont/algos, or module:Class."""
+    algo: Any
+    """Hyper-parameters, of the algorithm's own dataclass."""
+    env: EnvConfig
+    """The environment."""
+    noise: NoiseConfig
+    """Exploration noise."""
+    actors: ActorsConfig
+    """Who acts."""
+    seed: NonNegativeInt
+    """The one seed of all randomness."""
+    total_steps: Count
+    """Environment steps, summed over the environments."""
+    num_envs: Annotated[Count, Field(le=4096)]
+    """Environments stepped side by side, by each actor; auto: as many as suit the algorithm."""
+    workers: Literal["auto"] | Count
+    """Processes that step them; auto: one, or one per core where the environments take long enough."""
+    device: Literal["auto", "cpu", "cuda"]
+    """Where networks and replay live; auto: cuda where there is one."""
+    compile: Literal["auto"] | Flag
+    """Compile the update; auto: where a compiler is found and the run is long enough."""
+    precision: Literal["auto", "fp32", "bf16"]
+    """Of matrix products in updates; auto: fp32, since bf16 was measured to learn later."""
+    eval: EvalConfig
+    """Evaluation."""
+    log: LogConfig
+    """Logging."""
+    checkpoint: CheckpointConfig
+    """Checkpoints."""
+    output: Annotated[Text, Field(min_length=1)]
+    """Folder that runs are made in."""
+
+    @property
+    def total_envs(self) -> int:
+        """Environments of all actors."""
+        return self.num_envs * (self.actors.num if isinstance(self.actors, RayActors) else 1)
+
+
+def _as_keys(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list of keys, as in [algo.actor.lr,algo.critic.lr]")
+    return tuple(value)
+
+
+@schema
+class SweepConfig:
+    """What concerns a sweep as a whole and none of its jobs."""
+
+    jobs: Literal["auto"] | Count
+    """Jobs that run at once; auto: one per core."""
+    zip: Annotated[tuple[Text, ...], BeforeValidator(_as_keys)]
+    """Keys whose values are paired, first with first and so on, in place of every combination."""
+
+
+@schema
+class SearchConfig:
+    """What concerns a search as a whole and none of its runs."""
+
+    trials: Count
+    """Settings to try, those included that are cut short or fail."""
+    sampler: Literal["tpe", "random"]
+    """How settings are proposed: tpe learns from the trials before."""
+    pruner: Literal["median", "asha", "none"]
+    """Cuts a trial short, after a quarter of its steps at the earliest: median, if its best evaluation since then is
+    below the median of the others; asha, if it is not in the better half after a quarter or a half; none, never."""
+    seed: NonNegativeInt
+    """Of the proposals."""
+
+
+def to_container(config: Any) -> dict[str, Any]:
+    """The plain values of a RunConfig, as `validate` takes them."""
+    return {key: _plain(value) for key, value in dataclasses.asdict(config).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

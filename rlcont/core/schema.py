@@ -1,0 +1,69 @@
+"""Field types of the configuration dataclasses.
+
+YAML files hold every value; these types say what a value may be, and the string under a field says
+what it means. Nothing here has a default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, dataclass_transform
+
+from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic.dataclasses import dataclass
+
+
+@dataclass_transform(frozen_default=True)
+def schema(cls: type) -> Any:
+    """Makes `cls` a frozen, validated dataclass that refuses unknown keys and wrong types."""
+    return dataclass(
+        cls,
+        frozen=True,
+        config=ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True),
+    )
+
+
+def _integral(value: Any) -> Any:
+    """Lets 1e6 stand for 1000000, as people type it; nothing counted here needs more than 63 bits."""
+    if isinstance(value, int | float) and abs(value) >= 2**63:
+        raise ValueError("must be below 2^63")
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _as_tuple(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("must be a list of widths, as in [256,256]")
+    return tuple(value)
+
+
+# Strict, so that true is no number and "1" is none either.
+Flag = StrictBool
+Number = StrictFloat
+Text = StrictStr
+Integer = Annotated[StrictInt, BeforeValidator(_integral)]
+Count = Annotated[Integer, Field(ge=1)]
+NonNegativeInt = Annotated[Integer, Field(ge=0)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+PositiveFraction = Annotated[Number, Field(gt=0, le=1)]
+Widths = Annotated[tuple[Count, ...], BeforeValidator(_as_tuple)]
+
+
+@schema
+class BodyConfig:
+    """One multilayer perceptron."""
+
+    hidden: Widths
+    """Units of each hidden layer, first to last."""
+    activation: Literal["relu", "tanh", "elu", "gelu", "silu"]
+    """Nonlinearity after each hidden layer."""
+    layer_norm: Flag
+    """Layer normalisation before each nonlinearity."""
+
+
+@schema
+class NetworkConfig(BodyConfig):
+    """One multilayer perceptron and its optimiser."""
+
+    lr: Positive
+    """Step size of Adam."""

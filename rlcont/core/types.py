@@ -1,0 +1,126 @@
+"""The data that environments, agents and the loop exchange.
+
+Shapes in this project: E environments, T time, B batch, O observation, A action, K atoms.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+Array = np.ndarray
+Metrics = dict[str, "torch.Tensor"]
+
+
+class EnvSpec(NamedTuple):
+    """What an agent needs to know of its environments."""
+
+    env_id: str
+    obs_dim: int
+    action_dim: int
+    max_episode_steps: int | None
+
+
+class EnvStep(NamedTuple):
+    """One step of E environments.
+
+    Shapes:
+        obs, next_obs, obs_to_act_on [E, O] float32; action [E, A] float32;
+        reward [E] float32; terminated, truncated, valid [E] bool.
+
+    `next_obs` is the true successor, before any reset; `obs_to_act_on` is the same but for the
+    environments that were reset, where it opens the new episode. `action` is what the agent returned;
+    clipping is the environment layer's own affair. A row that is not `valid` must not be learned from: the
+    simulator broke down in it. Its episode ended, cut off, with the row before it, at `obs`.
+    """
+
+    obs: Array
+    action: Array
+    reward: Array
+    next_obs: Array
+    terminated: Array
+    truncated: Array
+    obs_to_act_on: Array
+    valid: Array
+
+    @property
+    def ended(self) -> Array:
+        """[E] bool: the environments whose next observation opens an episode."""
+        return self.terminated | self.truncated
+
+
+class Transitions(NamedTuple):
+    """N transitions for an off-policy memory, each over one or more steps of an environment.
+
+    Shapes:
+        obs, next_obs [N, O]; action [N, A]; reward, discount [N]; all float32.
+
+    `reward` is the discounted sum over the steps; `discount` is what a value at `next_obs` counts: gamma to the number
+    of steps, and 0 where the episode terminated. A truncated one keeps its discount.
+    """
+
+    obs: Array
+    action: Array
+    reward: Array
+    discount: Array
+    next_obs: Array
+
+
+class Experience(NamedTuple):
+    """What an actor has to tell a learner of one step of its environments.
+
+    Shapes:
+        returns [M] float64: the discounted sum of the rewards so far, of each environment whose step counts.
+    """
+
+    num_steps: int
+    transitions: Transitions
+    returns: Array
+
+
+class Collected(NamedTuple):
+    """What the log is to know of steps of environments; N of them, and M episodes that ended in them.
+
+    Shapes:
+        action [N, A]; returns [M] float64; lengths [M] int64.
+    """
+
+    action: Array
+    returns: Array
+    lengths: Array
+
+    @property
+    def num_steps(self) -> int:
+        """Environment steps, summed over the environments."""
+        return len(self.action)
+
+
+class Batch(NamedTuple):
+    """Transitions to learn from, independent of each other.
+
+    Shapes:
+        obs, next_obs [B, O]; action [B, A]; reward, discount, weight [B]; all float32 on the agent's device;
+        slot [B] int64.
+
+    `reward` and `discount` are those of `Transitions`. `weight` is what the loss of a row counts; `slot` is where the
+    row lies in the memory.
+    """
+
+    obs: torch.Tensor
+    action: torch.Tensor
+    reward: torch.Tensor
+    discount: torch.Tensor
+    next_obs: torch.Tensor
+    weight: torch.Tensor
+    slot: torch.Tensor
+
+
+class Distribution(NamedTuple):
+    """How much there is at each of some ascending values."""
+
+    values: list[float]
+    amounts: list[float]

@@ -1,0 +1,43 @@
+"""Returns and lengths of the episodes under way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rlcont.core.types import Array, Collected, EnvStep
+
+
+class Episodes:
+    """Return and length of the episodes under way in E environments."""
+
+    def __init__(self, num_envs: int):
+        self._return = np.zeros(num_envs)
+        self._length = np.zeros(num_envs, np.int64)
+
+    def add(self, step: EnvStep) -> Collected:
+        """Takes in a step; tells of the episodes that ended with it."""
+        self._return += step.reward
+        self._length += step.valid
+        ended = step.ended
+        if not ended.any():
+            return Collected(step.action, _NO_RETURNS, _NO_LENGTHS)
+        collected = Collected(step.action, self._return[ended], self._length[ended])
+        self.cut_off(ended)
+        return collected
+
+    def cut_off(self, envs: Array) -> None:
+        """Forgets the episodes under way in the environments `envs` [E] bool."""
+        self._return[envs] = 0
+        self._length[envs] = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"return": self._return.copy(), "length": self._length.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._return, self._length = state["return"], state["length"]
+
+
+_NO_RETURNS: Array = np.empty(0)
+_NO_LENGTHS: Array = np.empty(0, np.int64)

@@ -1,0 +1,274 @@
+"""Environments that several processes step at once."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import select
+import signal
+import time
+import traceback
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from rlcont.core.errors import UserError
+from rlcont.core.packing import from_message, to_message
+from rlcont.core.types import Array, EnvStep
+from rlcont.envs.box import BoxEnv
+from rlcont.envs.config import EnvConfig
+from rlcont.envs.vector import Environments
+
+PATIENCE = 300.0
+"""Seconds without an answer after which a worker is taken for hung; some environments load a world at reset."""
+EXCHANGE_SECONDS = 3e-4
+"""What it costs a step that a worker has to be asked, and waited for."""
+TIMED_STEPS = 50
+SPIN_SECONDS = 1e-3
+"""How long both ends look for a message before they sleep. A core that went idle takes longer to wake than a step."""
+
+_RESET, _TAKE, _PUT_BACK = b"r", b"t", b"p"
+_OK, _MISTAKE, _FAILURE = b"o", b"m", b"f"
+
+
+def useful_workers(config: EnvConfig, num_envs: int, cores: int) -> int:
+    """How many processes step `num_envs` environments fastest, by the time that one takes for a few steps."""
+    most = min(cores, num_envs)
+    if most == 1:
+        return 1
+    seconds = _step_seconds(config)
+    largest_group = -(-num_envs // most)
+    return most if seconds * (num_envs - largest_group) > EXCHANGE_SECONDS else 1
+
+
+def _step_seconds(config: EnvConfig) -> float:
+    env = BoxEnv(config)
+    rng = np.random.default_rng(0)
+    env.reset(0)
+    # This thread's own time: on a busy machine, more processes are no remedy.
+    start = time.thread_time()
+    for _ in range(TIMED_STEPS):
+        _, _, terminated, truncated, _ = env.step(rng.uniform(-1, 1, env.spec.action_dim))
+        if terminated or truncated:
+            env.reset()
+    seconds = time.thread_time() - start
+    env.close()
+    return seconds / TIMED_STEPS
+
+
+class WorkerEnvironments:
+    """E environments like `Environments`, in groups of which this process steps the first and workers the others.
+
+    Each environment has its own seed and knows nothing of its neighbours, so the numbers are those of `Environments`.
+    After an error, Ctrl-C included, nothing is left to be stepped: some answers would belong to the step before.
+
+    Raises:
+        UserError: an environment's mistake, as from `Environments`; a worker that died, or did not answer in `patience`
+            seconds.
+    """
+
+    def __init__(self, config: EnvConfig, seeds: list[int], num_workers: int, patience: float = PATIENCE):
+        groups = [group.tolist() for group in np.array_split(seeds, num_workers)]
+        self.num_breakdowns = 0
+        self._num_envs = len(seeds)
+        self._ends = np.cumsum([len(group) for group in groups])
+        self._workers: list[_Worker] = []
+        with self._ended_by_an_error():
+            for group in groups[1:]:
+                self._workers.append(_Worker(config, group, patience))
+            self._own = Environments(config, groups[0])
+        self.spec = self._own.spec
+        self._obs: Array = np.empty((len(seeds), self.spec.obs_dim), np.float32)
+
+    def __len__(self) -> int:
+        return self._num_envs
+
+    def reset(self) -> Array:
+        """Opens an episode in every environment, each from its own seed; returns [E, O]."""
+        with self._ended_by_an_error():
+            for worker in self._workers:
+                worker.ask(_RESET)
+            own = self._own.reset()
+            rows = [worker.rows(self.spec.obs_dim) for worker in self._workers]
+        self._obs = np.concatenate([own, *rows])
+        return self._obs
+
+    def step(self, action: Array) -> EnvStep:
+        """Advances every environment by one step and resets those whose episode ended."""
+        groups = np.split(action, self._ends[:-1])
+        with self._ended_by_an_error():
+            for worker, group in zip(self._workers, groups[1:], strict=True):
+                worker.ask(np.asarray(group, np.float32).tobytes())
+            own = _packed(self._own.step(groups[0]))
+            rows = np.concatenate([own, *(worker.rows(own.shape[1]) for worker in self._workers)])
+        step = _unpacked(rows, self._obs, action)
+        self.num_breakdowns += int(np.count_nonzero(~step.valid))
+        self._obs = step.obs_to_act_on
+        return step
+
+    def state_dict(self) -> dict[str, Any]:
+        with self._ended_by_an_error():
+            for worker in self._workers:
+                worker.ask(_TAKE)
+            groups = [self._own.state_dict(), *(from_message(worker.answer()) for worker in self._workers)]
+        envs = [env for group in groups for env in group["envs"]]
+        return {"obs": self._obs, "num_breakdowns": self.num_breakdowns, "envs": envs}
+
+    def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
+        starts = [0, *self._ends[:-1]]
+        own, *others = (
+            {"obs": state["obs"][start:end], "num_breakdowns": 0, "envs": state["envs"][start:end]}
+            for start, end in zip(starts, self._ends, strict=True)
+        )
+        with self._ended_by_an_error():
+            for worker, group in zip(self._workers, others, strict=True):
+                worker.ask(_PUT_BACK)
+                worker.ask(to_message(group))
+            parts = [self._own.put_back(own), *(from_message(worker.answer()) for worker in self._workers)]
+        self._obs, restarted = (np.concatenate(part) for part in zip(*parts, strict=True))
+        self.num_breakdowns = state["num_breakdowns"]
+        return self._obs, restarted
+
+    def close(self) -> None:
+        """Ends the workers and frees what the environments hold; they cannot be used afterwards."""
+        self._end_workers()
+        self._own.close()
+
+    @contextlib.contextmanager
+    def _ended_by_an_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._end_workers()
+            raise
+
+    def _end_workers(self) -> None:
+        for worker in self._workers:
+            worker.connection.close()
+        for worker in self._workers:
+            worker.end()
+
+
+class _Worker:
+    """A process that steps one group of environments."""
+
+    def __init__(self, config: EnvConfig, seeds: list[int], patience: float):
+        self.env_id = config.id
+        self.patience = patience
+        # Not forked: torch's threads do not survive that.
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, config, seeds), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.poll = _poll(self.connection)
+
+    def ask(self, message: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # Its answer tells why.
+            self.connection.send_bytes(message)
+
+    def rows(self, width: int) -> Array:
+        """Its answer as rows of floats [N, width]."""
+        return np.frombuffer(self.answer(), np.float32).reshape(-1, width)
+
+    def answer(self) -> bytes:
+        """What it sent."""
+        if not _arrives(self.poll, self.patience):
+            raise UserError(
+                f"env={self.env_id}: a worker process did not answer for {self.patience:.0f} s; "
+                "workers=1 steps all environments in one process"
+            )
+        try:
+            message = self.connection.recv_bytes()
+        except (EOFError, OSError):
+            self.process.join(5)
+            raise UserError(
+                f"env={self.env_id}: a worker process died (exit code {self.process.exitcode}); "
+                "workers=1 steps all environments in one process"
+            ) from None
+        kind, content = message[:1], message[1:]
+        if kind == _MISTAKE:
+            raise UserError(content.decode())
+        if kind == _FAILURE:
+            raise RuntimeError(f"env={self.env_id}: failed in a worker process:\n{content.decode()}")
+        return content
+
+    def end(self) -> None:
+        """Waits a second for it to end by itself, its connection being closed."""
+        self.process.join(1)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def _serve(connection: Connection, config: EnvConfig, seeds: list[int]) -> None:
+    """A worker's life: it steps as it is asked, until the other end of the connection is gone."""
+    # A terminal sends Ctrl-C to every process, and some a SIGTERM; the one that trains decides.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    envs: Environments | None = None
+    poll = _poll(connection)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            _arrives(poll, None)
+            message = connection.recv_bytes()
+            try:
+                envs = envs or Environments(config, seeds)
+                connection.send_bytes(_OK + _answer(envs, message, connection))
+            except UserError as error:
+                connection.send_bytes(_MISTAKE + str(error).encode())
+            except Exception:
+                connection.send_bytes(_FAILURE + traceback.format_exc().encode())
+    if envs is not None:
+        envs.close()
+
+
+def _poll(connection: Connection) -> select.poll:
+    """Asked at each step, where connection.poll would make a selector each time."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return poll
+
+
+def _arrives(poll: select.poll, patience: float | None) -> bool:
+    """Waits for a message, or the end of the connection; False where none came in `patience` seconds."""
+    end = time.perf_counter() + SPIN_SECONDS
+    while time.perf_counter() < end:
+        if poll.poll(0):
+            return True
+    return bool(poll.poll(None if patience is None else 1000 * patience))
+
+
+def _answer(envs: Environments, message: bytes, connection: Connection) -> bytes:
+    """Does what it is asked, by one of the words above or by actions."""
+    if message == _RESET:
+        return envs.reset().tobytes()
+    if message == _TAKE:
+        return to_message(envs.state_dict())
+    if message == _PUT_BACK:
+        return to_message(envs.put_back(from_message(connection.recv_bytes())))
+    actions = np.frombuffer(message, np.float32).reshape(len(envs), -1)
+    return _packed(envs.step(actions)).astype(np.float32, copy=False).tobytes()
+
+
+def _packed(step: EnvStep) -> Array:
+    """What is new in a step as one row [2 O + 4] an environment."""
+    flags = (step.reward, step.terminated, step.truncated, step.valid)
+    return np.concatenate([step.next_obs, step.obs_to_act_on, np.stack(flags, axis=1, dtype=np.float32)], axis=1)
+
+
+def _unpacked(rows: Array, obs: Array, action: Array) -> EnvStep:
+    dim = obs.shape[1]
+    reward, terminated, truncated, valid = rows[:, 2 * dim :].T
+    return EnvStep(
+        obs=obs,
+        action=action,
+        reward=reward,
+        next_obs=rows[:, :dim],
+        terminated=terminated.astype(bool),
+        truncated=truncated.astype(bool),
+        obs_to_act_on=rows[:, dim : 2 * dim],
+        valid=valid.astype(bool),
+    )

@@ -1,0 +1,115 @@
+"""Exploration noise, in the normalised action units of [-1, 1]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rlcont.core.types import Array
+from rlcont.exploration.config import GaussianConfig, NoNoise, OUConfig
+from rlcont.exploration.decay import decay_factor
+
+
+class Noise:
+    """Noise for E environments at once; this base class is silence.
+
+    Shapes:
+        every sample is [E, A] float32.
+    """
+
+    def __init__(self, shape: tuple[int, int], rng: np.random.Generator):
+        self.shape = shape
+        self.rng = rng
+
+    def scale(self, step: int) -> float:
+        """Standard deviation the noise has (or settles at) at environment step `step`."""
+        return 0.0
+
+    def sample(self, step: int) -> Array:
+        """The noise to add to the actions at environment step `step`."""
+        return np.zeros(self.shape, np.float32)
+
+    def reset(self, ended: Array) -> None:
+        """Forgets the past of the environments [E] whose episode ended."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rng": self.rng.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rng.bit_generator.state = state["rng"]
+
+
+class GaussianNoise(Noise):
+    """Independent normal noise (TD3, arXiv:1802.09477, section 6.1)."""
+
+    def __init__(
+        self,
+        config: GaussianConfig,
+        shape: tuple[int, int],
+        rng: np.random.Generator,
+        total_steps: int,
+    ):
+        super().__init__(shape, rng)
+        self.config = config
+        self.total_steps = total_steps
+
+    def scale(self, step: int) -> float:
+        return self.config.sigma * decay_factor(self.config.decay, step, self.total_steps)
+
+    def sample(self, step: int) -> Array:
+        normal = self.rng.standard_normal(self.shape, np.float32)
+        return normal * np.float32(self.scale(step))
+
+
+class OrnsteinUhlenbeckNoise(Noise):
+    """Mean-reverting noise: x <- x + theta (mu - x) dt + sigma sqrt(dt) N(0, 1).
+
+    Source: DDPG, arXiv:1509.02971, section 7 (theta 0.15, sigma 0.2), discretised by Euler-Maruyama.
+    Differs: one state per environment, restarted at mu with each episode; a decay scales x on its way out.
+    """
+
+    def __init__(self, config: OUConfig, shape: tuple[int, int], rng: np.random.Generator, total_steps: int):
+        super().__init__(shape, rng)
+        self.config = config
+        self.total_steps = total_steps
+        self.x = np.full(shape, config.mu, np.float64)
+
+    def scale(self, step: int) -> float:
+        config = self.config
+        kept = 1 - config.theta * config.dt
+        stationary = config.sigma * np.sqrt(config.dt / (1 - kept**2))
+        return float(stationary) * decay_factor(config.decay, step, self.total_steps)
+
+    def sample(self, step: int) -> Array:
+        config = self.config
+        pull = config.theta * (config.mu - self.x) * config.dt
+        push = config.sigma * np.sqrt(config.dt) * self.rng.standard_normal(self.shape)
+        self.x = self.x + pull + push
+        return (self.x * decay_factor(config.decay, step, self.total_steps)).astype(np.float32)
+
+    def reset(self, ended: Array) -> None:
+        self.x[ended] = self.config.mu
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"x": self.x.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.x = np.array(state["x"])
+
+
+def make_noise(
+    config: NoNoise | GaussianConfig | OUConfig,
+    shape: tuple[int, int],
+    rng: np.random.Generator,
+    total_steps: int,
+) -> Noise:
+    """The noise that `config` describes, for actions of `shape` [E, A]."""
+    match config:
+        case GaussianConfig():
+            return GaussianNoise(config, shape, rng, total_steps)
+        case OUConfig():
+            return OrnsteinUhlenbeckNoise(config, shape, rng, total_steps)
+        case _:
+            return Noise(shape, rng)

@@ -1,0 +1,161 @@
+"""Running statistics of observations and returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlcont.core.types import Array
+from rlcont.nn import nets
+
+
+class RunningMoments:
+    """Mean and variance of all rows seen so far.
+
+    Source: Chan et al. 1979, the parallel merge of two sets' moments, in float64.
+
+    Shapes:
+        rows [N, D]; mean, var [D].
+    """
+
+    def __init__(self, dim: int):
+        self.count = 0
+        self.mean = np.zeros(dim)
+        self.var = np.ones(dim)
+
+    def update(self, rows: Array) -> None:
+        """Merges the moments of `rows` into the running ones."""
+        num = len(rows)
+        if num == 0:
+            return
+        rows = rows.astype(np.float64)
+        mean, var = rows.mean(0), rows.var(0)
+        total = self.count + num
+        delta = mean - self.mean
+        squares = self.var * self.count + var * num + delta**2 * (self.count * num / total)
+        self.mean = self.mean + delta * (num / total)
+        self.var = squares / total
+        self.count = total
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "count": torch.tensor(self.count),
+            "mean": torch.from_numpy(self.mean.copy()),
+            "var": torch.from_numpy(self.var.copy()),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.count = int(state["count"])
+        self.mean = state["mean"].cpu().numpy().copy()
+        self.var = state["var"].cpu().numpy().copy()
+
+
+class RunningNorm(RunningMoments):
+    """Maps rows to zero mean and unit variance by the moments of those seen so far.
+
+    Shapes:
+        rows [N, O]; mean, var [O].
+    """
+
+    clip = 10.0
+
+    def __init__(self, dim: int, device: str = "cpu"):
+        super().__init__(dim)
+        # Written in place: recorded updates read them where they are.
+        self._shift = torch.empty(dim, device=device)
+        self._scale = torch.empty(dim, device=device)
+        self._refresh()
+
+    def update(self, rows: Array) -> None:
+        super().update(rows)
+        self._refresh()
+
+    def __call__(self, obs: torch.Tensor) -> torch.Tensor:
+        """`obs` [..., O] shifted and scaled, clipped to ±10 standard deviations."""
+        return ((obs - self._shift) * self._scale).clamp(-self.clip, self.clip)
+
+    def as_it_is(self) -> nets.FixedNorm:
+        """The same as a layer that does not change any more."""
+        return nets.FixedNorm(self._shift.clone(), self._scale.clone(), self.clip)
+
+    def on_array(self, obs: Array) -> Array:
+        """The same for an array, on the host wherever the tensors are."""
+        return np.minimum(np.maximum((obs - self._host_shift) * self._host_scale, -self.clip), self.clip)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self._host_shift = self.mean.astype(np.float32)
+        self._host_scale = (1.0 / np.sqrt(self.var + 1e-8)).astype(np.float32)
+        self._shift.copy_(torch.from_numpy(self._host_shift))
+        self._scale.copy_(torch.from_numpy(self._host_scale))
+
+
+class RunningReturn:
+    """The discounted sum of each environment's rewards so far: G <- gamma G + r, anew where told.
+
+    Shapes:
+        reward, ended, valid [T, E].
+    """
+
+    def __init__(self, gamma: float, num_envs: int):
+        self.gamma = gamma
+        self.returns = np.zeros(num_envs)
+
+    def __call__(self, reward: Array, ended: Array, valid: Array) -> Array:
+        """Takes in T steps; the sums [N] float64 after those that are `valid`, the others being left out.
+
+        What `ended` begins anew is the caller's to say: episodes of every end (OpenAI Baselines), or terminated ones.
+        """
+        running = np.empty(reward.shape)
+        for step, (now, goes_on) in enumerate(zip(reward, ~ended, strict=True)):
+            running[step] = self.returns = self.gamma * self.returns + now
+            self.returns = np.where(goes_on, self.returns, 0)
+        return running[valid]
+
+    def cut_off(self, envs: Array) -> None:
+        """Forgets the returns of the environments `envs` [E] bool."""
+        self.returns[envs] = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"returns": torch.from_numpy(self.returns.copy())}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.returns = state["returns"].cpu().numpy().copy()
+
+
+class RewardScale(RunningMoments):
+    """Divides rewards by the running standard deviation of the discounted return.
+
+    Rewards keep their sign and their zero, so that what is best stays best.
+
+    Source: OpenAI Baselines' VecNormalize; named reward scaling in arXiv:2005.12729, section 3.
+
+    Shapes:
+        returns [N], as `RunningReturn` gives them.
+    """
+
+    clip = 10.0
+
+    def __init__(self, device: str = "cpu"):
+        super().__init__(1)
+        self._scale = torch.ones((), device=device)
+
+    def update(self, returns: Array) -> None:
+        super().update(returns[:, None])
+        self._refresh()
+
+    def __call__(self, reward: torch.Tensor) -> torch.Tensor:
+        """`reward` in standard deviations of the return, clipped to ±10."""
+        return (reward * self._scale).clamp(-self.clip, self.clip)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self._scale.fill_(1.0 / np.sqrt(self.var[0] + 1e-8))

@@ -1,0 +1,134 @@
+"""The way from an observation to what a network makes of it, for the few rows that acting has.
+
+For so few, calling PyTorch takes several times as long as the products themselves. So on the host the forward pass is
+NumPy's, over the same memory as the network's weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from rlcont.core.types import Array
+from rlcont.nn.nets import DeterministicPolicy
+from rlcont.nn.normalize import RunningNorm
+from rlcont.nn.policies import BetaPolicy, BoundedGaussianPolicy, GaussianPolicy
+
+Forward = Callable[[Array], Any]
+"""From an array, rows [B, O], to an array or a tuple of them."""
+
+
+def make_forward(module: nn.Module, normalizer: RunningNorm | None, device: str) -> Forward:
+    """`module` of normalised observations, from arrays to arrays, by its weights of the moment.
+
+    A module that lives on a GPU is called as it is.
+    """
+    forward = on_arrays(module) if device == "cpu" else _through_torch(module, device)
+    if normalizer is None:
+        return forward
+    return lambda obs: forward(normalizer.on_array(obs))
+
+
+@singledispatch
+def on_arrays(module: nn.Module) -> Forward:
+    """The forward pass of `module` in NumPy, over the memory of its parameters; a layer not known here is called."""
+    return _through_torch(module, "cpu")
+
+
+@on_arrays.register
+def _(module: nn.Sequential) -> Forward:
+    layers = [on_arrays(layer) for layer in module]
+
+    def forward(x: Array) -> Any:
+        for layer in layers:
+            x = layer(x)
+        return x
+
+    return forward
+
+
+@on_arrays.register
+def _(module: nn.Linear) -> Forward:
+    weight, bias = _array(module.weight).T, _array(module.bias)
+    return lambda x: x @ weight + bias
+
+
+@on_arrays.register
+def _(module: nn.LayerNorm) -> Forward:
+    weight, bias, eps = _array(module.weight), _array(module.bias), np.float32(module.eps)
+
+    def forward(x: Array) -> Array:
+        centred = x - x.mean(-1, keepdims=True)
+        return centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + eps) * weight + bias
+
+    return forward
+
+
+@on_arrays.register
+def _(module: nn.ReLU) -> Forward:
+    return lambda x: np.maximum(x, 0)
+
+
+@on_arrays.register
+def _(module: nn.Tanh) -> Forward:
+    return np.tanh
+
+
+@on_arrays.register
+def _(module: nn.ELU) -> Forward:
+    return lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+@on_arrays.register
+def _(module: nn.SiLU) -> Forward:
+    # x sigmoid(x), without an exponential that overflows.
+    return lambda x: x * (0.5 + 0.5 * np.tanh(0.5 * x))
+
+
+@on_arrays.register
+def _(module: DeterministicPolicy) -> Forward:
+    body = on_arrays(module.body)
+    return lambda obs: np.tanh(body(obs))
+
+
+@on_arrays.register
+def _(module: GaussianPolicy) -> Forward:
+    mean, log_std = on_arrays(module.mean), _array(module.log_std)
+    return lambda features: (mean(features), np.exp(log_std))
+
+
+@on_arrays.register
+def _(module: BoundedGaussianPolicy) -> Forward:
+    mean, log_std = on_arrays(module.mean), _array(module.log_std)
+    return lambda features: (np.tanh(mean(features)), np.exp(log_std))
+
+
+@on_arrays.register
+def _(module: BetaPolicy) -> Forward:
+    alpha, beta = on_arrays(module.alpha), on_arrays(module.beta)
+    return lambda features: (1 + _softplus(alpha(features)), 1 + _softplus(beta(features)))
+
+
+def _softplus(x: Array) -> Array:
+    return np.logaddexp(x, np.float32(0))
+
+
+def _array(parameter: torch.Tensor) -> Array:
+    """A view of the parameter's memory, which shows every later change."""
+    return parameter.detach().numpy()
+
+
+def _through_torch(module: nn.Module, device: str) -> Forward:
+    def forward(obs: Array) -> Any:
+        with torch.inference_mode():
+            outputs = module(torch.from_numpy(obs).to(device))
+            if isinstance(outputs, torch.Tensor):
+                return outputs.cpu().numpy()
+            return tuple(output.cpu().numpy() for output in outputs)
+
+    return forward

@@ -1,0 +1,84 @@
+"""Groups of runs that differ in their seed alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rlcont.core.errors import UserError
+from rlcont.core.types import Array
+from rlcont.runs.folder import read_evaluations
+from rlcont.runs.listing import Run, differences, read_run, run_folders
+
+
+class Curve(NamedTuple):
+    """The evaluations of one run.
+
+    Shapes:
+        steps, returns, seconds [T].
+    """
+
+    run: Run
+    steps: Array
+    returns: Array
+    seconds: Array
+
+
+class Group(NamedTuple):
+    """Runs of one algorithm on one environment that differ in their seed alone."""
+
+    env: str
+    label: str
+    curves: list[Curve]
+
+    @property
+    def last(self) -> Array:
+        """The last evaluation of each run, [N]."""
+        return np.array([curve.returns[-1] for curve in self.curves])
+
+    def common(self) -> tuple[Array, Array]:
+        """Steps [T] at which all runs were evaluated, and the returns there [N, T]."""
+        steps = sorted(set.intersection(*({int(step) for step in curve.steps} for curve in self.curves)))
+        rows = [curve.returns[np.isin(curve.steps, steps)] for curve in self.curves]
+        return np.array(steps), np.stack(rows)
+
+
+def group_runs(places: Iterable[Path]) -> list[Group]:
+    """The runs at or below `places`, grouped, in order of environment and of first appearance."""
+    folders = list(dict.fromkeys(folder for place in places for folder in _folders(place)))
+    curves = [curve for folder in folders if (curve := read_curve(folder)) is not None]
+    if not curves:
+        raise UserError(f"{', '.join(map(str, places))}: no run in it has an evaluation")
+    labels = differences([curve.run for curve in curves], but_for=("output", "seed"))
+    grouped: dict[tuple[str, str], list[Curve]] = defaultdict(list)
+    for curve, label in zip(curves, labels, strict=True):
+        grouped[curve.run.config["env.id"], f"{curve.run.config['algo_name']} {label}".strip()].append(curve)
+    return [
+        Group(env, label, members) for (env, label), members in sorted(grouped.items(), key=lambda item: item[0][0])
+    ]
+
+
+def read_curve(folder: Path) -> Curve | None:
+    """What a run's evaluations say; None where there is none, or the folder is broken."""
+    run = read_run(folder)
+    try:
+        rows = [
+            (int(line["step"]), float(np.float32(line["return_mean"])), float(line["seconds"]))
+            for line in read_evaluations(folder)
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        rows = []
+    if not rows or not {"env.id", "algo_name"} <= run.config.keys():
+        return None
+    steps, returns, seconds = map(np.array, zip(*rows, strict=True))
+    return Curve(run, steps, returns, seconds)
+
+
+def _folders(place: Path) -> list[Path]:
+    if not place.is_dir():
+        raise UserError(f"{place}: no such folder")
+    return sorted(run_folders(place))

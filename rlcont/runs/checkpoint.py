@@ -1,0 +1,290 @@
+"""Checkpoints of a run: written whole or not at all, verified before they are used, without pickle.
+
+    checkpoints/
+      step-000000020000/   state.json and arrays.safetensors (see packing.py), manifest.json
+      rows/                rows of a replay, each written once: rows-000000010000-000000020000.npy, and its .parity
+
+Checkpoints share the files of rows, so there is no older copy to fall back on; a spare part beside each (see parity.py)
+undoes damage to a stretch of it.
+
+A manifest lists every file that its checkpoint needs, rows included, with length and SHA-256. It is written last, into
+a folder that is renamed into place when all is on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rlcont.core.errors import UserError
+from rlcont.core.packing import pack, unpack
+from rlcont.core.protocols import Rows
+from rlcont.core.types import Array
+from rlcont.parity import mended, parity
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+MANIFEST, STATE, ARRAYS = "manifest.json", "state.json", "arrays.safetensors"
+UNFINISHED = ".unfinished-"
+"""How the names of folders begin that are being made or deleted."""
+DAMAGED = "damaged-"
+
+
+class Segment(NamedTuple):
+    """A file that holds the rows first to last - 1."""
+
+    first: int
+    last: int
+    bytes: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return f"rows-{self.first:012}-{self.last:012}.npy"
+
+    @property
+    def parity_name(self) -> str:
+        return f"{self.name}.parity"
+
+
+class Damaged(Exception):
+    """A checkpoint that is not what was written."""
+
+
+class Checkpoints:
+    """The checkpoints of one run, of which the newest `keep` stay."""
+
+    def __init__(self, run: Path, keep: int):
+        self.folder = run / "checkpoints"
+        self.rows_folder = self.folder / "rows"
+        self.keep = keep
+        self._segments: list[Segment] = []
+
+    def save(self, step: int, state: Any, rows: Rows | None) -> None:
+        """Writes a checkpoint and deletes what is no longer needed. The one before stays whole whatever happens.
+
+        Raises:
+            UserError: it cannot be written, as on a full disk.
+        """
+        try:
+            self._save(step, state, rows)
+            self._delete_old()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._delete_old()  # What is half written takes up the space that is missing.
+            kept = self.steps()
+            left = f"the one of step {kept[-1]} is whole" if kept else "there is none yet"
+            raise UserError(
+                f"{self.folder}: the checkpoint of step {step} cannot be written ({error.strerror}); {left}"
+            ) from error
+
+    def load(self, rows: Rows | None) -> Any:
+        """The newest state that is found whole; its rows are written into `rows`. Damage is said and put aside.
+
+        Raises:
+            UserError: there is no checkpoint, or none is whole.
+        """
+        steps = self.steps()
+        if not steps:
+            raise UserError(f"{self.folder.parent}: it has no checkpoint to go on from")
+        for step in reversed(steps):
+            try:
+                state, self._segments = self._load(step, rows)
+            except Damaged as error:
+                log.warning("rlcont: %s: the checkpoint of step %d is damaged (%s)", self.folder, step, error)
+                continue
+            for later in steps[steps.index(step) + 1 :]:
+                self._put_aside(later)
+            return state
+        listed = ", ".join(map(str, steps))
+        raise UserError(f"{self.folder}: no checkpoint is whole (steps {listed}); nothing was changed")
+
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints there are, verified or not."""
+        return sorted(int(path.name[5:]) for path in self.folder.glob("step-*") if path.name[5:].isdigit())
+
+    def _save(self, step: int, state: Any, rows: Rows | None) -> None:
+        self.rows_folder.mkdir(parents=True, exist_ok=True)
+        segments = [] if rows is None else self._write_segments(rows)
+        text, arrays = pack(state)
+        unfinished = self.folder / f"{UNFINISHED}{step:012}"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        files = {STATE: text, ARRAYS: arrays}
+        for name, content in files.items():
+            write(unfinished / name, content)
+        sums = {name: [len(content), _sum(content)] for name, content in files.items()}
+        write(unfinished / MANIFEST, _sealed({"format": FORMAT, "step": step, "files": sums, "rows": segments}))
+        sync_folder(unfinished)
+        self._put_aside(step)
+        os.rename(unfinished, self._path(step))
+        sync_folder(self.folder)
+        self._segments = segments
+
+    def _segments_of(self, rows: Rows) -> list[Segment]:
+        """Segments that cover the rows in memory, those that are new without a check sum yet."""
+        oldest = max(0, rows.num_added - rows.capacity)
+        segments = [segment for segment in self._segments if segment.last > oldest]
+        first = max(oldest, segments[-1].last if segments else 0)
+        return [*segments, Segment(first, rows.num_added, 0, "")] if first < rows.num_added else segments
+
+    def _write_segments(self, rows: Rows) -> list[Segment]:
+        segments = self._segments_of(rows)
+        for number, segment in enumerate(segments):
+            if segment.sha256:
+                continue
+            buffer = io.BytesIO()
+            np.save(buffer, rows.read(segment.first, segment.last), allow_pickle=False)
+            content = buffer.getvalue()
+            self._place(segment.parity_name, parity(content))
+            self._place(segment.name, content)
+            segments[number] = segment._replace(bytes=len(content), sha256=_sum(content))
+            sync_folder(self.rows_folder)
+        return segments
+
+    def _place(self, name: str, content: bytes) -> None:
+        """Writes a file of rows, which is there whole or not at all."""
+        partial = self.rows_folder / f"{UNFINISHED}{name}"
+        write(partial, content)
+        os.rename(partial, self.rows_folder / name)
+
+    def _load(self, step: int, rows: Rows | None) -> tuple[Any, list[Segment]]:
+        path = self._path(step)
+        files, segments = _opened(_read(path / MANIFEST), step)
+        text, arrays = (_verified(path / name, *files[name]) for name in (STATE, ARRAYS))
+        for segment in segments:
+            content = self._content(segment)
+            try:
+                array: Array = np.load(io.BytesIO(content), allow_pickle=False)
+                if rows is not None:
+                    rows.write(segment.first, array)
+            except (ValueError, TypeError, RuntimeError) as error:
+                raise Damaged(f"{segment.name}: {error}") from None
+        try:
+            return unpack(text, arrays), segments
+        except ValueError as error:
+            raise Damaged(str(error)) from None
+
+    def _content(self, segment: Segment) -> bytes:
+        """A file of rows, mended if that is needed and can be done."""
+        path = self.rows_folder / segment.name
+        try:
+            return _verified(path, segment.bytes, segment.sha256)
+        except Damaged as error:
+            content = self._mended(segment)
+            if content is None:
+                raise
+            log.warning("rlcont: %s: damaged (%s); mended from its parity", self.rows_folder, error)
+            with contextlib.suppress(OSError):  # What was read is good, whether or not the disk takes it.
+                self._place(segment.name, content)
+            return content
+
+    def _mended(self, segment: Segment) -> bytes | None:
+        try:
+            content, spare = (_read(self.rows_folder / name) for name in (segment.name, segment.parity_name))
+        except Damaged:
+            return None
+        return mended(content, segment.bytes, spare, lambda candidate: _sum(candidate) == segment.sha256)
+
+    def _put_aside(self, step: int) -> None:
+        """Moves a checkpoint that is not to be used, if there is one, to where the next deletion finds it."""
+        path = self._path(step)
+        if path.exists():
+            aside = self.folder / f"{DAMAGED}{path.name}"
+            shutil.rmtree(aside, ignore_errors=True)
+            os.rename(path, aside)
+
+    def _delete_old(self) -> None:
+        """Deletes checkpoints but the newest, and rows that none of those needs."""
+        steps = self.steps()
+        for step in steps[: -self.keep]:
+            os.rename(self._path(step), self.folder / f"{UNFINISHED}{step:012}")
+        for path in (*self.folder.glob(f"{UNFINISHED}*"), *self.folder.glob(f"{DAMAGED}*")):
+            shutil.rmtree(path)
+        needed = set()
+        for step in steps[-self.keep :]:
+            with contextlib.suppress(Damaged):
+                for segment in _opened(_read(self._path(step) / MANIFEST), step)[1]:
+                    needed |= {segment.name, segment.parity_name}
+        for path in self.rows_folder.iterdir():
+            if path.name not in needed:
+                path.unlink()
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:012}"
+
+
+def write(path: Path, content: bytes) -> None:
+    """Writes a file and waits until it is on disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Waits until the names in a folder are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sealed(manifest: dict[str, Any]) -> bytes:
+    """A manifest with its own check sum."""
+    return _canonical({**manifest, "sha256": _sum(_canonical(manifest))})
+
+
+def _opened(content: bytes, step: int) -> tuple[dict[str, tuple[int, str]], list[Segment]]:
+    """Lengths and check sums of files, and the segments, of the manifest of `step`.
+
+    Raises:
+        Damaged: it is not what `_sealed` wrote, to the last byte.
+    """
+    try:
+        manifest = json.loads(content)
+        sealed = {key: value for key, value in manifest.items() if key != "sha256"}
+        if content != _sealed(sealed) or (manifest["format"], manifest["step"]) != (FORMAT, step):
+            raise ValueError
+        files = {name: (int(size), str(digest)) for name, (size, digest) in manifest["files"].items()}
+        segments = [Segment(int(a), int(b), int(size), str(digest)) for a, b, size, digest in manifest["rows"]]
+        if not {STATE, ARRAYS} <= files.keys():
+            raise ValueError
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        raise Damaged(f"{MANIFEST}: not what was written") from None
+    return files, segments
+
+
+def _canonical(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Damaged(f"{path.name}: {error.strerror}") from None
+
+
+def _verified(path: Path, size: int, digest: str) -> bytes:
+    content = _read(path)
+    if len(content) != size:
+        raise Damaged(f"{path.name}: {len(content)} bytes instead of {size}")
+    if _sum(content) != digest:
+        raise Damaged(f"{path.name}: not what was written")
+    return content

@@ -1,0 +1,46 @@
+"""The policies that a run keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlcont.core.errors import UserError
+from rlcont.core.spelling import nearest
+
+if TYPE_CHECKING:
+    import torch
+from rlcont.runs.files import write_json, write_whole
+
+
+def save_policy(folder: Path, name: str, state: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Writes policies/<name>.safetensors and .json, each whole or not at all."""
+    from safetensors.torch import save
+
+    policies = folder / "policies"
+    policies.mkdir(exist_ok=True)
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+    write_whole(policies / f"{name}.safetensors", save(tensors))
+    write_json(policies / f"{name}.json", facts)
+
+
+def policy_path(folder: Path, name: str) -> Path:
+    """The file of a kept policy.
+
+    Raises:
+        UserError: the run kept no policy of that name.
+    """
+    path = folder / "policies" / f"{name}.safetensors"
+    kept = sorted(file.stem for file in path.parent.glob("*.safetensors"))
+    if name not in kept:
+        raise UserError(f"checkpoint={name}: {folder} keeps {', '.join(kept) or 'none'}{nearest(name, kept)}")
+    return path
+
+
+def load_policy(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors of a kept policy, and the step and evaluation it was kept at."""
+    from safetensors.torch import load_file
+
+    path = policy_path(folder, name)
+    return load_file(path), json.loads(path.with_suffix(".json").read_text())

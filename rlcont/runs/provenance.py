@@ -1,0 +1,55 @@
+"""Where a run comes from: what was typed, when, and which code and packages ran."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "gymnasium", "mujoco", "numpy", "hydra-core", "omegaconf", "pydantic", "tensorboard")
+
+
+def provenance() -> dict[str, Any]:
+    """What was typed, when, and which code and packages it runs on."""
+    return {
+        "command": shlex.join(["rlcont", *sys.argv[1:]]),
+        "started": timestamp(),
+        "commit": _git_commit(),
+        "python": platform.python_version(),
+        "packages": _package_versions(),
+    }
+
+
+def timestamp() -> str:
+    """Now, to the second, with its time zone."""
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout that rlcont runs from, marked where it has changes; None if it runs from none."""
+    try:
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        changed = _git("status", "--porcelain", "--untracked-files=no")
+        return _git("rev-parse", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _package_versions() -> dict[str, str]:
+    versions = {"rlcont": importlib.metadata.version("rlcont")}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

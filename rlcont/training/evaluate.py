@@ -1,0 +1,102 @@
+"""Deterministic episodes on environments that training never sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from rlcont.core.errors import UserError
+from rlcont.core.protocols import Policy
+from rlcont.core.seeding import integers
+from rlcont.core.types import Array
+from rlcont.envs.box import BoxEnv
+from rlcont.envs.config import EnvConfig
+
+STEP_LIMIT = 100_000
+"""Steps of an episode without a time limit after which it is taken for endless."""
+MAX_ENVS = 10
+"""Episodes that are played at once."""
+
+
+class Evaluation(NamedTuple):
+    """Outcome of N episodes: undiscounted returns and lengths in steps, [N] each."""
+
+    returns: Array
+    lengths: Array
+
+
+class Evaluator:
+    """Plays the same N episodes each time, each from a fixed seed of its own.
+
+    Nothing here shares a generator with training, and acting without exploration changes nothing in the
+    agent, so training runs the same however often it is evaluated.
+
+    Args:
+        at_once: episodes that are played side by side.
+        watch: called with the number of an episode and its environment after the reset and after each step.
+    """
+
+    def __init__(
+        self,
+        config: EnvConfig,
+        episodes: int,
+        seed: int,
+        at_once: int = MAX_ENVS,
+        watch: Callable[[int, BoxEnv], None] = lambda episode, env: None,
+    ):
+        self.envs = [BoxEnv(config) for _ in range(min(episodes, at_once))]
+        self.spec = self.envs[0].spec
+        self.seeds = integers(seed, "evaluation", episodes)
+        self.watch = watch
+
+    def __call__(self, policy: Policy, stop: Callable[[], object] = lambda: False) -> Evaluation | None:
+        """Plays every episode to its end; None where `stop` said so before.
+
+        Raises:
+            UserError: an episode without a time limit passed STEP_LIMIT steps.
+        """
+        num = len(self.envs)
+        groups = []
+        for first in range(0, len(self.seeds), num):
+            group = self._play(policy, first, self.seeds[first : first + num], stop)
+            if group is None:
+                return None
+            groups.append(group)
+        return Evaluation(*map(np.concatenate, zip(*groups, strict=True)))
+
+    def _play(
+        self, policy: Policy, first: int, seeds: list[int], stop: Callable[[], object]
+    ) -> tuple[Array, Array] | None:
+        """Returns and lengths of one episode per seed, acting for all of them at once; None where it was stopped."""
+        spec, num = self.spec, len(seeds)
+        returns, lengths = np.zeros(num), np.zeros(num, np.int64)
+        obs = np.stack([env.reset(seed) for env, seed in zip(self.envs, seeds, strict=False)])
+        running = list(range(num))
+        for i in running:
+            self.watch(first + i, self.envs[i])
+        while running:
+            if stop():
+                return None
+            if spec.max_episode_steps is None and lengths[running[0]] >= STEP_LIMIT:
+                raise UserError(
+                    f"env={spec.env_id}: an evaluation episode passed {STEP_LIMIT} steps without an end; "
+                    "set a time limit with env.max_episode_steps=N"
+                )
+            # The ended ones too: networks round differently with other batch sizes, and an episode must
+            # not depend on how long the others last.
+            actions = policy.act(obs, explore=False)
+            for i in tuple(running):
+                obs[i], reward, terminated, truncated, valid = self.envs[i].step(actions[i])
+                returns[i] += reward
+                lengths[i] += valid
+                self.watch(first + i, self.envs[i])
+                if terminated or truncated:
+                    running.remove(i)
+        return returns, lengths
+
+    def close(self) -> None:
+        """Frees what the environments hold; they cannot be used afterwards."""
+        for env in self.envs:
+            env.close()

@@ -1,0 +1,93 @@
+"""What to log of the steps between two log lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlcont.core.types import Array, Collected, Metrics
+
+
+class Interval:
+    """Figures of training since the last log line; a sum over a whole run would hide what changes."""
+
+    def __init__(self) -> None:
+        self._returns: list[float] = []
+        self._lengths: list[int] = []
+        self._metrics: list[Metrics] = []
+        self._actions: list[Array] = []
+        self._start = time.perf_counter()
+
+    def add(self, collected: Collected, metrics: Metrics) -> None:
+        """Takes in what was collected and the metrics of the learning that followed."""
+        self._actions.append(collected.action)
+        if metrics:
+            self._metrics.append(metrics)
+        if len(collected.returns):
+            self._returns += collected.returns.tolist()
+            self._lengths += collected.lengths.tolist()
+
+    def paused(self) -> _Pause:
+        """A context whose time does not count in steps per second."""
+        return _Pause(self._delay_start)
+
+    def summary(self) -> dict[str, float]:
+        """The interval's figures by TensorBoard tag; begins the next interval."""
+        values: dict[str, float] = {}
+        if self._returns:
+            values["train/return"] = float(np.mean(self._returns))
+            values["train/length"] = float(np.mean(self._lengths))
+        for name, stacked in self._stacked().items():
+            values[f"learn/{name}"] = stacked.float().mean().item()
+        actions: Array = np.concatenate(self._actions)
+        values["train/action_mean"] = float(actions.mean())
+        values["train/action_std"] = float(actions.std())
+        values["train/action_saturated"] = float((np.abs(actions) > 0.99).mean())
+        values["train/steps_per_second"] = len(actions) / (time.perf_counter() - self._start)
+        self._clear()
+        return values
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "returns": self._returns,
+            "lengths": self._lengths,
+            "metrics": self._stacked(),
+            "actions": np.concatenate(self._actions) if self._actions else None,
+            "seconds": time.perf_counter() - self._start,
+        }
+
+    def load_state_dict(self, state: dict[str, Any], device: str) -> None:
+        self._returns, self._lengths = state["returns"], state["lengths"]
+        rows = [value.to(device).unbind() for value in state["metrics"].values()]
+        self._metrics = [dict(zip(state["metrics"], row, strict=True)) for row in zip(*rows, strict=True)]
+        self._actions = [] if state["actions"] is None else [state["actions"]]
+        self._start = time.perf_counter() - state["seconds"]
+
+    def _stacked(self) -> dict[str, torch.Tensor]:
+        """Each metric's values [N]."""
+        return {
+            name: torch.stack([metrics[name] for metrics in self._metrics])
+            for name in (self._metrics[0] if self._metrics else ())
+        }
+
+    def _clear(self) -> None:
+        self._returns, self._lengths, self._metrics, self._actions = [], [], [], []
+        self._start = time.perf_counter()
+
+    def _delay_start(self, seconds: float) -> None:
+        self._start += seconds
+
+
+class _Pause:
+    def __init__(self, report: Callable[[float], None]):
+        self._report = report
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *exception: object) -> None:
+        self._report(time.perf_counter() - self._start)

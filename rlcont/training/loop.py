@@ -1,0 +1,177 @@
+"""The loop. It knows nothing of algorithms, configuration files or terminals."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from rlcont.core.errors import ActorsLost, UserError
+from rlcont.core.protocols import Agent, Collector
+from rlcont.training.evaluate import Evaluation, Evaluator
+from rlcont.training.interval import Interval
+
+
+class Schedule(NamedTuple):
+    """When what is due, in environment steps."""
+
+    total_steps: int
+    eval_every: int
+    log_every: int
+    checkpoint_every: int | None
+
+
+class Observer(Protocol):
+    """Whoever wants to know how training goes."""
+
+    def trained(self, values: dict[str, float], step: int) -> None:
+        """Called every `log_every` steps with the interval's figures, by tag."""
+
+    def evaluated(self, evaluation: Evaluation, step: int) -> None:
+        """Called after every evaluation."""
+
+    def keep(self, training: Training) -> None:
+        """Called when a checkpoint is due: every `checkpoint_every` steps, before a stop, when actors are lost, and at
+        the end."""
+
+    def wants_stop(self) -> bool:
+        """Whether training should stop at the next step; `stop` is called then, after `keep`."""
+
+    def stop(self, step: int) -> None:
+        """Raises what ends the run."""
+
+    def lost(self, error: ActorsLost) -> None:
+        """Raises it, with what the user can do; `keep` was called before."""
+
+
+class Training:
+    """A run under way: all that the loop remembers from one step to the next."""
+
+    def __init__(self, agent: Agent, collector: Collector):
+        self.agent = agent
+        self.collector = collector
+        self.interval = Interval()
+        self.step = 0
+        self.logged = 0
+        self.evaluated = -1
+        """Step of the last evaluation, as `kept` is of the last checkpoint."""
+        self.kept = 0
+        self.evaluation: Evaluation | None = None
+
+    def advance(self) -> None:
+        """What was played next, such as one step of every environment, and the learning that is due.
+
+        Raises:
+            UserError: training diverged.
+        """
+        collected = self.collector.collect()
+        metrics = self.agent.learn()
+        self.step += collected.num_steps
+        if metrics and self.agent.device == "cpu":  # A GPU is asked when there is something to log.
+            self.check({name: value.item() for name, value in metrics.items()})
+        self.interval.add(collected, metrics)
+
+    def check(self, values: dict[str, float]) -> None:
+        """Looks for what is not finite.
+
+        Raises:
+            UserError: one of `values`, or the gradient of an update since training began.
+        """
+        bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+        if not self.agent.is_finite():
+            bad.append("a gradient or weight is not finite")
+        if bad:
+            raise UserError(f"training diverged by step {self.step}: {', '.join(bad)}")
+
+    def summary(self) -> dict[str, float]:
+        """What to log of the steps since the last summary, by TensorBoard tag.
+
+        Raises:
+            UserError: training diverged.
+        """
+        values = self.interval.summary()
+        self.check(values)
+        own = {f"train/{key}": value for key, value in self.agent.status().items()}
+        return values | own | self.collector.status()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the rows of the agent's memory; call it between two steps.
+
+        Raises:
+            UserError: the agent's state is not finite.
+        """
+        self.check({})
+        agent = self.agent.state_dict()
+        bad = not_finite(agent)
+        if bad:
+            raise UserError(f"training diverged by step {self.step}: {bad} is not finite")
+        return {
+            "agent": agent,
+            "collector": self.collector.state_dict(),
+            "interval": self.interval.state_dict(),
+            "evaluation": self.evaluation,
+            **{name: getattr(self, name) for name in ("step", "logged", "evaluated", "kept")},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes back to where `state_dict` was called."""
+        self.agent.load_state_dict(state["agent"])
+        self.interval.load_state_dict(state["interval"], self.agent.device)
+        self.collector.load_state_dict(state["collector"])
+        self.evaluation = None if state["evaluation"] is None else Evaluation(*state["evaluation"])
+        for name in ("step", "logged", "evaluated", "kept"):
+            setattr(self, name, state[name])
+
+
+def train(training: Training, evaluate: Evaluator, observer: Observer, due: Schedule) -> Evaluation:
+    """Goes on with `training` for as many environment steps as are due, summed over the environments.
+
+    Evaluates before the first step, whenever `eval_every` steps have passed, and at the end.
+
+    Returns:
+        The last evaluation: the run's figure.
+
+    Raises:
+        UserError: training diverged, or an environment's mistake.
+        ActorsLost: there is nobody left to act; a checkpoint is kept.
+    """
+    while True:
+        step, at_end = training.step, training.step >= due.total_steps
+        if _passed(due.eval_every, training.evaluated, step) or (at_end and training.evaluated < step):
+            with training.interval.paused():
+                evaluation = evaluate(training.agent, observer.wants_stop)
+                if evaluation is not None:
+                    training.evaluation, training.evaluated = evaluation, step
+                    observer.evaluated(evaluation, step)
+        stop = observer.wants_stop()
+        checkpoint_due = due.checkpoint_every is not None and _passed(due.checkpoint_every, training.kept, step)
+        if checkpoint_due or stop or at_end:
+            training.kept = step
+            observer.keep(training)
+        if stop:
+            observer.stop(step)
+        if at_end:
+            assert training.evaluation is not None
+            return training.evaluation
+        try:
+            training.advance()
+        except ActorsLost as error:
+            observer.keep(training)
+            observer.lost(error)
+        if _passed(due.log_every, training.logged, training.step):
+            training.logged = training.step
+            observer.trained(training.summary(), training.step)
+
+
+def _passed(every: int, before: int, now: int) -> bool:
+    return now // every > before // every
+
+
+def not_finite(state: Any, at: str = "") -> str:
+    """The place of the first tensor of `state` that holds a NaN or an infinity, or nothing."""
+    if isinstance(state, dict):
+        places = (not_finite(value, f"{at}.{key}".lstrip(".")) for key, value in state.items())
+        return next(filter(None, places), "")
+    is_bad = isinstance(state, torch.Tensor) and state.is_floating_point() and not state.isfinite().all()
+    return at if is_bad else ""

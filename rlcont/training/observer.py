@@ -1,0 +1,132 @@
+"""What happens outside while a run trains: its log, policies, checkpoints, status and signals."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rlcont.config.run import RunConfig, to_container
+from rlcont.core.errors import ActorsLost, Stopped, UserError
+from rlcont.core.protocols import Agent
+from rlcont.core.spelling import flat_keys
+from rlcont.runs.checkpoint import Checkpoints
+from rlcont.runs.console import make_reporter
+from rlcont.runs.folder import config_text
+from rlcont.runs.log import RunLog, evaluation_row
+from rlcont.runs.policies import save_policy
+from rlcont.runs.status import StatusFile
+from rlcont.training.evaluate import Evaluation
+from rlcont.training.interrupt import Interrupt
+from rlcont.training.loop import Training
+
+
+class RunObserver:
+    """Passes what training reports to TensorBoard, policies, checkpoints, status.json and the terminal.
+
+    Args:
+        config: the run.
+        folder: its folder.
+        agent: whose policies are kept.
+        checkpoints: where they go.
+        before: for a run that goes on, the state of the observer that was kept with its checkpoint.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        agent: Agent,
+        checkpoints: Checkpoints,
+        before: dict[str, Any] | None = None,
+    ):
+        container = to_container(config)
+        container.pop("output")
+        position, step = (before["log"], before["step"]) if before else (None, 0)
+        self.log = RunLog(folder, flat_keys(container), config_text(config), position, step)
+        self.status = StatusFile(folder, "running", config.total_steps)
+        self.status.update(step=step)
+        self.reporter = make_reporter(config.total_steps)
+        self.checkpoints = checkpoints
+        self.config = config
+        self.folder = folder
+        self.agent = agent
+        self.best = before["best"] if before else float("-inf")
+        self.interrupt = Interrupt()
+        self.start = time.perf_counter() - (before["seconds"] if before else 0)
+
+    def __enter__(self) -> None:
+        self.interrupt.__enter__()
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        with contextlib.suppress(OSError):  # Of a full disk; what ended the run says it better.
+            self.log.close()
+        self.reporter.close()
+        with contextlib.suppress(OSError):
+            self.status.end(error)
+        self.interrupt.__exit__()
+
+    @property
+    def seconds(self) -> float:
+        """Time that the run has taken, earlier sittings included."""
+        return time.perf_counter() - self.start
+
+    def trained(self, values: dict[str, float], step: int) -> None:
+        with self._writing(step):
+            self.log.scalars(values, step)
+            train_return, speed = values.get("train/return"), values["train/steps_per_second"]
+            self.reporter.progress(step, train_return, speed)
+            returned = {} if train_return is None else {"train_return": train_return}
+            self.status.update(step=step, steps_per_second=speed, **returned)
+
+    def evaluated(self, evaluation: Evaluation, step: int) -> None:
+        row = evaluation_row(evaluation)
+        names = ["last"]
+        if row["return_mean"] > self.best:
+            self.best = row["return_mean"]
+            names.append("best")
+        if self.config.eval.save_policies:
+            names.append(f"step-{step}")
+        state = self.agent.policy_state()
+        with self._writing(step):
+            self.log.distributions(
+                {f"distributions/{name}": value for name, value in self.agent.distributions().items()}, step
+            )
+            self.log.evaluation(evaluation, step, self.seconds)
+            self.reporter.evaluated(step, row["return_mean"], row["return_std"])
+            for name in names:
+                save_policy(self.folder, name, state, {"step": step, **row})
+            figures = {key: row[key] for key in ("return_mean", "return_std")}
+            self.status.update(step=step, evaluation_step=step, **figures)
+
+    def keep(self, training: Training) -> None:
+        if self.config.checkpoint.every is None:
+            return
+        with self._writing(training.step):
+            own = {"step": training.step, "log": self.log.position(), "best": self.best, "seconds": self.seconds}
+        self.checkpoints.save(training.step, {"training": training.state_dict(), "observer": own}, training.agent.rows)
+
+    def wants_stop(self) -> bool:
+        return self.interrupt.came is not None
+
+    def stop(self, step: int) -> None:
+        assert self.interrupt.came is not None
+        raise Stopped(self.interrupt.came, f"interrupted at step {step}; {self._way_on}")
+
+    def lost(self, error: ActorsLost) -> None:
+        raise ActorsLost(f"{error}; {self._way_on}") from error
+
+    @property
+    def _way_on(self) -> str:
+        kept = self.config.checkpoint.every is not None
+        return f"rlcont resume {self.folder} goes on" if kept else "it kept no checkpoint (checkpoint.every=null)"
+
+    @contextlib.contextmanager
+    def _writing(self, step: int) -> Iterator[None]:
+        """Makes one clear line of a full disk or a folder that is gone."""
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written at step {step} ({error.strerror or error})") from error

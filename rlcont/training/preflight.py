@@ -1,0 +1,75 @@
+"""What is asked of the machine before a run is made, without torch: the environment, memory, a place to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from rlcont.config.actors import RayActors
+from rlcont.config.run import RunConfig
+from rlcont.core.errors import UserError
+from rlcont.core.extras import require
+from rlcont.core.resources import available_memory, check_memory
+from rlcont.core.types import EnvSpec
+from rlcont.envs.box import BoxEnv
+from rlcont.envs.config import EnvConfig
+from rlcont.runs.folder import check_output
+
+
+def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
+    """Makes each distinct environment once and asks whether every run has memory and a folder to go to.
+
+    Args:
+        configs: the runs.
+        at_once: how many of them share the memory.
+
+    Raises:
+        UserError: the first run that cannot be made.
+    """
+    specs: list[tuple[EnvConfig, EnvSpec]] = []
+    for config in configs:
+        check_output(config.output)
+        check_actors(config)
+        spec = next((spec for env, spec in specs if env == config.env), None)
+        if spec is None:
+            spec = check_env(config.env)
+            specs.append((config.env, spec))
+        if config.device == "cpu" or not _may_have_gpu():
+            key, needed = config.algo.memory_demand(spec, config.num_envs)
+            check_memory(key, needed, available_memory() // at_once)
+
+
+def check_actors(config: RunConfig) -> None:
+    """Asks for the package that actors elsewhere need.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    if isinstance(config.actors, RayActors):
+        require("actors=ray", "ray", "ray")
+
+
+def check_env(config: EnvConfig) -> EnvSpec:
+    """Makes an environment, opens an episode and takes a step: some arguments only matter then.
+
+    Raises:
+        UserError: the environment cannot be made or stepped, or it does not fit.
+    """
+    env = BoxEnv(config)
+    try:
+        env.reset(seed=0)
+        env.step(np.zeros(env.spec.action_dim, np.float32))
+    except UserError:
+        raise
+    except Exception as error:
+        arguments = "".join(f" env.kwargs.{key}={value}" for key, value in config.kwargs.items())
+        raise UserError(f"env={config.id}{arguments}: cannot take a step: {error}") from error
+    env.close()
+    return env.spec
+
+
+def _may_have_gpu() -> bool:
+    """Whether the replay may go to a GPU, whose memory only torch can tell."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
