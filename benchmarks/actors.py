@@ -136,13 +136,13 @@ def costs() -> None:
     worker.start()
     agent = make_learner(config)
     policy = {name: tensor.numpy() for name, tensor in agent.policy_state().items()}
-    obs, action = worker.obs, worker.explorer.act(worker.obs)
+    obs, action = worker.obs, worker.explorer.act(worker.obs, explore=True)
     rollout = worker.rollout(policy, 0, 512)
     agent.receive(rollout.experience)
     batch = agent.replay.sample(256)
     rows = {
         "environment step (HalfCheetah-v4)": median_ms(lambda: worker.envs.step(action), 2000),
-        "acting": median_ms(lambda: worker.explorer.act(obs), 2000),
+        "acting": median_ms(lambda: worker.explorer.act(obs, explore=True), 2000),
         "a rollout of 16 steps in the actor": median_ms(lambda: worker.rollout(policy, 0, 16), 200),
         "an eager update of DDPG, 256², batch 256": median_ms(lambda: agent.update(batch), 100),
     }
@@ -169,7 +169,7 @@ def cpu_ms(worker: RolloutWorker, sleep: float, times: int = 500) -> float:
     start = time.process_time()
     for _ in range(times):
         time.sleep(sleep)
-        step = worker.envs.step(worker.explorer.act(worker.obs))
+        step = worker.envs.step(worker.explorer.act(worker.obs, explore=True))
         worker.explorer.observe(step)
         worker.obs = step.obs_to_act_on
     return 1000 * (time.process_time() - start) / times

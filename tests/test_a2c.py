@@ -10,7 +10,7 @@ from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, pl
 
 from rlcont.algos.a2c.agent import A2C
 from rlcont.algos.a2c.config import A2CConfig
-from rlcont.algos.find import agent_class
+from rlcont.algos.find import agent_class, config_class
 from rlcont.core.errors import UserError
 from rlcont.core.schema import BodyConfig
 from rlcont.core.types import EnvSpec
@@ -82,9 +82,9 @@ class Reference:
 
     def __init__(self, agent):
         self.config = agent.config
-        self.module = copy.deepcopy(agent.module)
+        self.module = copy.deepcopy(agent.network.module)
         self.rng = copy.deepcopy(agent.minibatch_rng)
-        params = [param.detach().clone().requires_grad_(True) for param in agent.module.parameters()]
+        params = [param.detach().clone().requires_grad_(True) for param in agent.network.module.parameters()]
         for param, own in zip(self.module.parameters(), params, strict=True):
             param.data = own.data
         rate = self.config.lr
@@ -162,7 +162,7 @@ def test_updates_equal_those_of_a_plain_implementation(policy, changes):
         steps, samples = [], []
         for _ in range(4):
             steps.append(world.step(agent.act(world.obs, explore=True)))
-            samples.append(agent._sample.copy())
+            samples.append(agent.sample.copy())
             agent.observe(steps[-1])
             metrics = agent.learn()
         losses = reference.learn(steps, samples)
@@ -220,7 +220,7 @@ def test_a_step_in_which_the_simulator_broke_down_is_never_learned_from():
                 valid=[True, not broken],
             )
             if broken:
-                agent._sample[1] = garbage
+                agent.sample[1] = garbage
                 step.next_obs[1] = garbage
             agent.observe(step)
         advantages = agent.advantages(agent.memory.tensors, torch.zeros(3, 2), torch.full((3, 2), 10.0))
@@ -246,7 +246,7 @@ def test_an_update_leaves_the_rollout_alone():
     kept = [tensor.clone() for tensor in rollout]
     prepared = agent.prepare(rollout)
     assert_same(list(rollout), kept)
-    for batch in agent._minibatches(rollout, prepared):
+    for batch in agent.minibatches(agent.minibatch(rollout, prepared)):
         agent.update(batch)
     assert_same(list(rollout), kept)
 
@@ -261,7 +261,7 @@ def test_minibatches_hold_every_row_of_the_rollout_once():
         rollout = agent.memory.tensors
         prepared = agent.prepare(rollout)
         rows = [rollout.obs, rollout.sample, prepared["advantage"], prepared["value_target"], rollout.valid.float()]
-        batches = list(agent._minibatches(rollout, prepared))
+        batches = list(agent.minibatches(agent.minibatch(rollout, prepared)))
         assert [len(batch.obs) for batch in batches] == [4, 4, 4]
         expected = {
             tuple(x.item() for x in torch.cat([c[t, e].ravel() for c in rows])) for t in range(4) for e in range(3)
@@ -458,7 +458,7 @@ def test_the_largest_and_smallest_allowed_runs_are_not_refused():
 
 def test_the_name_a2c_stands_for_the_class():
     assert agent_class("a2c") is A2C
-    assert A2C.Config is A2CConfig
+    assert config_class("a2c") is A2CConfig
 
 
 # Probe environments with known answers

@@ -1,7 +1,6 @@
 """D4PG: what it changes of DDPG, by hand, and on probes with known answers."""
 
 import copy
-import logging
 
 import numpy as np
 import pytest
@@ -219,21 +218,14 @@ def test_the_unit_of_rewards_changes_nothing_but_the_unit_of_values(unit):
     torch.testing.assert_close(other.q_value(obs, action) / unit, one.q_value(obs, action), rtol=1e-2, atol=1e-2)
 
 
-def test_a_warning_is_given_once_when_much_is_clipped(caplog):
-    caplog.set_level(logging.WARNING, "rlcont")
-    agent = make_d4pg(v_min=-0.01, v_max=0.01, warmup_steps=8)
-    observe(agent, *[1.0] * 20)
-    agent.learn()
-    for _ in range(2):
-        agent.status()
-    (record,) = caplog.records
-    assert "of the values lie outside the critic's support, v_min=-0.01 to v_max=0.01" in record.getMessage()
-    caplog.clear()
-    agent = make_d4pg(warmup_steps=8)
-    observe(agent, *[1.0] * 20)
-    agent.learn()
-    agent.status()
-    assert not caplog.records
+def test_a_support_that_clips_much_is_remarked_on():
+    for bounds, expected in (({"v_min": -0.01, "v_max": 0.01}, "v_min=-0.01 to v_max=0.01"), ({}, "")):
+        agent = make_d4pg(warmup_steps=8, **bounds)
+        observe(agent, *[1.0] * 20)
+        metrics = agent.learn()
+        remark = agent.remark({f"learn/{name}": value.item() for name, value in metrics.items()})
+        assert expected in remark
+        assert bool(remark) == bool(expected)
 
 
 def test_the_logged_distribution_is_that_of_the_last_transitions():

@@ -13,7 +13,7 @@ from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, pl
 
 from rlcont.algos.ddpg.agent import DDPG
 from rlcont.algos.ddpg.config import DDPGConfig
-from rlcont.algos.find import agent_class
+from rlcont.algos.find import agent_class, config_class
 from rlcont.core.schema import NetworkConfig
 from rlcont.core.types import Batch, EnvSpec
 from rlcont.exploration.config import DecayConfig, GaussianConfig, NoNoise, OUConfig
@@ -49,7 +49,8 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
         "max_grad_norm": None,
     }
     spec = EnvSpec("Probe", obs_dim, action_dim, None)
-    config = cls.Config(**values | changes)
+    name = next(parent.__name__ for parent in cls.__mro__ if parent.__name__ in ("D4PG", "DDPG"))
+    config = config_class(name.lower())(**values | changes)
     return cls(config, noise, spec, num_envs=num_envs, total_steps=1000, seed=seed, device="cpu")
 
 
@@ -520,7 +521,7 @@ def test_another_agent_acts_the_same_with_the_policys_state_alone():
 
 def test_the_name_ddpg_stands_for_the_class():
     assert agent_class("ddpg") is DDPG
-    assert DDPG.Config is DDPGConfig
+    assert config_class("ddpg") is DDPGConfig
 
 
 # Probe environments with known answers

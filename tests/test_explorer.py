@@ -45,7 +45,7 @@ def test_a_learner_fed_by_an_actor_elsewhere_learns_what_it_learns_in_the_loop(a
     actions = []
     for _ in range(40):
         actor.load_policy_state(copy.deepcopy(learner.policy_state()))
-        actions.append(actor.act(world.obs))
+        actions.append(actor.act(world.obs, explore=True))
         learner.receive(actor.observe(world.step(actions[-1])))
         learner.learn()
     assert_same(np.stack(actions), play(inline, inline_world, 40))

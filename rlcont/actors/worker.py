@@ -86,7 +86,7 @@ class RolloutWorker:
         told, collected = [], []
         start = time.perf_counter()
         for _ in range(length):
-            step = self.envs.step(self.explorer.act(self.obs))
+            step = self.envs.step(self.explorer.act(self.obs, explore=True))
             told.append(self.explorer.observe(step))
             collected.append(self.episodes.add(step))
             self.obs = step.obs_to_act_on

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
-from rlcont.core.errors import ActorsLost as ActorsLost
-from rlcont.core.errors import UserError as UserError
 from rlcont.core.types import Array, Collected, Distribution, EnvSpec, EnvStep, Experience, Metrics
 
 Accelerate = Callable[[Callable[[Any], Metrics]], Callable[[Any], Metrics]]
 """Makes an update, from a batch to metrics, fast; see accelerate.py."""
 
 
-def as_it_is(update: Callable[[Any], Metrics]) -> Callable[[Any], Metrics]:
+def eager(update: Callable[[Any], Metrics]) -> Callable[[Any], Metrics]:
     """The `Accelerate` that changes nothing."""
     return update
 
@@ -70,22 +69,6 @@ class Policy(Protocol):
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
         """Takes over what `policy_state` of an agent of the same configuration gave."""
-
-
-class Actor(Protocol):
-    """One who explores for a learner that may be elsewhere: policy weights in, experience out."""
-
-    def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Takes over the learner's policy, as `Policy.policy_state` gave it."""
-
-    def act(self, obs: Array) -> Array:
-        """Actions [E, A] to explore with, for observations [E, O]."""
-
-    def observe(self, step: EnvStep) -> Experience:
-        """What the learner is to remember of a step; what is not complete yet comes with a later one."""
-
-    def cut_off(self, envs: Array) -> Experience:
-        """Takes the episodes of the environments `envs` [E] bool for cut off after the step observed last."""
 
 
 class Collector(Protocol):
@@ -143,6 +126,9 @@ class Agent(Policy, Protocol):
 
     def status(self) -> dict[str, float]:
         """Numbers about the agent itself for a log line, such as noise scale and replay fill."""
+
+    def remark(self, values: dict[str, float]) -> str:
+        """One line that the user should read, given the figures of a log line by TensorBoard tag; empty if none."""
 
     def distributions(self) -> dict[str, Distribution]:
         """Distributions to log with each evaluation, by name; what training depends on stays as it is."""

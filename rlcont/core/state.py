@@ -1,24 +1,101 @@
-"""The state of an agent, gathered from its parts and given back to them."""
+"""The state of an object, gathered from its parts and given back to them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 
-def states(parts: dict[str, Any]) -> dict[str, Any]:
-    """The state of each part, by the part's name; live."""
-    return {name: part.state_dict() for name, part in parts.items()}
+class Parts:
+    """An object whose state is that of its parts.
+
+    A part is any attribute that has a state: an object with `state_dict` and `load_state_dict` (such as a network, an
+    optimiser or a memory), a generator of numpy or torch, an array, a tensor, and a list, tuple or dictionary of such.
+    An attribute becomes a part by being assigned. Its state is saved under its name, without a leading underscore. An
+    object under two names is saved once.
+    """
+
+    counters: ClassVar[tuple[str, ...]] = ()
+    """Attributes that are plain numbers and change, besides those that the parent classes name."""
+    unsaved: ClassVar[tuple[str, ...]] = ()
+    """Attributes that are no parts, besides those that the parent classes name: constants, scratch space, and parts of
+    another object, which saves them."""
+
+    def parts(self) -> dict[str, Any]:
+        """The parts, by name."""
+        ignored, found, seen = {*self.named("counters"), *self.named("unsaved")}, {}, set()
+        for name, value in vars(self).items():
+            if name not in ignored and id(value) not in seen and has_state(value):
+                seen.add(id(value))
+                found[name.lstrip("_")] = value
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of every part and every counter; live.
+
+        Raises:
+            TypeError: a plain number has changed that is not one of `counters`, so resuming would lose it.
+        """
+        for name, value in vars(self).get("_numbers", {}).items():
+            if getattr(self, name) != value:
+                raise TypeError(f"{type(self).__name__}.{name} changes and is not saved; name it in `counters`")
+        counters = {name.lstrip("_"): getattr(self, name) for name in self.named("counters")}
+        return {name: _state(part) for name, part in self.parts().items()} | counters
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over what `state_dict` gave.
+
+        Raises:
+            KeyError: the state is of an object with other parts.
+        """
+        parts, counters = self.parts(), {name.lstrip("_"): name for name in self.named("counters")}
+        other = sorted(state.keys() ^ (parts.keys() | counters.keys()))
+        if other:
+            raise KeyError(f"{type(self).__name__}: {', '.join(other)}")
+        for name, part in parts.items():
+            _load(part, state[name])
+        for name, attribute in counters.items():
+            setattr(self, attribute, state[name])
+
+    @classmethod
+    def named(cls, kind: str) -> list[str]:
+        """`counters` or `unsaved` of this class and its parents."""
+        return [name for parent in cls.__mro__ for name in vars(parent).get(kind, ())]
 
 
-def load_states(parts: dict[str, Any], state: dict[str, Any]) -> None:
-    """Gives each part what `states` had of it."""
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
+def has_state(value: Any) -> bool:
+    """Whether a value is a part, or a container of parts."""
+    if isinstance(value, dict):
+        return any(map(has_state, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(has_state, value))
+    if isinstance(value, type):
+        return False
+    if isinstance(value, np.ndarray) or is_tensor(value) or is_generator(value):
+        return True
+    return hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
+
+
+def is_generator(value: Any) -> bool:
+    """Whether a value is a generator of numpy or torch."""
+    return isinstance(value, np.random.Generator) or _is_of_torch(value, "Generator")
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a tensor."""
+    return _is_of_torch(value, "Tensor")
+
+
+def contained(container: Any) -> dict[str, Any]:
+    """The parts in a list, tuple or dictionary, by place or key."""
+    pairs = container.items() if isinstance(container, dict) else enumerate(container)
+    return {str(key): value for key, value in pairs if has_state(value)}
 
 
 def flat_state(parts: dict[str, Any]) -> dict[str, Any]:
     """The states of the parts in one dictionary of tensors, by part.key; live."""
-    return {f"{name}.{key}": value for name, state in states(parts).items() for key, value in state.items()}
+    return {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
 
 
 def load_flat_state(parts: dict[str, Any], state: dict[str, Any]) -> None:
@@ -27,9 +104,43 @@ def load_flat_state(parts: dict[str, Any], state: dict[str, Any]) -> None:
     for name, value in state.items():
         part, _, key = name.partition(".")
         nested[part][key] = value
-    load_states(parts, nested)
+    for name, part in parts.items():
+        part.load_state_dict(nested[name])
 
 
 def existing(**parts: Any) -> dict[str, Any]:
     """The parts that are not None, by name."""
     return {name: part for name, part in parts.items() if part is not None}
+
+
+def _is_of_torch(value: Any, name: str) -> bool:
+    """Whether a value is of a class of torch's. Processes that only step environments work without torch."""
+    return any(cls.__name__ == name and cls.__module__.startswith("torch") for cls in type(value).__mro__)
+
+
+def _state(part: Any) -> Any:
+    if isinstance(part, dict | list | tuple):
+        return {key: _state(value) for key, value in contained(part).items()}
+    if isinstance(part, np.random.Generator):
+        return part.bit_generator.state
+    if isinstance(part, np.ndarray):
+        return part.copy()
+    if is_generator(part):
+        return part.get_state()
+    return part if is_tensor(part) else part.state_dict()
+
+
+def _load(part: Any, state: Any) -> None:
+    if isinstance(part, dict | list | tuple):
+        for key, value in contained(part).items():
+            _load(value, state[key])
+    elif isinstance(part, np.random.Generator):
+        part.bit_generator.state = state
+    elif isinstance(part, np.ndarray):
+        part[...] = state
+    elif is_generator(part):
+        part.set_state(state)
+    elif is_tensor(part):
+        part.data.copy_(state)
+    else:
+        part.load_state_dict(state)

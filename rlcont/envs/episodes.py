@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from rlcont.core.state import Parts
 from rlcont.core.types import Array, Collected, EnvStep
 
 
-class Episodes:
+class Episodes(Parts):
     """Return and length of the episodes under way in E environments."""
 
     def __init__(self, num_envs: int):
@@ -31,12 +30,6 @@ class Episodes:
         """Forgets the episodes under way in the environments `envs` [E] bool."""
         self._return[envs] = 0
         self._length[envs] = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"return": self._return.copy(), "length": self._length.copy()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._return, self._length = state["return"], state["length"]
 
 
 _NO_RETURNS: Array = np.empty(0)

@@ -1,37 +1,43 @@
-"""The exploring side of an off-policy agent: policy weights in, experience out.
+"""The acting side of an off-policy agent: policy weights in, experience out.
 
-A run's own loop explores by it: there the policy is the learner's very network, and there are no weights to bring. One
-elsewhere has a network of its own. Warm-up and decay of the noise go by `num_steps`, which counts its own steps, or is
-set to what the learner has seen.
+In the training process the explorer shares the learner's policy network. A remote actor's explorer has a copy, whose
+weights it receives. Warm-up and decay of the noise go by `num_steps`: the explorer counts its own steps, and a remote
+actor sets it to what the learner has seen.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from rlcont.core.seeding import numpy_generator
-from rlcont.core.state import existing, flat_state, load_flat_state, load_states, states
+from rlcont.core.state import Parts, existing, flat_state, load_flat_state
 from rlcont.core.types import Array, EnvSpec, EnvStep, Experience
 from rlcont.exploration.config import NoiseConfig
 from rlcont.exploration.noise import make_noise
 from rlcont.memory.nstep import NStep
-from rlcont.nn import nets
-from rlcont.nn import numpy_forward as acting
+from rlcont.nn import nets, numpy_forward
 from rlcont.nn.normalize import RunningNorm, RunningReturn
 
 
-class Explorer:
-    """A deterministic policy with noise on its actions, in E environments; an `rlcont.core.Actor`.
+class Explorer(Parts):
+    """A deterministic policy with noise on its actions, in E environments; an `rlcont.core.protocols.Policy`.
+
+    Its state is all but the policy and the normaliser, which the learner saves.
+
+    Seams for other policies: `explore`, `deterministic` and `policy_module`.
 
     Args:
         policy: the network, obs [E, O] -> action [E, A].
-        normalizer: what observations pass before it.
+        normalizer: applied to observations before the network.
         warmup_steps: environment steps of uniformly random actions before the policy acts.
         n_step: steps that a transition spans.
     """
+
+    counters: ClassVar[tuple[str, ...]] = ("num_steps",)
+    unsaved: ClassVar[tuple[str, ...]] = ("policy", "normalizer")
 
     def __init__(
         self,
@@ -53,20 +59,30 @@ class Explorer:
         self.normalizer = normalizer
         self.warmup_steps = warmup_steps
         self.num_steps = 0
-        self._policy_parts = existing(actor=policy, normalizer=normalizer)
-        self.forward = acting.make_forward(policy.module, normalizer, device)
+        self.forward = numpy_forward.make_forward(policy.module, normalizer, device)
         self.warmup_rng = numpy_generator(seed, "warmup")
         self.noise = make_noise(noise, (num_envs, spec.action_dim), numpy_generator(seed, "noise"), total_steps)
         self.window = NStep(n_step, gamma, num_envs, spec.obs_dim, spec.action_dim)
         self.running_return = RunningReturn(gamma, num_envs)
 
-    def act(self, obs: Array) -> Array:
+    def act(self, obs: Array, *, explore: bool) -> Array:
+        if not explore:
+            return self.deterministic(obs)
         if self.num_steps < self.warmup_steps:
             shape = (len(obs), self.spec.action_dim)
             return self.warmup_rng.uniform(-1, 1, shape).astype(np.float32)
+        return self.explore(obs)
+
+    def explore(self, obs: Array) -> Array:
+        """Actions [E, A] in [-1, 1] to learn from."""
         return np.clip(self.forward(obs) + self.noise.sample(self.num_steps), -1, 1)
 
+    def deterministic(self, obs: Array) -> Array:
+        """Actions [E, A] without exploration; draws nothing."""
+        return self.forward(obs)
+
     def observe(self, step: EnvStep) -> Experience:
+        """The transitions that a step completes; those still open come with a later step."""
         self.num_steps += len(step.obs)
         self.noise.reset(step.ended)
         # A truncated episode bootstraps, so its return goes on as well.
@@ -74,24 +90,16 @@ class Explorer:
         return Experience(len(step.obs), self.window.add(step), returns)
 
     def cut_off(self, envs: Array) -> Experience:
+        """Truncates the running episodes of the environments `envs` [E] bool after the last step observed."""
         self.noise.reset(envs)
         return Experience(0, self.window.cut_off(envs), np.empty(0))
 
+    def policy_module(self) -> torch.nn.Module:
+        norm = [] if self.normalizer is None else [self.normalizer.fixed()]
+        return torch.nn.Sequential(*norm, self.policy.module)
+
     def policy_state(self) -> dict[str, torch.Tensor]:
-        return flat_state(self._policy_parts)
+        return flat_state(existing(actor=self.policy, normalizer=self.normalizer))
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
-        load_flat_state(self._policy_parts, state)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything but the policy."""
-        own = {"warmup_rng": self.warmup_rng.bit_generator.state, "num_steps": self.num_steps}
-        return states(self._parts()) | own
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        load_states(self._parts(), state)
-        self.warmup_rng.bit_generator.state = state["warmup_rng"]
-        self.num_steps = state["num_steps"]
-
-    def _parts(self) -> dict[str, Any]:
-        return {"noise": self.noise, "window": self.window, "running_return": self.running_return}
+        load_flat_state(existing(actor=self.policy, normalizer=self.normalizer), state)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from rlcont.core.state import Parts
 from rlcont.core.types import Array
 from rlcont.exploration.config import GaussianConfig, NoNoise, OUConfig
 from rlcont.exploration.decay import decay_factor
 
 
-class Noise:
-    """Noise for E environments at once; this base class is silence.
+class Noise(Parts):
+    """Noise for E environments at once. This base class adds none.
 
     Shapes:
         every sample is [E, A] float32.
@@ -32,12 +31,6 @@ class Noise:
 
     def reset(self, ended: Array) -> None:
         """Forgets the past of the environments [E] whose episode ended."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"rng": self.rng.bit_generator.state}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.rng.bit_generator.state = state["rng"]
 
 
 class GaussianNoise(Noise):
@@ -90,13 +83,6 @@ class OrnsteinUhlenbeckNoise(Noise):
 
     def reset(self, ended: Array) -> None:
         self.x[ended] = self.config.mu
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"x": self.x.copy()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.x = np.array(state["x"])
 
 
 def make_noise(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
+from rlcont.core.state import Parts
 from rlcont.core.types import Array, EnvStep, Transitions
 
 
-class NStep:
+class NStep(Parts):
     """Joins each step of E environments with the n - 1 that follow it.
 
     The transition from s_t has reward = r_t + gamma r_{t+1} + ... + gamma^(k-1) r_{t+k-1}, next_obs = s_{t+k} and
@@ -18,6 +19,9 @@ class NStep:
     Source: arXiv:1804.08617, section 3 (N-step returns).
     Differs: the last n - 1 steps of an episode are kept, with fewer rewards and the discount that belongs to them.
     """
+
+    counters: ClassVar[tuple[str, ...]] = ("_newest",)
+    unsaved: ClassVar[tuple[str, ...]] = ("_ages", "_powers")
 
     def __init__(self, n: int, gamma: float, num_envs: int, obs_dim: int, action_dim: int):
         self.n = n
@@ -56,16 +60,6 @@ class NStep:
     def num_open(self) -> int:
         """Steps that wait for rewards to come."""
         return int(self._num_open.sum())
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: np.copy(getattr(self, f"_{name}")) for name in self._STATE} | {"newest": self._newest}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name in self._STATE:
-            getattr(self, f"_{name}")[:] = state[name]
-        self._newest = state["newest"]
-
-    _STATE = ("obs", "action", "reward", "num_open", "next_obs")
 
     def _at_once(self, step: EnvStep) -> Transitions:
         """The transitions of a single step, none of which waits."""

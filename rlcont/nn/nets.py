@@ -177,8 +177,8 @@ class FlatNetwork:
         named = dict(module.named_parameters())
         self.module = module
         self._params = list(named.values())
-        self._shapes = {name: param.shape for name, param in named.items()}
-        self._sizes = [param.numel() for param in self._params]
+        self._shapes = tuple((name, param.shape) for name, param in named.items())
+        self._sizes = tuple(param.numel() for param in self._params)
         self.weights = _flat([param.detach() for param in self._params])
         for param, view in zip(self._params, self.views(self.weights).values(), strict=True):
             param.data = view
@@ -214,7 +214,7 @@ class FlatNetwork:
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
         """A vector [N] with a number for each weight, such as an optimiser's, in the parameters' shapes, by name."""
         stretches = vector.split(self._sizes)
-        pairs = zip(self._shapes.items(), stretches, strict=True)
+        pairs = zip(self._shapes, stretches, strict=True)
         return {name: stretch.view(shape) for (name, shape), stretch in pairs}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rlcont.core.state import Parts
 from rlcont.core.types import Array
 from rlcont.nn import nets
 
@@ -76,7 +77,7 @@ class RunningNorm(RunningMoments):
         """`obs` [..., O] shifted and scaled, clipped to ±10 standard deviations."""
         return ((obs - self._shift) * self._scale).clamp(-self.clip, self.clip)
 
-    def as_it_is(self) -> nets.FixedNorm:
+    def fixed(self) -> nets.FixedNorm:
         """The same as a layer that does not change any more."""
         return nets.FixedNorm(self._shift.clone(), self._scale.clone(), self.clip)
 
@@ -95,7 +96,7 @@ class RunningNorm(RunningMoments):
         self._scale.copy_(torch.from_numpy(self._host_scale))
 
 
-class RunningReturn:
+class RunningReturn(Parts):
     """The discounted sum of each environment's rewards so far: G <- gamma G + r, anew where told.
 
     Shapes:
@@ -120,12 +121,6 @@ class RunningReturn:
     def cut_off(self, envs: Array) -> None:
         """Forgets the returns of the environments `envs` [E] bool."""
         self.returns[envs] = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"returns": torch.from_numpy(self.returns.copy())}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.returns = state["returns"].cpu().numpy().copy()
 
 
 class RewardScale(RunningMoments):

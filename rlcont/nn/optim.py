@@ -61,6 +61,10 @@ class Adam:
             step_size = self.lr * root / self.mean_correction
             self.weights.sub_(step_size * self.mean / (self.square.sqrt() + self.eps * root))
 
+    def is_finite(self) -> bool:
+        """Whether all gradients and weights were finite; asks the device."""
+        return self.guard.is_finite()
+
     def state_dict(self) -> dict[str, torch.Tensor]:
         return {
             "mean": self.mean,
@@ -101,6 +105,10 @@ class RMSProp:
             self.square.mul_(self.alpha).addcmul_(grad, grad, value=1 - self.alpha)
             self.square_correction.mul_(self.alpha).add_(1 - self.alpha)
             self.weights.sub_(self.lr * grad / ((self.square / self.square_correction).sqrt() + self.eps))
+
+    def is_finite(self) -> bool:
+        """Whether all gradients and weights were finite; asks the device."""
+        return self.guard.is_finite()
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         return {"square": self.square, "square_correction": self.square_correction}

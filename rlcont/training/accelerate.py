@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import re
 import shutil
 import sysconfig
 import time
@@ -54,9 +55,7 @@ class Acceleration:
         """`update` with matrix products in `precision`, compiled, and on CUDA replayed as a graph."""
         if self.precision == "bf16":
             update = _in_bf16(update, self.device)
-        if self.compile:
-            update = _compiled(update, self.required)
-        return _recorded(update, _record_cuda_graph) if self.compile and self.device == "cuda" else update
+        return _CompiledUpdate(update, self.device, self.required) if self.compile else update
 
     def facts(self) -> dict[str, Any]:
         """What was chosen, for the run's description."""
@@ -156,29 +155,134 @@ def _in_bf16(update: Update, device: str) -> Update:
     return in_bf16
 
 
-def _compiled(update: Update, required: bool) -> Update:
-    """`update` as one compiled function."""
-    # Of all that the update reads only tensors change, so nothing else is looked at before each call.
-    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
-    function: Update = torch.compile(_with_own_code(update), fullgraph=True, dynamic=False, options=options)
-    # Made once: torch keeps something of every patch for ever.
-    gradients_in_the_graph = torch._dynamo.config.patch(trace_autograd_ops=True)
+class _CompiledUpdate:
+    """An update as one compiled function, on CUDA replayed as a graph; eager where that cannot be.
 
-    def run(batch: NamedTuple) -> Metrics:
-        nonlocal function
+    Compiled code holds the Python values that the update read as constants. They are watched, and the update runs
+    eagerly from the moment that one of them has changed.
+
+    Args:
+        required: whether an update that cannot be compiled, or whose Python values change, is an error.
+    """
+
+    def __init__(self, update: Update, device: str, required: bool):
+        self.update = update
+        self.required = required
+        self.watched: WatchedValues | None = WatchedValues(update)
+        # Tensors are looked at by the compiler before each call, Python values by `watched`, which is cheaper.
+        options: dict[str, Any] = {"guard_filter_fn": self.watched.take_over}
+        compiled: Update = torch.compile(_with_own_code(update), fullgraph=True, dynamic=False, options=options)
+        # Made once: torch keeps something of every patch for ever.
+        self.gradients_in_the_graph = torch._dynamo.config.patch(trace_autograd_ops=True)
+        self.fast = _recorded(compiled, _record_cuda_graph) if device == "cuda" else compiled
+
+    def __call__(self, batch: NamedTuple) -> Metrics:
+        if self.watched is None:
+            return self.update(batch)
+        change = self.watched.change()
+        if change:
+            self._give_up(f"the update reads {change}; compiled code takes it for a constant (a tensor may change)")
+            return self.update(batch)
         try:
-            with gradients_in_the_graph:
-                return function(batch)
+            with self.gradients_in_the_graph:
+                return self.fast(batch)
         except torch._dynamo.exc.TorchDynamoException as error:
-            # It is thrown before anything is computed, so nothing is half done.
-            message = f"the update cannot be compiled ({str(error).strip().splitlines()[0]})"
-            if required:
-                raise UserError(f"compile=true: {message}; allowed: auto, false") from error
-            log.warning("rlcont: %s; it runs eagerly", message)
-            function = update
-            return update(batch)
+            # It is raised before anything is computed, so nothing is half done.
+            self._give_up(f"the update cannot be compiled ({_reason(error)})", error)
+            return self.update(batch)
 
-    return run
+    def _give_up(self, why: str, error: Exception | None = None) -> None:
+        """From now on eager.
+
+        Raises:
+            UserError: compiling was required.
+        """
+        if self.required:
+            raise UserError(f"compile=true: {why}; allowed: auto, false") from error
+        log.warning("rlcont: %s; it runs eagerly", why)
+        self.watched = None
+
+
+class WatchedValues:
+    """The Python values that compiled code holds as constants, by the expressions it read them by.
+
+    Tuples and frozen dataclasses are watched as a whole, since what is in them cannot change.
+    """
+
+    def __init__(self, update: Update):
+        function: Any = getattr(update, "__func__", update)
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        names = {"self": getattr(update, "__self__", None), **{name: cell.cell_contents for name, cell in cells}}
+        self.scope = {"L": names, "G": function.__globals__}
+        self.values: dict[str, Any] = {}
+        self.code: types.CodeType | None = None
+
+    def take_over(self, guards: Any) -> list[bool]:
+        """Keeps the compiler's guards on tensors alone, and watches the plain values that the others are about."""
+        for guard in guards:
+            # Copying the dictionary of a class, as the compiler does, takes long.
+            expression = re.sub(r"dict\((.+)\.__dict__\)\['(\w+)'\]", r"\1.\2", guard.orig_guard.name)
+            if re.search(r"__import_|\._(modules|parameters|buffers|\w*hooks\w*)\b|__mro__", expression):
+                continue  # Code of libraries, and the structure of networks.
+            if isinstance(guard.value, list | dict):
+                self._watch(f"len({expression})")
+            elif _is_plain(guard.value) or (isinstance(guard.value, types.FunctionType) and "(" not in expression):
+                self._watch(expression)
+        self.code = compile(f"({''.join(f'{each},' for each in self.values)})", "watched values", "eval")
+        return torch.compiler.keep_tensor_guards_unsafe(guards)
+
+    def change(self) -> str:
+        """What has changed since the update was compiled, or nothing."""
+        if self.code is None or self._now() == tuple(self.values.values()):
+            return ""
+        for expression, before in self.values.items():
+            try:
+                now = eval(expression, self.scope)
+            except (AttributeError, LookupError):
+                now = "nothing"
+            if now != before:
+                return f"{_readable(expression)}, which has changed from {before!r} to {now!r}"
+        return ""
+
+    def _now(self) -> Any:
+        assert self.code is not None
+        try:
+            return eval(self.code, self.scope)
+        except (AttributeError, LookupError):  # Something is gone.
+            return None
+
+    def _watch(self, expression: str) -> None:
+        owner = re.fullmatch(r"(?:len\()?(.+?)(?:\.\w+|\[[^\[\]]+\])\)?", expression)
+        try:
+            value = eval(expression, self.scope)
+            holder = eval(owner[1], self.scope) if owner else None
+        except Exception:  # An expression of the compiler's own that only it can evaluate.
+            return
+        if not _is_frozen(holder) and not isinstance(holder, tuple):
+            self.values[expression] = value
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | float | str | None) or _is_frozen(value)
+
+
+def _is_frozen(value: Any) -> bool:
+    parameters = getattr(type(value), "__dataclass_params__", None)
+    return parameters is not None and parameters.frozen
+
+
+def _readable(expression: str) -> str:
+    """An expression of the compiler's as it stands in the update."""
+    return re.sub(r"L\['(\w+)'\]|G\['(\w+)'\]", lambda match: match[1] or match[2], expression)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what the compiler says, and the place in the user's code that it is about."""
+    reason = str(error).strip().splitlines()[0]
+    stack = getattr(error, "real_stack", None)
+    return f"{reason}; {Path(stack[-1].filename).name}, line {stack[-1].lineno}: {stack[-1].line}" if stack else reason
 
 
 def _with_own_code(update: Update) -> Update:
@@ -195,6 +299,7 @@ def _with_own_code(update: Update) -> Update:
         function.__defaults__,
         function.__closure__,
     )
+    own.__kwdefaults__ = function.__kwdefaults__
     return types.MethodType(own, update.__self__) if hasattr(update, "__self__") else own
 
 

@@ -14,7 +14,8 @@ from rlcont.algos.find import agent_class
 from rlcont.config.actors import RayActors
 from rlcont.config.run import RunConfig
 from rlcont.core.errors import UserError
-from rlcont.core.protocols import Accelerate, Agent, Collector, Learner, VectorEnv, as_it_is
+from rlcont.core.hidden_state import check_parts
+from rlcont.core.protocols import Accelerate, Agent, Collector, Learner, VectorEnv, eager
 from rlcont.core.resources import available_memory, check_memory
 from rlcont.core.seeding import integers
 from rlcont.core.types import EnvSpec
@@ -65,9 +66,13 @@ def choose_acceleration(config: RunConfig) -> Acceleration:
     return choose(config.compile, config.precision, resolve_device(config.device), num_updates)
 
 
-def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = as_it_is) -> Agent:
-    """The agent that `config` describes, for environments of `spec`."""
-    return agent_class(config.algorithm)(
+def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = eager) -> Agent:
+    """The agent that `config` describes, for environments of `spec`.
+
+    Raises:
+        TypeError: it has state that no checkpoint would hold.
+    """
+    agent = agent_class(config.algorithm)(
         config.algo,
         config.noise,
         spec,
@@ -77,6 +82,8 @@ def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = as_it_
         device=resolve_device(config.device),
         accelerate=accelerate,
     )
+    check_parts(agent)
+    return agent
 
 
 def _check_memory(config: RunConfig, spec: EnvSpec) -> None:

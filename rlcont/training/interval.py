@@ -18,15 +18,15 @@ class Interval:
     def __init__(self) -> None:
         self._returns: list[float] = []
         self._lengths: list[int] = []
-        self._metrics: list[Metrics] = []
+        self._metrics: dict[str, list[torch.Tensor]] = {}
         self._actions: list[Array] = []
         self._start = time.perf_counter()
 
     def add(self, collected: Collected, metrics: Metrics) -> None:
         """Takes in what was collected and the metrics of the learning that followed."""
         self._actions.append(collected.action)
-        if metrics:
-            self._metrics.append(metrics)
+        for name, value in metrics.items():
+            self._metrics.setdefault(name, []).append(value)
         if len(collected.returns):
             self._returns += collected.returns.tolist()
             self._lengths += collected.lengths.tolist()
@@ -62,20 +62,16 @@ class Interval:
 
     def load_state_dict(self, state: dict[str, Any], device: str) -> None:
         self._returns, self._lengths = state["returns"], state["lengths"]
-        rows = [value.to(device).unbind() for value in state["metrics"].values()]
-        self._metrics = [dict(zip(state["metrics"], row, strict=True)) for row in zip(*rows, strict=True)]
+        self._metrics = {name: list(values.to(device).unbind()) for name, values in state["metrics"].items()}
         self._actions = [] if state["actions"] is None else [state["actions"]]
         self._start = time.perf_counter() - state["seconds"]
 
     def _stacked(self) -> dict[str, torch.Tensor]:
-        """Each metric's values [N]."""
-        return {
-            name: torch.stack([metrics[name] for metrics in self._metrics])
-            for name in (self._metrics[0] if self._metrics else ())
-        }
+        """Each metric's values [N], of the updates that had it."""
+        return {name: torch.stack(values) for name, values in self._metrics.items()}
 
     def _clear(self) -> None:
-        self._returns, self._lengths, self._metrics, self._actions = [], [], [], []
+        self._returns, self._lengths, self._metrics, self._actions = [], [], {}, []
         self._start = time.perf_counter()
 
     def _delay_start(self, seconds: float) -> None:

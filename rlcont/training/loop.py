@@ -25,8 +25,8 @@ class Schedule(NamedTuple):
 class Observer(Protocol):
     """Whoever wants to know how training goes."""
 
-    def trained(self, values: dict[str, float], step: int) -> None:
-        """Called every `log_every` steps with the interval's figures, by tag."""
+    def trained(self, values: dict[str, float], step: int, remark: str) -> None:
+        """Called every `log_every` steps with the interval's figures by tag, and what the agent remarks on them."""
 
     def evaluated(self, evaluation: Evaluation, step: int) -> None:
         """Called after every evaluation."""
@@ -161,7 +161,8 @@ def train(training: Training, evaluate: Evaluator, observer: Observer, due: Sche
             observer.lost(error)
         if _passed(due.log_every, training.logged, training.step):
             training.logged = training.step
-            observer.trained(training.summary(), training.step)
+            values = training.summary()
+            observer.trained(values, training.step, training.agent.remark(values))
 
 
 def _passed(every: int, before: int, now: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from rlcont.runs.status import StatusFile
 from rlcont.training.evaluate import Evaluation
 from rlcont.training.interrupt import Interrupt
 from rlcont.training.loop import Training
+
+log = logging.getLogger(__name__)
 
 
 class RunObserver:
@@ -55,6 +58,7 @@ class RunObserver:
         self.agent = agent
         self.best = before["best"] if before else float("-inf")
         self.interrupt = Interrupt()
+        self.has_remarked = False
         self.start = time.perf_counter() - (before["seconds"] if before else 0)
 
     def __enter__(self) -> None:
@@ -73,7 +77,10 @@ class RunObserver:
         """Time that the run has taken, earlier sittings included."""
         return time.perf_counter() - self.start
 
-    def trained(self, values: dict[str, float], step: int) -> None:
+    def trained(self, values: dict[str, float], step: int, remark: str) -> None:
+        if remark and not self.has_remarked:  # Once: the figures go on changing.
+            self.has_remarked = True
+            log.warning("rlcont: %s", remark)
         with self._writing(step):
             self.log.scalars(values, step)
             train_return, speed = values.get("train/return"), values["train/steps_per_second"]

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 
 from rlcont.algos.a2c.config import A2CConfig
-from rlcont.core.protocols import Accelerate, as_it_is
+from rlcont.algos.agent import BaseAgent
+from rlcont.core.protocols import Accelerate, eager
 from rlcont.core.seeding import numpy_generator, torch_generator
-from rlcont.core.state import existing, flat_state, load_flat_state, load_states, states
-from rlcont.core.types import Array, Distribution, EnvSpec, EnvStep, Metrics
+from rlcont.core.state import existing, flat_state, load_flat_state
+from rlcont.core.types import Array, EnvSpec, EnvStep, Metrics
 from rlcont.exploration.config import NoiseConfig
 from rlcont.exploration.decay import decay_factor
 from rlcont.memory.rollout import Rollout, RolloutMemory
-from rlcont.nn import nets, policies
-from rlcont.nn import numpy_forward as acting
+from rlcont.nn import nets, numpy_forward, policies
 from rlcont.nn.normalize import RewardScale, RunningNorm, RunningReturn
 from rlcont.nn.optim import Adam, RMSProp, clip_norm
 from rlcont.nn.returns import gae
@@ -37,18 +37,27 @@ class Minibatch(NamedTuple):
     valid: torch.Tensor
 
 
-class A2C:
+class A2C(BaseAgent):
     """An on-policy actor-critic: it learns from each row of a rollout once, and forgets it.
 
     Source: arXiv:1602.01783 (A3C), Algorithm S3, with all environments in step, as in OpenAI Baselines' A2C; advantages
     of arXiv:1506.02438.
-    Differs: an episode that is cut off bootstraps from the value of its own last observation; a rollout may be learned
+    Differs: a truncated episode bootstraps from the value of its own last observation; a rollout may be learned
     from in several gradient steps, each on some of its rows, with the advantages of before the first; observations,
     rewards and advantages may be normalised; the standard deviation does not depend on the observation; networks begin
     orthogonal.
+
+    Seams for algorithms built on this one:
+        make_network: policy and value.
+        prepare, minibatch: what is computed once per rollout, and which columns the rows of a minibatch have.
+        num_epochs, stops_early: how often each row is learned from, and when to stop before that.
+        policy_loss: what the policy learns.
+        lr: the step size of the next rollout's updates.
     """
 
-    Config = A2CConfig
+    counters: ClassVar[tuple[str, ...]] = ("num_rollouts",)
+    num_epochs = 1
+    """Passes over the rows of a rollout."""
 
     def __init__(
         self,
@@ -60,18 +69,15 @@ class A2C:
         total_steps: int,
         seed: int,
         device: str,
-        accelerate: Accelerate = as_it_is,
+        accelerate: Accelerate = eager,
     ):
-        self.config = config
-        self.spec = spec
-        self.num_envs = num_envs
+        super().__init__(config, spec, num_envs=num_envs, device=device)
         self.total_steps = total_steps
-        self.device = device
-        self.num_steps = 0
-        self.num_updates = 0
+        self.num_rollouts = 0
+        """Rollouts that were learned from."""
 
-        self.module = self.make_network(torch_generator(seed, "init", device))
-        self.network = nets.FlatNetwork(self.module)
+        module = self.make_network(torch_generator(seed, "init", device))
+        self.network = nets.FlatNetwork(module)
         self.policy = policies.POLICIES[config.policy]
         optimizer = Adam if config.optimizer == "adam" else RMSProp
         self.optimizer: Adam | RMSProp = optimizer(self.network.weights, config.lr)
@@ -84,8 +90,9 @@ class A2C:
         self.normalizer = RunningNorm(spec.obs_dim, device) if config.normalize_obs else None
         self.running_return = RunningReturn(config.gamma, num_envs)
         self.reward_scale = RewardScale(device) if config.normalize_reward else None
-        self.forward = acting.make_forward(self.module.acting(), self.normalizer, device)
-        self._sample: Array = np.empty((num_envs, spec.action_dim), np.float32)
+        self.forward = numpy_forward.make_forward(module.acting(), self.normalizer, device)
+        self.sample: Array = np.empty((num_envs, spec.action_dim), np.float32)
+        """What the policy drew for the step under way, before it was made an action."""
 
     def make_network(self, generator: torch.Generator) -> nets.ActorCritic:
         """Policy and value, obs [..., O] -> (the policy's parameters [..., A] each, value [...])."""
@@ -99,21 +106,17 @@ class A2C:
         value = nets.orthogonal(width, 1, generator, nets.OutputLinear, gain=1.0)
         return nets.ActorCritic(trunk(), policy, value, None if self.config.shared_trunk else trunk())
 
-    def advantages(self, rollout: Rollout, value: torch.Tensor, next_value: torch.Tensor) -> torch.Tensor:
-        """Advantages [T, E] from values [T, E]; 0 in rows that are not valid."""
-        reward = rollout.reward if self.reward_scale is None else self.reward_scale(rollout.reward)
-        # A row that is not valid gets nothing to carry to the row before it.
-        valid = rollout.valid.float()
-        reward, discount, value = reward * valid, rollout.discount * valid, value * valid
-        return gae(reward, discount, value, next_value, rollout.ended, self.config.gae_lambda)
-
     def prepare(self, rollout: Rollout) -> dict[str, torch.Tensor]:
-        """Normalised `obs`, `advantage` and `value_target` of each row [T, E, ...], by the weights of before learning;
-        and two figures to log."""
+        """What is computed once per rollout, by the weights of before learning.
+
+        Returns:
+            Normalised `obs`, `advantage` and `value_target` of each row [T, E, ...]; `value_mean` and
+            `explained_variance` to log.
+        """
         obs, next_obs = rollout.obs, rollout.next_obs
         if self.normalizer is not None:
             obs, next_obs = self.normalizer(obs), self.normalizer(next_obs)
-        mean = _mean_of(rollout.valid.float())
+        mean = mean_over(rollout.valid.float())
         with torch.no_grad():
             _, (value, next_value) = self.network(torch.stack([obs, next_obs]))
             advantage = self.advantages(rollout, value, next_value)
@@ -126,12 +129,26 @@ class A2C:
         figures = {"value_mean": value_mean, "explained_variance": 1 - unexplained}
         return {"obs": obs, "advantage": advantage, "value_target": value_target} | figures
 
-    def update(self, batch: Minibatch) -> Metrics:
+    def advantages(self, rollout: Rollout, value: torch.Tensor, next_value: torch.Tensor) -> torch.Tensor:
+        """Advantages [T, E] from values [T, E]; 0 in rows that are not valid."""
+        reward = rollout.reward if self.reward_scale is None else self.reward_scale(rollout.reward)
+        # A row that is not valid gets nothing to carry to the row before it.
+        valid = rollout.valid.float()
+        reward, discount, value = reward * valid, rollout.discount * valid, value * valid
+        return gae(reward, discount, value, next_value, rollout.ended, self.config.gae_lambda)
+
+    def minibatch(self, rollout: Rollout, prepared: dict[str, torch.Tensor]) -> NamedTuple:
+        """All rows [T, E, ...] of a rollout, as the type that `update` takes."""
+        return Minibatch(
+            prepared["obs"], rollout.sample, prepared["advantage"], prepared["value_target"], rollout.valid.float()
+        )
+
+    def update(self, batch: Any) -> Metrics:
         """One gradient step of policy and value."""
         config = self.config
         parameters, value = self.network(batch.obs)
-        mean = _mean_of(batch.valid)
-        policy_loss = -mean(batch.advantage * self.policy.log_prob(batch.sample, *parameters))
+        mean = mean_over(batch.valid)
+        policy_loss, metrics = self.policy_loss(batch, self.policy.log_prob(batch.sample, *parameters))
         value_loss = mean((value - batch.value_target).square())
         entropy = mean(self.policy.entropy(*parameters))
         loss = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy
@@ -141,24 +158,32 @@ class A2C:
         if config.max_grad_norm is not None:
             grad = clip_norm(grad, config.max_grad_norm)
         self.optimizer.step(grad)
-        return {
+        return metrics | {
             "policy_loss": policy_loss.detach(),
             "value_loss": value_loss.detach(),
             "entropy": entropy.detach(),
             "grad_norm": grad_norm,
         }
 
+    def policy_loss(self, batch: Any, log_prob: torch.Tensor) -> tuple[torch.Tensor, Metrics]:
+        """Minus the mean of advantage times log-probability [B] of the samples, and what else to log."""
+        return -mean_over(batch.valid)(batch.advantage * log_prob), {}
+
+    def stops_early(self, metrics: Metrics) -> bool:
+        """Whether to stop learning from the rollout after an update with these `metrics`."""
+        return False
+
     def act(self, obs: Array, *, explore: bool) -> Array:
         parameters = self.forward(obs)
         if not explore:
             return self.policy.deterministic(*parameters)
-        self._sample = self.policy.sample(self.policy_rng, *parameters)
-        return self.policy.to_action(self._sample)
+        self.sample = self.policy.sample(self.policy_rng, *parameters)
+        return self.policy.to_action(self.sample)
 
     def observe(self, step: EnvStep) -> None:
         self.num_steps += len(step.obs)
         discount = self.config.gamma * ~step.terminated
-        self.memory.add(step.obs, self._sample, step.reward, discount, step.next_obs, step.ended, step.valid)
+        self.memory.add(step.obs, self.sample, step.reward, discount, step.next_obs, step.ended, step.valid)
 
     def learn(self) -> Metrics:
         if not self.memory.full:
@@ -170,35 +195,30 @@ class A2C:
         self.optimizer.lr.fill_(self.lr())
         on_device = Rollout(*(tensor.to(self.device) for tensor in rollout))
         prepared = self.accelerated_prepare(on_device)
-        for batch in self._minibatches(on_device, prepared):
+        for batch in self.minibatches(self.minibatch(on_device, prepared)):
             metrics = self.accelerated_update(batch)
             self.num_updates += 1
+            if self.stops_early(metrics):
+                break
+        self.num_rollouts += 1
         if self.normalizer is not None:
             # After the updates: they have to see what acting saw.
             self.normalizer.update(rollout.obs[rollout.valid].numpy())
         self.memory.clear()
         return metrics | {name: prepared[name] for name in ("value_mean", "explained_variance")}
 
-    def _minibatches(self, rollout: Rollout, prepared: dict[str, torch.Tensor]) -> Iterator[Minibatch]:
-        """The rows of a rollout, dealt at random into equal parts."""
-        rows = Minibatch(
-            prepared["obs"], rollout.sample, prepared["advantage"], prepared["value_target"], rollout.valid.float()
-        )
-        order = self.minibatch_rng.permutation(rollout.valid.numel())
-        for part in torch.from_numpy(order).to(self.device).chunk(self.config.num_minibatches):
-            yield Minibatch(*(column.flatten(0, 1)[part] for column in rows))
+    def minibatches(self, rows: NamedTuple) -> Iterator[NamedTuple]:
+        """The rows [T, E, ...] of a rollout, dealt at random into equal parts [B, ...], anew in each epoch."""
+        columns = [column.flatten(0, 1) for column in rows]
+        for _ in range(self.num_epochs):
+            order = torch.from_numpy(self.minibatch_rng.permutation(len(columns[0]))).to(self.device)
+            for part in order.chunk(self.config.num_minibatches):
+                yield type(rows)(*(column[part] for column in columns))
 
     def lr(self) -> float:
-        """The step size of the next rollout's updates, by the steps that were learned from before it."""
-        num_steps = self.num_updates // self.config.num_minibatches * self.config.rollout_steps * self.num_envs
+        """The step size of the next rollout's updates, by the steps of the rollouts that were learned from."""
+        num_steps = self.num_rollouts * self.config.rollout_steps * self.num_envs
         return self.config.lr * decay_factor(self.config.lr_decay, num_steps, self.total_steps)
-
-    def is_finite(self) -> bool:
-        return self.optimizer.guard.is_finite()
-
-    @property
-    def rows(self) -> None:
-        return None
 
     def cut_off(self, envs: Array) -> None:
         self.memory.cut_off(envs)
@@ -208,52 +228,21 @@ class A2C:
     def status(self) -> dict[str, float]:
         return {"lr": self.lr(), "num_updates": self.num_updates}
 
-    def distributions(self) -> dict[str, Distribution]:
-        return {}
-
     def policy_module(self) -> torch.nn.Module:
-        norm = [] if self.normalizer is None else [self.normalizer.as_it_is()]
-        policy = policies.Deterministic(self.module.policy, self.policy.deterministic)
-        return torch.nn.Sequential(*norm, self.module.trunk, policy)
+        norm = [] if self.normalizer is None else [self.normalizer.fixed()]
+        network: Any = self.network.module
+        policy = policies.Deterministic(network.policy, self.policy.deterministic)
+        return torch.nn.Sequential(*norm, network.trunk, policy)
 
     def policy_state(self) -> dict[str, torch.Tensor]:
-        return flat_state(self._policy_parts())
+        return flat_state(existing(network=self.network, normalizer=self.normalizer))
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
-        load_flat_state(self._policy_parts(), state)
-
-    def state_dict(self) -> dict[str, Any]:
-        return states(self._parts()) | {
-            "policy_rng": self.policy_rng.bit_generator.state,
-            "minibatch_rng": self.minibatch_rng.bit_generator.state,
-            "num_steps": self.num_steps,
-            "num_updates": self.num_updates,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        load_states(self._parts(), state)
-        self.policy_rng.bit_generator.state = state["policy_rng"]
-        self.minibatch_rng.bit_generator.state = state["minibatch_rng"]
-        self.num_steps = state["num_steps"]
-        self.num_updates = state["num_updates"]
-
-    def _policy_parts(self) -> dict[str, Any]:
-        return existing(network=self.network, normalizer=self.normalizer)
-
-    def _parts(self) -> dict[str, Any]:
-        """Everything with a state of its own, by the name it is saved under."""
-        return existing(
-            network=self.network,
-            optimizer=self.optimizer,
-            memory=self.memory,
-            normalizer=self.normalizer,
-            running_return=self.running_return,
-            reward_scale=self.reward_scale,
-        )
+        load_flat_state(existing(network=self.network, normalizer=self.normalizer), state)
 
 
-def _mean_of(valid: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The mean over the rows that are valid, from 1 and 0 for each."""
+def mean_over(valid: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The mean over the rows that are valid, given 1 or 0 for each."""
     weight = valid.flatten()
     weight = weight / weight.sum().clamp(min=1)
     return lambda x: weight @ x.flatten()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
@@ -15,8 +14,6 @@ from rlcont.nn import nets
 from rlcont.nn.categorical import project, resampling
 from rlcont.nn.support import Support
 
-log = logging.getLogger(__name__)
-
 
 class D4PG(DDPG):
     """DDPG with a distribution over returns in place of their mean.
@@ -24,18 +21,14 @@ class D4PG(DDPG):
     Source: arXiv:1804.08617, Algorithm 1, with the categorical distribution of its appendix A.
     Differs: soft target updates; the actor's step is taken on the critic after its own; atoms that follow the returns
     where no bounds are given; the untrained distribution is narrow and around 0; the actor's loss is in widths of the
-    support; replay is uniform unless prioritised is chosen, then with the weights of arXiv:1511.05952; one actor, in
-    the loop.
+    support; replay is uniform unless prioritised is chosen, then with the weights of arXiv:1511.05952; acting
+    is local unless remote actors are chosen.
     """
-
-    Config = D4PGConfig
 
     def __init__(self, config: D4PGConfig, noise: NoiseConfig, spec: EnvSpec, *, device: str, **sizes: Any):
         bounds = None if config.v_min is None or config.v_max is None else (config.v_min, config.v_max)
         self.support = Support(config.num_atoms, bounds, device)
         super().__init__(config, noise, spec, device=device, **sizes)
-        self._clipped_mass = torch.zeros(())
-        self._warned = False
         self._begin_at_zero()
 
     def make_critic(self, generator: torch.Generator) -> torch.nn.Module:
@@ -86,26 +79,27 @@ class D4PG(DDPG):
     def learn(self) -> Metrics:
         if self.support.outgrown() and self.num_updates < self.config.num_updates(self.num_steps, self.num_envs):
             self._fit_support()
-        metrics = super().learn()
-        self._clipped_mass = metrics.get("clipped_mass", self._clipped_mass)
-        return metrics
+        return super().learn()
 
     def status(self) -> dict[str, float]:
         v_min, v_max = self.support.bounds
-        clipped = self._clipped_mass.item()
-        if clipped > 0.05 and not self._warned:
-            self._warned = True
-            log.warning(
-                "rlcont: %.0f%% of the values lie outside the critic's support, v_min=%.4g to v_max=%.4g, and are "
-                "clipped; %s",
-                100 * clipped,
-                v_min,
-                v_max,
-                "leave algo.v_min and algo.v_max at null to have them found"
-                if self.support.given
-                else "they grow beyond any return seen",
-            )
         return super().status() | {"v_min": v_min, "v_max": v_max}
+
+    def remark(self, values: dict[str, float]) -> str:
+        """Warns of a support that is too narrow."""
+        clipped = values.get("learn/clipped_mass", 0.0)
+        if clipped <= 0.05:
+            return ""
+        v_min, v_max = self.support.bounds
+        way_out = (
+            "leave algo.v_min and algo.v_max at null to have them found"
+            if self.support.given
+            else ("they grow beyond any return seen")
+        )
+        return (
+            f"{100 * clipped:.0f}% of the values lie outside the critic's support, v_min={v_min:.4g} to "
+            f"v_max={v_max:.4g}, and are clipped; {way_out}"
+        )
 
     def distributions(self) -> dict[str, Distribution]:
         """Also the value distribution, averaged over the last 256 transitions."""
@@ -153,6 +147,3 @@ class D4PG(DDPG):
         """All that has a number for each weight of the critic; the optimiser's moments follow as they can."""
         optimizer = self.critic_optimizer
         return [self.critic.weights, self.target_critic.weights, optimizer.mean, optimizer.square]
-
-    def _parts(self) -> dict[str, Any]:
-        return super()._parts() | {"support": self.support}

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
+from rlcont.algos.agent import BaseAgent
 from rlcont.algos.ddpg.config import DDPGConfig
-from rlcont.core.protocols import Accelerate, as_it_is
+from rlcont.core.protocols import Accelerate, eager
 from rlcont.core.seeding import torch_generator
-from rlcont.core.state import existing, load_states, states
 from rlcont.core.types import Array, Batch, Distribution, EnvSpec, EnvStep, Experience, Metrics
 from rlcont.exploration.config import NoiseConfig
 from rlcont.exploration.explorer import Explorer
@@ -20,7 +20,7 @@ from rlcont.nn.normalize import RewardScale, RunningNorm
 from rlcont.nn.optim import Adam, clip_norm, polyak_
 
 
-class DDPG:
+class DDPG(BaseAgent):
     """An off-policy actor-critic with a deterministic policy.
 
     Source: arXiv:1509.02971, Algorithm 1.
@@ -29,10 +29,17 @@ class DDPG:
     priority; with `normalize_obs` or `normalize_reward`, rows are stored raw and normalised when sampled, and a return
     that scales rewards goes on across a time limit, as bootstrapping does.
 
-    Seams for algorithms built on this one: `make_critic`, `q_value`, `td_target`, `critic_loss` and `actor_loss`.
+    Seams for algorithms built on this one, in the order an update meets them:
+        make_actor, explorer_class: the policy network, and how it explores.
+        make_critic, make_targets: the critic, which may be several in one module, and which networks have targets.
+        draw: fills tensors of random numbers before each update.
+        actor_is_due: whether an update also moves the actor and the targets.
+        td_target, critic_loss, q_value: what the critic learns.
+        actor_loss: what the actor learns.
+        update_critic, update_actor, update_targets: the three steps of an update, each as a whole.
     """
 
-    Config: type[DDPGConfig] = DDPGConfig
+    explorer_class: type[Explorer] = Explorer
 
     def __init__(
         self,
@@ -44,29 +51,23 @@ class DDPG:
         total_steps: int,
         seed: int,
         device: str,
-        accelerate: Accelerate = as_it_is,
+        accelerate: Accelerate = eager,
     ):
-        self.config = config
-        self.spec = spec
-        self.num_envs = num_envs
-        self.device = device
-        self.num_steps = 0
-        self.num_updates = 0
-
+        super().__init__(config, spec, num_envs=num_envs, device=device)
         init = torch_generator(seed, "init", device)
         self.explorer = self.make_explorer(
             config, noise, spec, init, num_envs=num_envs, total_steps=total_steps, seed=seed, device=device
         )
         self.actor = self.explorer.policy
         self.critic = nets.FlatNetwork(self.make_critic(init))
-        self.target_actor = self.actor.frozen_copy()
-        self.target_critic = self.critic.frozen_copy()
+        self.make_targets()
         self.actor_optimizer = Adam(self.actor.weights, config.actor.lr)
         self.critic_optimizer = Adam(self.critic.weights, config.critic.lr)
-        self.accelerated_update = accelerate(self.update)
         self.normalizer = self.explorer.normalizer
         self.reward_scale = RewardScale(device) if config.normalize_reward else None
         self.replay = self.make_replay(torch_generator(seed, "replay", device), total_steps)
+        self.accelerated_update = accelerate(self.update)
+        self.accelerated_critic_update = accelerate(self.update_without_actor)
 
     def make_replay(self, generator: torch.Generator, total_steps: int) -> Replay:
         """The memory, empty."""
@@ -82,34 +83,35 @@ class DDPG:
             num_batches=config.num_updates(total_steps, self.num_envs),
         )
 
-    @staticmethod
+    @classmethod
     def make_explorer(
-        config: DDPGConfig,
-        noise: NoiseConfig,
-        spec: EnvSpec,
-        init: torch.Generator,
-        *,
-        num_envs: int,
-        total_steps: int,
-        seed: int,
-        device: str,
+        cls, config: DDPGConfig, noise: NoiseConfig, spec: EnvSpec, init: torch.Generator, *, device: str, **sizes: Any
     ) -> Explorer:
-        """The policy network, obs [B, O] -> action [B, A], drawn from `init`, and what exploring with it takes."""
-        net = config.actor
-        body = nets.mlp(spec.obs_dim, net.hidden, spec.action_dim, net.activation, net.layer_norm, init)
-        return Explorer(
-            nets.FlatNetwork(nets.DeterministicPolicy(body)),
+        """The acting side, with a policy network drawn from `init`; remote actors have one of their own."""
+        return cls.explorer_class(
+            nets.FlatNetwork(cls.make_actor(config, spec, init)),
             RunningNorm(spec.obs_dim, device) if config.normalize_obs else None,
             noise,
             spec,
-            num_envs=num_envs,
-            total_steps=total_steps,
             warmup_steps=config.warmup_steps,
             gamma=config.gamma,
             n_step=config.n_step,
-            seed=seed,
             device=device,
+            **sizes,
         )
+
+    @classmethod
+    def make_policy(cls, config: DDPGConfig, noise: NoiseConfig, spec: EnvSpec, *, seed: int, device: str) -> Explorer:
+        """The explorer alone: acting needs neither critics nor a replay."""
+        init = torch_generator(seed, "init", device)
+        return cls.make_explorer(config, noise, spec, init, num_envs=1, total_steps=1, seed=seed, device=device)
+
+    @staticmethod
+    def make_actor(config: DDPGConfig, spec: EnvSpec, generator: torch.Generator) -> torch.nn.Module:
+        """The policy network, obs [B, O] -> action [B, A], or whatever `explorer_class` explores by."""
+        net = config.actor
+        body = nets.mlp(spec.obs_dim, net.hidden, spec.action_dim, net.activation, net.layer_norm, generator)
+        return nets.DeterministicPolicy(body)
 
     def make_critic(self, generator: torch.Generator) -> torch.nn.Module:
         """The critic network, (obs [B, O], action [B, A]) -> whatever `q_value` and `critic_loss` read."""
@@ -117,9 +119,65 @@ class DDPG:
         num_in = spec.obs_dim + spec.action_dim
         return nets.QFunction(nets.mlp(num_in, net.hidden, 1, net.activation, net.layer_norm, generator))
 
-    def q_value(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """The expected return [B] that the online critic sees in (obs, action)."""
-        return self.critic(obs, action)
+    def make_targets(self) -> None:
+        """The networks that `td_target` bootstraps from."""
+        self.target_actor = self.actor.frozen_copy()
+        self.target_critic = self.critic.frozen_copy()
+
+    def draw(self) -> None:
+        """Draws what the next update needs of randomness, in place into tensors that are parts of the agent.
+
+        It is called before each update: a compiled update cannot draw from a generator.
+        """
+
+    def actor_is_due(self) -> bool:
+        """Whether the next update also moves the actor and the targets; it may depend on `num_updates`."""
+        return True
+
+    def update(self, batch: Batch) -> Metrics:
+        """One gradient step of the critic, then one of the actor, then the targets follow.
+
+        Returns:
+            What to log, and under "priority" that of each row [B].
+        """
+        batch = self.normalized(batch)
+        metrics = self.update_critic(batch)
+        metrics |= self.update_actor(batch)
+        self.update_targets()
+        return metrics
+
+    def update_without_actor(self, batch: Batch) -> Metrics:
+        """The critic's gradient step alone; returns as `update` does."""
+        return self.update_critic(self.normalized(batch))
+
+    def normalized(self, batch: Batch) -> Batch:
+        """`batch` by the running statistics of the moment."""
+        if self.normalizer is not None:
+            batch = batch._replace(obs=self.normalizer(batch.obs), next_obs=self.normalizer(batch.next_obs))
+        if self.reward_scale is not None:
+            batch = batch._replace(reward=self.reward_scale(batch.reward))
+        return batch
+
+    def update_critic(self, batch: Batch) -> Metrics:
+        """One gradient step of the critic, each row's loss times its weight."""
+        with torch.no_grad():
+            td_target = self.td_target(batch)
+        losses, priority, metrics = self.critic_loss(batch, td_target)
+        loss = (batch.weight * losses).mean()
+        self.descend(loss, self.critic, self.critic_optimizer)
+        return metrics | {"critic_loss": loss.detach(), "priority": priority.detach()}
+
+    def update_actor(self, batch: Batch) -> Metrics:
+        """One gradient step of the actor, on the critic of after its own step."""
+        loss = self.actor_loss(batch.obs)
+        self.descend(loss, self.actor, self.actor_optimizer)
+        return {"actor_loss": loss.detach()}
+
+    def update_targets(self) -> None:
+        """One soft update of the target networks."""
+        with torch.no_grad():
+            polyak_(self.target_actor.weights, self.actor.weights, self.config.tau)
+            polyak_(self.target_critic.weights, self.critic.weights, self.config.tau)
 
     def td_target(self, batch: Batch) -> Any:
         """y = r + discount Q'(s', mu'(s')), [B] (equation 5 with Algorithm 1's target networks)."""
@@ -131,34 +189,15 @@ class DDPG:
         loss = torch.nn.functional.mse_loss(q, td_target, reduction="none")
         return loss, (q.detach() - td_target).abs(), {"q_mean": q.detach().mean()}
 
+    def q_value(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """The expected return [B] that the online critic sees in (obs, action)."""
+        return self.critic(obs, action)
+
     def actor_loss(self, obs: torch.Tensor) -> torch.Tensor:
         """Minus the mean value of the policy's own actions (equation 6)."""
         return -self.q_value(obs, self.actor(obs)).mean()
 
-    def update(self, batch: Batch) -> Metrics:
-        """One gradient step of critic and actor, one soft update of both targets.
-
-        Returns:
-            What to log, and under "priority" that of each row [B].
-        """
-        if self.normalizer is not None:
-            batch = batch._replace(obs=self.normalizer(batch.obs), next_obs=self.normalizer(batch.next_obs))
-        if self.reward_scale is not None:
-            batch = batch._replace(reward=self.reward_scale(batch.reward))
-        with torch.no_grad():
-            td_target = self.td_target(batch)
-        losses, priority, metrics = self.critic_loss(batch, td_target)
-        critic_loss = (batch.weight * losses).mean()
-        self._descend(critic_loss, self.critic, self.critic_optimizer)
-        actor_loss = self.actor_loss(batch.obs)
-        self._descend(actor_loss, self.actor, self.actor_optimizer)
-        with torch.no_grad():
-            polyak_(self.target_actor.weights, self.actor.weights, self.config.tau)
-            polyak_(self.target_critic.weights, self.critic.weights, self.config.tau)
-        losses_to_log = {"critic_loss": critic_loss.detach(), "actor_loss": actor_loss.detach()}
-        return metrics | losses_to_log | {"priority": priority.detach()}
-
-    def _descend(self, loss: torch.Tensor, network: nets.FlatNetwork, optimizer: Adam) -> None:
+    def descend(self, loss: torch.Tensor, network: nets.FlatNetwork, optimizer: Adam) -> None:
         """Steps `network` down the gradient of `loss`."""
         grad = network.gradient(loss)
         if self.config.max_grad_norm is not None:
@@ -166,13 +205,13 @@ class DDPG:
         optimizer.step(grad)
 
     def act(self, obs: Array, *, explore: bool) -> Array:
-        return self.explorer.act(obs) if explore else self.explorer.forward(obs)
+        return self.explorer.act(obs, explore=explore)
 
     def observe(self, step: EnvStep) -> None:
         self.receive(self.explorer.observe(step))
 
     def receive(self, experience: Experience) -> None:
-        """Remembers what an actor had to tell."""
+        """Remembers what an explorer, here or elsewhere, has collected."""
         self.num_steps += experience.num_steps
         if self.reward_scale is not None:
             self.reward_scale.update(experience.returns)
@@ -184,13 +223,12 @@ class DDPG:
         metrics: Metrics = {}
         while self.num_updates < self.config.num_updates(self.num_steps, self.num_envs):
             batch = self.replay.sample(self.config.batch_size)
-            metrics = self.accelerated_update(batch)
+            self.draw()
+            update = self.accelerated_update if self.actor_is_due() else self.accelerated_critic_update
+            metrics = update(batch)
             metrics |= self.replay.prioritize(batch, metrics.pop("priority"))
             self.num_updates += 1
         return metrics
-
-    def is_finite(self) -> bool:
-        return self.actor_optimizer.guard.is_finite() and self.critic_optimizer.guard.is_finite()
 
     @property
     def rows(self) -> Replay:
@@ -210,34 +248,10 @@ class DDPG:
         return self.replay.distributions()
 
     def policy_module(self) -> torch.nn.Module:
-        norm = [] if self.normalizer is None else [self.normalizer.as_it_is()]
-        return torch.nn.Sequential(*norm, self.actor.module)
+        return self.explorer.policy_module()
 
     def policy_state(self) -> dict[str, torch.Tensor]:
         return self.explorer.policy_state()
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
         self.explorer.load_policy_state(state)
-
-    def state_dict(self) -> dict[str, Any]:
-        return states(self._parts()) | {"num_steps": self.num_steps, "num_updates": self.num_updates}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        load_states(self._parts(), state)
-        self.num_steps = state["num_steps"]
-        self.num_updates = state["num_updates"]
-
-    def _parts(self) -> dict[str, Any]:
-        """Everything with a state of its own, by the name it is saved under."""
-        return existing(
-            actor=self.actor,
-            critic=self.critic,
-            target_actor=self.target_actor,
-            target_critic=self.target_critic,
-            actor_optimizer=self.actor_optimizer,
-            critic_optimizer=self.critic_optimizer,
-            explorer=self.explorer,
-            replay=self.replay,
-            normalizer=self.normalizer,
-            reward_scale=self.reward_scale,
-        )
