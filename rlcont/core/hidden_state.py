@@ -30,7 +30,7 @@ def check_parts(owner: Parts) -> None:
         for name, value in attributes.items():
             if not has_state(value):
                 _refuse_hidden(value, f"{type(holder).__name__}.{name}", saved)
-        vars(holder)["_numbers"] = {name: v for name, v in attributes.items() if isinstance(v, int | float | str)}
+        vars(holder)["_numbers"] = {name: v for name, v in attributes.items() if isinstance(v, int | float)}
 
 
 def _holders(owner: Parts) -> Iterator[Parts]:

@@ -6,7 +6,7 @@ what it means. Nothing here has a default.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, dataclass_transform
+from typing import Annotated, Any, Literal, dataclass_transform, get_type_hints
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from pydantic.dataclasses import dataclass
@@ -14,12 +14,14 @@ from pydantic.dataclasses import dataclass
 
 @dataclass_transform(frozen_default=True)
 def schema(cls: type) -> Any:
-    """Makes `cls` a frozen, validated dataclass that refuses unknown keys and wrong types."""
-    return dataclass(
-        cls,
-        frozen=True,
-        config=ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True),
-    )
+    """Makes `cls` a frozen, validated dataclass that refuses unknown keys and wrong types.
+
+    The validator is built at the first use, which `--help` never comes to. The annotations are evaluated here and now:
+    pydantic would look names up where that first use happens.
+    """
+    hints = get_type_hints(cls, include_extras=True)
+    cls.__annotations__ = {name: hints[name] for name in cls.__annotations__}
+    return dataclass(cls, frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True))
 
 
 def _integral(value: Any) -> Any:

@@ -10,6 +10,24 @@ from rlcont.core.schema import Count, Fraction, NonNegative, Number, Positive, s
 
 
 @schema
+class DecayConfig:
+    """How a scale shrinks from its start value."""
+
+    kind: Literal["none", "linear", "exponential"]
+    """Course of the factor from 1 to `final`; none keeps it at 1."""
+    final: Fraction
+    """Factor left at the end."""
+    steps: Count | None
+    """Environment steps the decay takes; null: the whole run."""
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> DecayConfig:
+        if self.kind == "exponential" and self.final == 0:
+            raise ValueError("final=0 is never reached by an exponential decay; use linear or a small number")
+        return self
+
+
+@schema
 class NoNoise:
     """The policy acts as it is."""
 
@@ -54,21 +72,3 @@ class OUConfig:
 
 
 NoiseConfig = Annotated[NoNoise | GaussianConfig | OUConfig, Field(discriminator="kind")]
-
-
-@schema
-class DecayConfig:
-    """How a scale shrinks from its start value."""
-
-    kind: Literal["none", "linear", "exponential"]
-    """Course of the factor from 1 to `final`; none keeps it at 1."""
-    final: Fraction
-    """Factor left at the end."""
-    steps: Count | None
-    """Environment steps the decay takes; null: the whole run."""
-
-    @model_validator(mode="after")
-    def _can_be_reached(self) -> DecayConfig:
-        if self.kind == "exponential" and self.final == 0:
-            raise ValueError("final=0 is never reached by an exponential decay; use linear or a small number")
-        return self
