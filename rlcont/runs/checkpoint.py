@@ -2,10 +2,7 @@
 
     checkpoints/
       step-000000020000/   state.json and arrays.safetensors (see packing.py), manifest.json
-      rows/                rows of a replay, each written once: rows-000000010000-000000020000.npy, and its .parity
-
-Checkpoints share the files of rows, so there is no older copy to fall back on; a spare part beside each (see parity.py)
-undoes damage to a stretch of it.
+      rows/                rows of a replay, each written once: rows-000000010000-000000020000.npy
 
 A manifest lists every file that its checkpoint needs, rows included, with length and SHA-256. It is written last, into
 a folder that is renamed into place when all is on disk.
@@ -29,7 +26,6 @@ from rlcont.core.errors import UserError
 from rlcont.core.packing import pack, unpack
 from rlcont.core.protocols import Rows
 from rlcont.core.types import Array
-from rlcont.parity import mended, parity
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +47,6 @@ class Segment(NamedTuple):
     @property
     def name(self) -> str:
         return f"rows-{self.first:012}-{self.last:012}.npy"
-
-    @property
-    def parity_name(self) -> str:
-        return f"{self.name}.parity"
 
 
 class Damaged(Exception):
@@ -146,24 +138,19 @@ class Checkpoints:
             buffer = io.BytesIO()
             np.save(buffer, rows.read(segment.first, segment.last), allow_pickle=False)
             content = buffer.getvalue()
-            self._place(segment.parity_name, parity(content))
-            self._place(segment.name, content)
+            partial = self.rows_folder / f"{UNFINISHED}{segment.name}"
+            write(partial, content)
+            os.rename(partial, self.rows_folder / segment.name)
             segments[number] = segment._replace(bytes=len(content), sha256=_sum(content))
             sync_folder(self.rows_folder)
         return segments
-
-    def _place(self, name: str, content: bytes) -> None:
-        """Writes a file of rows, which is there whole or not at all."""
-        partial = self.rows_folder / f"{UNFINISHED}{name}"
-        write(partial, content)
-        os.rename(partial, self.rows_folder / name)
 
     def _load(self, step: int, rows: Rows | None) -> tuple[Any, list[Segment]]:
         path = self._path(step)
         files, segments = _opened(_read(path / MANIFEST), step)
         text, arrays = (_verified(path / name, *files[name]) for name in (STATE, ARRAYS))
         for segment in segments:
-            content = self._content(segment)
+            content = _verified(self.rows_folder / segment.name, segment.bytes, segment.sha256)
             try:
                 array: Array = np.load(io.BytesIO(content), allow_pickle=False)
                 if rows is not None:
@@ -174,27 +161,6 @@ class Checkpoints:
             return unpack(text, arrays), segments
         except ValueError as error:
             raise Damaged(str(error)) from None
-
-    def _content(self, segment: Segment) -> bytes:
-        """A file of rows, mended if that is needed and can be done."""
-        path = self.rows_folder / segment.name
-        try:
-            return _verified(path, segment.bytes, segment.sha256)
-        except Damaged as error:
-            content = self._mended(segment)
-            if content is None:
-                raise
-            log.warning("rlcont: %s: damaged (%s); mended from its parity", self.rows_folder, error)
-            with contextlib.suppress(OSError):  # What was read is good, whether or not the disk takes it.
-                self._place(segment.name, content)
-            return content
-
-    def _mended(self, segment: Segment) -> bytes | None:
-        try:
-            content, spare = (_read(self.rows_folder / name) for name in (segment.name, segment.parity_name))
-        except Damaged:
-            return None
-        return mended(content, segment.bytes, spare, lambda candidate: _sum(candidate) == segment.sha256)
 
     def _put_aside(self, step: int) -> None:
         """Moves a checkpoint that is not to be used, if there is one, to where the next deletion finds it."""
@@ -211,11 +177,10 @@ class Checkpoints:
             os.rename(self._path(step), self.folder / f"{UNFINISHED}{step:012}")
         for path in (*self.folder.glob(f"{UNFINISHED}*"), *self.folder.glob(f"{DAMAGED}*")):
             shutil.rmtree(path)
-        needed = set()
+        needed: set[str] = set()
         for step in steps[-self.keep :]:
             with contextlib.suppress(Damaged):
-                for segment in _opened(_read(self._path(step) / MANIFEST), step)[1]:
-                    needed |= {segment.name, segment.parity_name}
+                needed |= {segment.name for segment in _opened(_read(self._path(step) / MANIFEST), step)[1]}
         for path in self.rows_folder.iterdir():
             if path.name not in needed:
                 path.unlink()
