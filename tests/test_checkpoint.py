@@ -1,5 +1,7 @@
 """What was saved comes back to the last bit, or not at all, whatever happens to the disk meanwhile."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from rlcont.core.errors import UserError
 from rlcont.core.types import Transitions
 from rlcont.memory.replay import Replay
-from rlcont.runs.checkpoint import Checkpoints, Damaged
+from rlcont.runs.checkpoint import FORMAT, Checkpoints, Damaged, _sealed
 
 CAPACITY = 50
 
@@ -232,3 +234,34 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     world = World()
     with pytest.raises(UserError, match=r"the checkpoint of step 0 cannot be written .*there is none yet"):
         world.save(Checkpoints(tmp_path, 2))
+
+
+def test_a_checkpoint_of_another_format_is_refused_with_the_version_that_wrote_it(tmp_path):
+    run = tmp_path / "run"
+    world, checkpoints = two_saved(run)
+    (run / "run.json").write_text(json.dumps({"packages": {"rlcont": "0.1.0"}}))
+    seal_as_format(run, 80, FORMAT - 1)
+    before = files(run)
+    with pytest.raises(
+        UserError, match=r"run: its checkpoints are those of rlcont 0\.1\.0, .* resume it with rlcont 0"
+    ):
+        load(run)
+    assert files(run) == before
+    # A damaged one says nothing of its format, and the one before it is taken.
+    (run / "checkpoints" / "step-000000000080" / "manifest.json").write_bytes(b"{}")
+    assert load(run)[0].step == 40
+
+
+def test_the_version_is_unknown_where_the_run_does_not_say_it(tmp_path):
+    two_saved(tmp_path / "run")
+    seal_as_format(tmp_path / "run", 80, 99)
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(UserError, match="those of rlcont unknown"):
+        Checkpoints(tmp_path / "run", 2).check_format()
+
+
+def seal_as_format(run, step, number):
+    path = run / "checkpoints" / f"step-{step:012}" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["sha256"]
+    path.write_bytes(_sealed(manifest | {"format": number}))

@@ -18,18 +18,23 @@ import logging
 import os
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rlcont import __version__
 from rlcont.core.errors import UserError
 from rlcont.core.packing import pack, unpack
-from rlcont.core.protocols import Rows
 from rlcont.core.types import Array
+from rlcont.runs.files import read_json
+
+if TYPE_CHECKING:
+    from rlcont.core.protocols import Rows
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
+"""Layout of the state, which changes with what agents, environments and the loop keep."""
 MANIFEST, STATE, ARRAYS = "manifest.json", "state.json", "arrays.safetensors"
 UNFINISHED = ".unfinished-"
 """How the names of folders begin that are being made or deleted."""
@@ -51,6 +56,10 @@ class Segment(NamedTuple):
 
 class Damaged(Exception):
     """A checkpoint that is not what was written."""
+
+
+class OtherFormat(Damaged):
+    """A checkpoint that another version of rlcont wrote: this one cannot use it."""
 
 
 class Checkpoints:
@@ -84,11 +93,12 @@ class Checkpoints:
         """The newest state that is found whole; its rows are written into `rows`. Damage is said and put aside.
 
         Raises:
-            UserError: there is no checkpoint, or none is whole.
+            UserError: there is no checkpoint, none is whole, or the newest whole one is of another format.
         """
         steps = self.steps()
         if not steps:
             raise UserError(f"{self.folder.parent}: it has no checkpoint to go on from")
+        self.check_format()
         for step in reversed(steps):
             try:
                 state, self._segments = self._load(step, rows)
@@ -100,6 +110,27 @@ class Checkpoints:
             return state
         listed = ", ".join(map(str, steps))
         raise UserError(f"{self.folder}: no checkpoint is whole (steps {listed}); nothing was changed")
+
+    def check_format(self) -> None:
+        """Reads the manifests, newest first, up to the first that is whole.
+
+        Raises:
+            UserError: another version of rlcont wrote it.
+        """
+        for step in reversed(self.steps()):
+            try:
+                _opened(_read(self._path(step) / MANIFEST), step)
+            except OtherFormat:
+                run = self.folder.parent
+                packages = read_json(run / "run.json").get("packages")
+                version = packages.get("rlcont", "unknown") if isinstance(packages, dict) else "unknown"
+                raise UserError(
+                    f"{run}: its checkpoints are those of rlcont {version}, which {__version__} cannot go on from; "
+                    f"resume it with rlcont {version} (rlcont eval and rlcont export can use its policies here)"
+                ) from None
+            except Damaged:
+                continue
+            return
 
     def steps(self) -> list[int]:
         """Steps of the checkpoints there are, verified or not."""
@@ -216,11 +247,16 @@ def _opened(content: bytes, step: int) -> tuple[dict[str, tuple[int, str]], list
 
     Raises:
         Damaged: it is not what `_sealed` wrote, to the last byte.
+        OtherFormat: it is, in another version of rlcont.
     """
     try:
         manifest = json.loads(content)
         sealed = {key: value for key, value in manifest.items() if key != "sha256"}
-        if content != _sealed(sealed) or (manifest["format"], manifest["step"]) != (FORMAT, step):
+        if content != _sealed(sealed):
+            raise ValueError
+        if manifest["format"] != FORMAT:
+            raise OtherFormat(f"{MANIFEST}: format {manifest['format']} instead of {FORMAT}")
+        if manifest["step"] != step:
             raise ValueError
         files = {name: (int(size), str(digest)) for name, (size, digest) in manifest["files"].items()}
         segments = [Segment(int(a), int(b), int(size), str(digest)) for a, b, size, digest in manifest["rows"]]

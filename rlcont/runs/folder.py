@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import fcntl
 import json
 import os
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from rlcont.algos.find import config_class
+from rlcont.config.names import file_values, merged
 from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
@@ -115,12 +118,19 @@ def load_config(folder: Path) -> RunConfig:
         raise UserError(f"{folder}: no run (it has no config.yaml){_nearest_run(folder)}")
     try:
         container = yaml.safe_load(path.read_text())
-        container.setdefault("algorithm", container["algo_name"])  # Runs of rlcont 0.1 do not say it.
-        return validate(container)
+        return validate(_with_later_keys(container))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except (OSError, ImportError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no configuration of a run ({error})") from None
+
+
+def _with_later_keys(container: dict[str, Any]) -> dict[str, Any]:
+    """Adds keys that an older rlcont did not have: the hyper-parameters' values are those of the algorithm's own file."""
+    algorithm = container.get("algorithm", container["algo_name"])
+    fields = {field.name for field in dataclasses.fields(config_class(algorithm))}
+    values = {key: value for key, value in file_values("algo", algorithm).items() if key in fields}
+    return container | {"algorithm": algorithm, "algo": merged(values, container["algo"])}
 
 
 def _nearest_run(folder: Path) -> str:

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rlcont import __version__
+
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy", "hydra-core", "omegaconf", "pydantic", "tensorboard")
 
 
@@ -46,7 +48,7 @@ def _git(*arguments: str) -> str:
 
 
 def _package_versions() -> dict[str, str]:
-    versions = {"rlcont": importlib.metadata.version("rlcont")}
+    versions = {"rlcont": __version__}
     for name in PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)

@@ -15,9 +15,11 @@ from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
+from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.files import write_whole
 from rlcont.runs.folder import add_to_description, description, in_use, load_config
 from rlcont.runs.provenance import timestamp
+from rlcont.runs.status import read_status
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +57,11 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
     threads = computed.pop("threads")
     _change(container, {**computed, **changes})
     config = validate(container)
-    steps = _kept_steps(folder)
+    checkpoints = Checkpoints(folder, config.checkpoint.keep)
+    steps = checkpoints.steps()
     if not steps:
         raise UserError(f"{folder}: it has no checkpoint to go on from")
+    checkpoints.check_format()
     if config.total_steps < steps[-1]:
         raise UserError(f"total_steps={config.total_steps}: {folder} is at step {steps[-1]} already")
     with in_use(folder):
@@ -110,14 +114,6 @@ def _change(container: dict[str, Any], changes: dict[str, Any]) -> None:
         place[name] = value
 
 
-def _kept_steps(folder: Path) -> list[int]:
-    from rlcont.runs.checkpoint import Checkpoints
-
-    return Checkpoints(folder, 1).steps()
-
-
 def _is_finished(folder: Path) -> bool:
-    from rlcont.runs.status import read_status
-
     status = read_status(folder)
     return status is not None and status.state == "finished"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rlcont.config.run import RunConfig
 from rlcont.core.errors import UserError
+from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.files import read_json
 from rlcont.runs.folder import in_use, load_config
 from rlcont.runs.provenance import provenance
@@ -47,6 +48,7 @@ def _unfinished(place: Path, overrides: list[str], identity: str, status: Status
         return _made_anew(place, overrides, identity)
     with in_use(place):
         pass
+    Checkpoints(place, 1).check_format()
     config = load_config(place)
     if config_identity(config) != identity:
         raise UserError(f"{place}: its config.yaml is not the one that the sweep made; rlcont resume {place} goes on")
