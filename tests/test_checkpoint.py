@@ -238,7 +238,7 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
 
 def test_a_checkpoint_of_another_format_is_refused_with_the_version_that_wrote_it(tmp_path):
     run = tmp_path / "run"
-    world, checkpoints = two_saved(run)
+    two_saved(run)
     (run / "run.json").write_text(json.dumps({"packages": {"rlcont": "0.1.0"}}))
     seal_as_format(run, 80, FORMAT - 1)
     before = files(run)

@@ -13,7 +13,7 @@ import numpy as np
 
 from rlcont.core.errors import UserError
 from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
-from rlcont.report.groups import Group, group_runs
+from rlcont.report.groups import Curve, Group, group_runs
 from rlcont.runs.console import print_table
 
 THRESHOLD = 0.9
@@ -21,29 +21,36 @@ THRESHOLD = 0.9
 
 
 class Figures(NamedTuple):
-    """What there is to say of a group, over its runs; of each run's last evaluation where nothing else is said."""
+    """Statistics of a group over its finished runs; NaN where there is none.
+
+    `last` to `median` are those of each run's last evaluation.
+    """
 
     env: str
     group: str
     runs: int
+    """Finished runs, which the figures count."""
+    unfinished: int
+    """Other runs, which no figure counts."""
     steps: int
-    """Of the run that went furthest."""
-    last: float
-    low: float
-    high: float
-    """95 % bootstrap interval of `last`, the mean."""
-    interquartile_mean: float
-    median: float
-    best: float
+    """Step of the group's last evaluation."""
+    last: float = math.nan
+    """Mean."""
+    low: float = math.nan
+    high: float = math.nan
+    """95 % bootstrap interval of `last`."""
+    interquartile_mean: float = math.nan
+    median: float = math.nan
+    best: float = math.nan
     """Mean of each run's best evaluation."""
-    over_training: float
+    over_training: float = math.nan
     """Mean of each run's area under the curve."""
-    threshold: float
-    steps_to_threshold: float
+    threshold: float = math.nan
+    steps_to_threshold: float = math.nan
     """Median; infinite where half of the runs or more never got there."""
-    reached: int
+    reached: int = 0
     """Runs that got there."""
-    seconds: float
+    seconds: float = math.nan
     """Mean time of a run."""
 
 
@@ -60,17 +67,22 @@ def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
     found = figures(groups, threshold)
     header, rows = ["env", "group", *COLUMNS], [[own.env, own.group, *_cells(own)] for own in found]
     print_table(header, rows)
+    for group in groups:
+        if group.unfinished:
+            print(f"{group.env}, {group.label}: left out: {', '.join(map(_progress, group.unfinished))}", flush=True)
     try:
         to.mkdir(parents=True, exist_ok=True)
         (to / "groups.md").write_text(_markdown(header, rows))
         _write_csv(to / "groups.csv", Figures._fields, found)
-        _write_csv(to / "runs.csv", ["env", "group", "seed", "folder", "step", "last", "best"], _run_rows(groups))
+        _write_csv(to / "runs.csv", RUN_COLUMNS, _run_rows(groups))
         for group in groups:
-            write_band(group, to / _plain(group.env) / _plain(group.label))
+            if group.curves:
+                write_band(group, to / _plain(group.env) / _plain(group.label))
         for env in dict.fromkeys(group.env for group in groups):
             on_env = [group for group in groups if group.env == env]
             plot_curves(on_env, to / f"curves-{_plain(env)}")
-            plot_aggregates(on_env, to / f"aggregates-{_plain(env)}")
+            if any(group.curves for group in on_env):
+                plot_aggregates([group for group in on_env if group.curves], to / f"aggregates-{_plain(env)}")
     except OSError as error:
         raise UserError(f"to={to}: cannot be written ({error.strerror})") from None
     print(f"{to}: groups.md, groups.csv, runs.csv, pictures; tensorboard --logdir {to} shows each group as one curve")
@@ -82,16 +94,16 @@ def figures(groups: Sequence[Group], threshold: float | None) -> list[Figures]:
     """
     found = []
     for group in groups:
-        on_env = [other for other in groups if other.env == group.env]
+        own = Figures(group.env, group.label, len(group.curves), len(group.unfinished), group.last_step)
+        if not group.curves:
+            found.append(own)
+            continue
+        on_env = [other for other in groups if other.env == group.env and other.curves]
         goal = _threshold(on_env) if threshold is None else threshold
         low, high = bootstrap_interval(group.last)
         reached = [steps_to(goal, curve.steps, curve.returns) for curve in group.curves]
         found.append(
-            Figures(
-                env=group.env,
-                group=group.label,
-                runs=len(group.curves),
-                steps=max(int(curve.steps[-1]) for curve in group.curves),
+            own._replace(
                 last=float(group.last.mean()),
                 low=float(low),
                 high=float(high),
@@ -113,9 +125,12 @@ COLUMNS = ["runs", "steps", "last", "95 % interval", "IQM", "median", "best", "o
 
 def _cells(own: Figures) -> list[str]:
     """The figures of a group as people read them, by COLUMNS."""
+    runs = f"{own.runs} of {own.runs + own.unfinished}" if own.unfinished else str(own.runs)
+    if not own.runs:
+        return [runs, str(own.steps), *["-"] * (len(COLUMNS) - 2)]
     steps = f"{own.steps_to_threshold:.0f} steps" if math.isfinite(own.steps_to_threshold) else "never"
     return [
-        str(own.runs),
+        runs,
         str(own.steps),
         _number(own.last),
         f"{_number(own.low)} to {_number(own.high)}" if own.runs > 1 else "-",
@@ -134,20 +149,31 @@ def _threshold(groups: Sequence[Group]) -> float:
     return start + THRESHOLD * (best - start)
 
 
+RUN_COLUMNS = ["env", "group", "seed", "folder", "state", "counted", "step", "last", "best"]
+
+
 def _run_rows(groups: Sequence[Group]) -> list[list[Any]]:
+    """One row for each run; those of runs that no figure counts are marked, and empty before the first evaluation."""
     return [
         [
             group.env,
             group.label,
             curve.run.config.get("seed"),
             curve.run.folder,
-            curve.steps[-1],
-            float(curve.returns[-1]),
-            float(curve.returns.max()),
+            curve.run.state,
+            counted,
+            *([curve.steps[-1], float(curve.returns[-1]), float(curve.returns.max())] if len(curve.steps) else []),
         ]
         for group in groups
-        for curve in group.curves
+        for counted, curves in (("yes", group.curves), ("no", group.unfinished))
+        for curve in curves
     ]
+
+
+def _progress(curve: Curve) -> str:
+    """How far a run came that is left out."""
+    evaluated = f"evaluated up to step {curve.steps[-1]}" if len(curve.steps) else "without an evaluation"
+    return f"{curve.run.folder} ({curve.run.state}, {evaluated})"
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -25,12 +25,15 @@ def plot_curves(groups: Sequence[Group], path: Path) -> None:
     figure, axes = _figure(9, 5)
     for number, group in enumerate(groups):
         colour, line = _style(number)
-        for curve in group.curves:
+        for curve in (*group.curves, *group.unfinished):
             axes.plot(curve.steps, curve.returns, color=colour, linewidth=0.6, alpha=0.35)
-        steps, returns = group.common()
-        low, high = bootstrap_interval(returns)
-        axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(steps, returns.mean(0), color=colour, linestyle=line, linewidth=2, label=_label(group))
+        if group.curves:
+            steps, returns = group.common()
+            low, high = bootstrap_interval(returns)
+            axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+            axes.plot(steps, returns.mean(0), color=colour, linestyle=line, linewidth=2, label=_label(group))
+        else:
+            axes.plot([], [], color=colour, linewidth=0.6, label=_label(group))
     axes.set(title=groups[0].env, xlabel="environment steps", ylabel="return of deterministic episodes")
     axes.legend(frameon=False, fontsize="small")
     _save(figure, path)
@@ -70,7 +73,8 @@ def _style(number: int) -> tuple[str, str]:
 
 
 def _label(group: Group) -> str:
-    return f"{group.label} ({len(group.curves)} run{'s' if len(group.curves) > 1 else ''})"
+    runs = f"{len(group.curves)} run{'s' if len(group.curves) > 1 else ''}" if group.curves else "no finished run"
+    return f"{group.label} ({runs})"
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -126,7 +126,7 @@ def load_config(folder: Path) -> RunConfig:
 
 
 def _with_later_keys(container: dict[str, Any]) -> dict[str, Any]:
-    """Adds keys that an older rlcont did not have: the hyper-parameters' values are those of the algorithm's own file."""
+    """Adds keys that an older rlcont did not have, with the values of the algorithm's own file."""
     algorithm = container.get("algorithm", container["algo_name"])
     fields = {field.name for field in dataclasses.fields(config_class(algorithm))}
     values = {key: value for key, value in file_values("algo", algorithm).items() if key in fields}
