@@ -43,6 +43,11 @@ def trained(request, tmp_path_factory):
     return train(request.param, tmp_path_factory.mktemp("trained"))
 
 
+def test_a_policy_is_loaded_without_the_replay_it_was_trained_with(trained):
+    _, agent, _ = load_agent(trained, "last")
+    assert agent.rows is None or agent.rows.capacity == 1
+
+
 def test_it_acts_as_the_agent_in_closed_loop_with_onnxruntime_alone(trained, tmp_path):
     said = export_run(trained, "last", tmp_path)
     assert "acts as the agent on 1000 recorded observations" in said

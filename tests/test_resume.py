@@ -165,6 +165,15 @@ def test_a_finished_run_says_so(tmp_path, capsys):
     assert capsys.readouterr().out.endswith("finished, with 400 steps; total_steps=N goes on to N\n")
 
 
+def test_a_damaged_status_is_one_line_and_a_missing_one_does_not_matter(tmp_path):
+    folder = train(settings("a2c", f"output={tmp_path}"))
+    (folder / "status.json").write_text("{")
+    with pytest.raises(UserError, match=r"status\.json: damaged"):
+        plan_resume(folder, [])
+    (folder / "status.json").unlink()
+    assert resume(plan_resume(folder, [])) == folder
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     return train(settings("a2c", f"output={tmp_path_factory.mktemp('finished')}"))

@@ -25,6 +25,8 @@ PATIENCE = 300.0
 """Seconds without an answer after which a worker is taken for hung; some environments load a world at reset."""
 EXCHANGE_SECONDS = 3e-4
 """What it costs a step that a worker has to be asked, and waited for."""
+CLOSING_SECONDS = 60.0
+"""How long a worker may take to end once its connection is closed: it may be within a step, on a busy machine."""
 TIMED_STEPS = 50
 SPIN_SECONDS = 1e-3
 """How long both ends look for a message before they sleep. A core that went idle takes longer to wake than a step."""
@@ -176,6 +178,7 @@ class _Worker:
     def answer(self) -> bytes:
         """What it sent."""
         if not _arrives(self.poll, self.patience):
+            self.process.kill()
             raise UserError(
                 f"env={self.env_id}: a worker process did not answer for {self.patience:.0f} s; "
                 "workers=1 steps all environments in one process"
@@ -196,8 +199,8 @@ class _Worker:
         return content
 
     def end(self) -> None:
-        """Waits a second for it to end by itself, its connection being closed."""
-        self.process.join(1)
+        """Waits for it to end by itself, its connection being closed, so that its environments are closed too."""
+        self.process.join(CLOSING_SECONDS)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()

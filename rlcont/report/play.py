@@ -21,11 +21,16 @@ def load_agent(folder: Path, policy: str) -> tuple[RunConfig, Agent, dict[str, A
     """The configuration of the run in `folder`, an agent with a policy that it kept, and the facts kept with that."""
     config = load_config(folder)
     state, facts = load_policy(folder, policy)
-    # Where it was trained does not matter for playing it.
-    config = dataclasses.replace(config, num_envs=1, device="auto")
+    # Playing needs none of the memory, nor the device, that training needed.
+    config = dataclasses.replace(config, algo=_without_replay(config.algo), num_envs=1, device="auto")
     agent = make_agent(config, BoxEnv(config.env).spec)
     agent.load_policy_state(state)
     return config, agent, facts
+
+
+def _without_replay(algo: Any) -> Any:
+    """The hyper-parameters with a replay of one row, where the algorithm has a replay."""
+    return dataclasses.replace(algo, replay_size=1) if hasattr(algo, "replay_size") else algo
 
 
 def evaluate_run(

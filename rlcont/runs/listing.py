@@ -65,7 +65,7 @@ def read_run(folder: Path) -> Run:
         description = json.loads((folder / "run.json").read_text())
         status = read_status(folder)
         started = datetime.datetime.fromisoformat(status.started if status else description["started"])
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError):
+    except (UserError, OSError, ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError):
         changed = datetime.datetime.fromtimestamp(folder.stat().st_mtime).astimezone()
         return Run(folder, {}, None, "unreadable", changed)
     return Run(folder, config, status, status.state if status else "unknown", started)

@@ -97,13 +97,19 @@ def read_status(folder: Path) -> Status | None:
     """The status of the run in `folder`, None if it keeps none.
 
     A run that says it goes on, although its process on this host is gone, was killed.
+
+    Raises:
+        UserError: the file is damaged.
     """
+    path = folder / NAME
     try:
-        status = Status(**json.loads((folder / NAME).read_text()))
+        status = Status(**json.loads(path.read_text()))
+        if status.state in LIVE and status.host == socket.gethostname() and not _lives(status):
+            return dataclasses.replace(status, state="killed")
     except FileNotFoundError:
         return None
-    if status.state in LIVE and status.host == socket.gethostname() and not _lives(status):
-        return dataclasses.replace(status, state="killed")
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: damaged ({one_line(error)}); without this file the run can still go on") from None
     return status
 
 
