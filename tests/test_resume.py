@@ -10,11 +10,13 @@ from interruptions import curves, differences, train
 from tiny import TINY, TINY_A2C, tiny
 
 from rlcont.cli.words import CHANGEABLE
+from rlcont.config.compose import compose_job
 from rlcont.config.fields import general_fields, kind_fields
+from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.folder import in_use, load_config
-from rlcont.runs.resume import plan_resume
+from rlcont.runs.resume import plan_resume, scheduled_over_the_run
 from rlcont.training.build import resume
 from rlcont.training.evaluate import Evaluator
 from rlcont.training.loop import Training
@@ -157,6 +159,30 @@ def test_what_goes_on_is_recorded(tmp_path):
     assert (config.total_steps, config.log.every) == (600, 50)
     with (folder / "evaluations.csv").open() as file:
         assert [line.partition(",")[0] for line in file] == ["step", "0", "200", "400", "500", "600"]
+
+
+def test_what_is_scheduled_over_the_run_is_named_where_total_steps_changes(tmp_path, capsys):
+    folder = train(settings("a2c", "algo.lr_decay.kind=linear", "algo.lr_decay.final=0", f"output={tmp_path}"))
+    assert plan_resume(folder, ["total_steps=500"]).rescheduled == ["algo.lr_decay"]
+    assert plan_resume(folder, ["total_steps=400", "log.every=50"]) is None
+    resume(plan_resume(folder, ["total_steps=500"]))
+    said = "algo.lr_decay: scheduled over total_steps; the numbers differ from those of a run that began with "
+    assert f"{said}total_steps=500\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        (["algo.replay=prioritized"], ["algo.priority_beta"]),
+        (["algo.replay=prioritized", "algo.priority_beta=1"], []),
+        (["algo.replay=uniform"], []),
+        (["algo.replay=uniform", "noise.decay.kind=linear"], ["noise.decay"]),
+        (["algo.replay=uniform", "noise.decay.kind=linear", "noise.decay.steps=100"], []),
+    ],
+)
+def test_schedules_over_the_run(changes, keys):
+    config = validate(compose_job(tiny("noise=ou", *changes, base=ALGORITHMS["d4pg"])).container)
+    assert scheduled_over_the_run(config) == keys
 
 
 def test_a_finished_run_says_so(tmp_path, capsys):

@@ -15,6 +15,7 @@ from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
+from rlcont.exploration.config import DecayConfig
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.files import write_whole
 from rlcont.runs.folder import add_to_description, description, in_use, load_config
@@ -31,6 +32,8 @@ class ResumePlan:
     """As the run was, compiling, precision, device and processes included, with the changes."""
     threads: int
     changes: dict[str, Any]
+    rescheduled: list[str]
+    """Keys of what is scheduled over `total_steps`, where that changes."""
 
     def record(self, step: int) -> None:
         """Writes into the run's own files that it goes on from `step`, and with what changes."""
@@ -69,7 +72,24 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
     if steps[-1] >= before.total_steps and config.total_steps == before.total_steps and _is_finished(folder):
         print(f"{folder}: finished, with {steps[-1]} steps; total_steps=N goes on to N")
         return None
-    return ResumePlan(folder, config, threads, changes)
+    rescheduled = [] if config.total_steps == before.total_steps else scheduled_over_the_run(config)
+    return ResumePlan(folder, config, threads, changes, rescheduled)
+
+
+def scheduled_over_the_run(config: Any, prefix: str = "") -> list[str]:
+    """Keys of a configuration whose course depends on `total_steps`: decays without steps of their own, and the
+    importance weights of a prioritised replay.
+    """
+    keys = []
+    for field in dataclasses.fields(config):
+        key, value = f"{prefix}{field.name}", getattr(config, field.name)
+        if isinstance(value, DecayConfig):
+            keys += [key] if value.kind != "none" and value.steps is None else []
+        elif dataclasses.is_dataclass(value):
+            keys += scheduled_over_the_run(value, f"{key}.")
+        elif field.name == "priority_beta" and config.replay == "prioritized" and value < 1:
+            keys.append(key)
+    return keys
 
 
 def _changes(overrides: list[str]) -> dict[str, Any]:

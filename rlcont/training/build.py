@@ -135,6 +135,12 @@ def resume(plan: ResumePlan) -> Path:
             f"{config.algo_name} on {config.env.id}, seed {config.seed}, from step {training.step}; {folder}",
             flush=True,
         )
+        if plan.rescheduled:
+            print(
+                f"{', '.join(plan.rescheduled)}: scheduled over total_steps; the numbers differ from those of a run "
+                f"that began with total_steps={config.total_steps}",
+                flush=True,
+            )
         _say_how(config, evaluate, acceleration, workers)
         _train(config, training, evaluate, observer)
     return folder
