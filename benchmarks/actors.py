@@ -25,14 +25,15 @@ from pathlib import Path
 
 import psutil
 
-from rlcont.actors.cluster import prepare
+from rlcont.actors.cluster import prepare_ray
 from rlcont.actors.worker import RolloutWorker
 from rlcont.algos.ddpg.agent import DDPG
 from rlcont.config.compose import compose_job
 from rlcont.config.run import RunConfig
 from rlcont.config.validate import validate
 from rlcont.envs.box import BoxEnv
-from rlcont.training.build import make_agent, run
+from rlcont.training.build import make_agent
+from rlcont.training.run import run
 
 HERE = Path(__file__).parent
 SLOW = ["env=slow_env:SlowPendulum-v1", "tuned=none", "algo.updates_per_step=0.005", "algo.warmup_steps=1000"]
@@ -118,7 +119,7 @@ class Session:
 @contextmanager
 def session(*overrides: str, address: str = "local") -> Iterator[Session]:
     config = configured(*overrides)
-    made = Session(config, prepare(address))
+    made = Session(config, prepare_ray(address))
     try:
         made.begin()
         yield made

@@ -25,7 +25,7 @@ from rlcont.report.aggregate import (
 )
 from rlcont.report.compare import compare, figures
 from rlcont.report.groups import group_runs
-from rlcont.runs.log import EVALUATION_COLUMNS
+from rlcont.runs.evaluations import EVALUATION_COLUMNS
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))

@@ -18,7 +18,7 @@ from rlcont.envs.box import BoxEnv
 from rlcont.report import export
 from rlcont.report.export import export_run
 from rlcont.report.play import load_agent
-from rlcont.training.build import run
+from rlcont.training.run import run
 
 POLICIES = ("gaussian", "bounded_gaussian", "squashed", "beta")
 KINDS = {

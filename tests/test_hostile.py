@@ -14,7 +14,7 @@ from rlcont.core.errors import UserError
 from rlcont.report.play import evaluate_run
 from rlcont.runs import checkpoint
 from rlcont.runs.resume import plan_resume
-from rlcont.training.build import resume
+from rlcont.training.run import resume
 
 FORBIDDEN = {"os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "pickle.find_class"}
 seen: list[str] = []

@@ -9,17 +9,17 @@ import torch
 from interruptions import curves, differences, train
 from tiny import TINY, TINY_A2C, tiny
 
-from rlcont.cli.words import CHANGEABLE
 from rlcont.config.compose import compose_job
 from rlcont.config.fields import general_fields, kind_fields
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
+from rlcont.runs.changeable import CHANGEABLE
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.folder import in_use, load_config
 from rlcont.runs.resume import plan_resume, scheduled_over_the_run
-from rlcont.training.build import resume
 from rlcont.training.evaluate import Evaluator
 from rlcont.training.loop import Training
+from rlcont.training.run import resume
 
 ALGORITHMS = {"ddpg": TINY, "d4pg": ["algo=d4pg", *TINY], "a2c": TINY_A2C}
 """Every algorithm is to be here."""

@@ -190,7 +190,7 @@ def test_a_study_outlives_its_process(tmp_path):
     first.finish(done, 1.0)
     first.report(begun, {300: 0.5})
     second = study(tmp_path, trials=3)
-    (trial,) = second.cut_off()
+    (trial,) = second.interrupted_trials()
     assert (trial.number, trial.params) == (begun.number, begun.params)
     second.report(trial, {300: 0.5, 600: 0.7})
     second.finish(trial, 0.7)

@@ -11,7 +11,7 @@ from rlcont.config.validate import validate
 from rlcont.core import extras
 from rlcont.core.errors import UserError
 from rlcont.report.play import evaluate_run
-from rlcont.training.build import run
+from rlcont.training.run import run
 
 
 def make_run(tmp_path, env):

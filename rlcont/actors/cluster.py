@@ -1,6 +1,6 @@
 """The Ray cluster that actors live in: one that exists, or a Ray of the run's own.
 
-Ray reads its environment when it is imported, so nothing here imports it before `prepare`.
+Ray reads its environment when it is imported, so nothing here imports it before `prepare_ray`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOT_TO_BE_TOLD = "A worker died or was killed|PYTHON worker processes have been 
 """What Ray would print, at length, of actors that are lost, which the collector tells of, and of many actors."""
 
 
-def prepare(address: str) -> str:
+def prepare_ray(address: str) -> str:
     """Finds out where the cluster is, and tells Ray by the environment how to meet it; returns HOST:PORT or LOCAL.
 
     A cluster is met with the token there is, as `ray start` does. What is to stay on this machine is told what Ray does
@@ -55,7 +55,7 @@ def prepare(address: str) -> str:
 
 
 def connect(address: str) -> None:
-    """Joins the cluster that `prepare` found, or starts a Ray for this run alone.
+    """Joins the cluster that `prepare_ray` found, or starts a Ray for this run alone.
 
     A Ray of the run's own listens on the loopback interface only, has no dashboard, and ends with this process.
 

@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from rlcont.actors.cluster import connect, is_there
-from rlcont.actors.worker import Rollout, RolloutWorker, joined_collected
+from rlcont.actors.worker import RolloutResult, RolloutWorker, joined_collected
 from rlcont.config.actors import AHEAD, RayActors
 from rlcont.config.run import RunConfig
 from rlcont.core.errors import ActorsLost, UserError
@@ -193,7 +193,7 @@ class RayCollector:
         """Hands the oldest rollout of an actor to the agent, or replaces the actor where it has failed."""
         request = place.requests[0]
         try:
-            rollout: Rollout | None = ray.get(request.ref)
+            rollout: RolloutResult | None = ray.get(request.ref)
         except RayTaskError as error:
             if isinstance(error.cause, UserError):
                 raise UserError(str(error.cause)) from error

@@ -18,7 +18,7 @@ from rlcont.envs.episodes import Episodes
 from rlcont.envs.vector import Environments
 
 
-class Rollout(NamedTuple):
+class RolloutResult(NamedTuple):
     """What an actor sends: some steps of its environments."""
 
     experience: Experience
@@ -72,7 +72,7 @@ class RolloutWorker:
         self.obs = self.envs.reset()
         os.nice(niceness)
 
-    def rollout(self, policy: dict[str, Array], num_steps: int, length: int) -> Rollout:
+    def rollout(self, policy: dict[str, Array], num_steps: int, length: int) -> RolloutResult:
         """Plays on.
 
         Args:
@@ -90,7 +90,7 @@ class RolloutWorker:
             told.append(self.explorer.observe(step))
             collected.append(self.episodes.add(step))
             self.obs = step.obs_to_act_on
-        return Rollout(
+        return RolloutResult(
             Experience(
                 sum(experience.num_steps for experience in told),
                 _joined([experience.transitions for experience in told]),

@@ -9,7 +9,7 @@ import torch
 
 from rlcont.core.errors import ActorsLost as ActorsLost
 from rlcont.core.errors import UserError as UserError
-from rlcont.core.types import Array, Collected, Distribution, EnvSpec, EnvStep, Experience, Metrics
+from rlcont.core.types import Array, Collected, EnvSpec, EnvStep, Experience, Histogram, Metrics
 
 Accelerate = Callable[[Callable[[Any], Metrics]], Callable[[Any], Metrics]]
 """Makes an update, from a batch to metrics, fast; see accelerate.py."""
@@ -144,7 +144,7 @@ class Agent(Policy, Protocol):
     def status(self) -> dict[str, float]:
         """Numbers about the agent itself for a log line, such as noise scale and replay fill."""
 
-    def distributions(self) -> dict[str, Distribution]:
+    def distributions(self) -> dict[str, Histogram]:
         """Distributions to log with each evaluation, by name; what training depends on stays as it is."""
 
     def state_dict(self) -> dict[str, Any]:

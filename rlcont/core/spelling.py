@@ -18,14 +18,14 @@ def flat_keys(container: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def shown(value: Any) -> str:
+def spelled(value: Any) -> str:
     """A value as it is typed."""
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):
-        return f"[{','.join(shown(item) for item in value)}]"
+        return f"[{','.join(spelled(item) for item in value)}]"
     if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{shown(item)}' for key, item in value.items())}}}"
+        return f"{{{','.join(f'{key}:{spelled(item)}' for key, item in value.items())}}}"
     return "null" if value is None else str(value).lower()
 
 

@@ -80,7 +80,7 @@ class Snapshots:
                     part["spaces"][name] = copy.deepcopy(value._np_random)
             elif "own" in part and name != "_np_random":
                 continue
-            elif _is_plain(value):
+            elif _can_be_packed(value):
                 part["attributes"][name] = copy.deepcopy(value)
             elif not _is_stateless(name, value):
                 raise TypeError(f"{type(layer).__name__}.{name} is a {type(value).__name__}")
@@ -126,7 +126,7 @@ def _is_stateless(name: str, value: Any) -> bool:
     )
 
 
-def _is_plain(value: Any) -> bool:
+def _can_be_packed(value: Any) -> bool:
     """Whether `packing` gives it back as it was."""
     match value:
         case None | bool() | int() | float() | str() | np.random.Generator():
@@ -134,9 +134,9 @@ def _is_plain(value: Any) -> bool:
         case np.ndarray() | np.generic():
             return value.dtype.kind in "biuf"
         case list() | tuple() | set() | deque():
-            return all(map(_is_plain, value))
+            return all(map(_can_be_packed, value))
         case dict():
-            return all(map(_is_plain, value)) and all(map(_is_plain, value.values()))
+            return all(map(_can_be_packed, value)) and all(map(_can_be_packed, value.values()))
     return False
 
 

@@ -77,12 +77,12 @@ def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
         _write_csv(to / "runs.csv", RUN_COLUMNS, _run_rows(groups))
         for group in groups:
             if group.curves:
-                write_band(group, to / _plain(group.env) / _plain(group.label))
+                write_band(group, to / _file_name(group.env) / _file_name(group.label))
         for env in dict.fromkeys(group.env for group in groups):
             on_env = [group for group in groups if group.env == env]
-            plot_curves(on_env, to / f"curves-{_plain(env)}")
+            plot_curves(on_env, to / f"curves-{_file_name(env)}")
             if any(group.curves for group in on_env):
-                plot_aggregates([group for group in on_env if group.curves], to / f"aggregates-{_plain(env)}")
+                plot_aggregates([group for group in on_env if group.curves], to / f"aggregates-{_file_name(env)}")
     except OSError as error:
         raise UserError(f"to={to}: cannot be written ({error.strerror})") from None
     print(f"{to}: groups.md, groups.csv, runs.csv, pictures; tensorboard --logdir {to} shows each group as one curve")
@@ -186,7 +186,7 @@ def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-def _plain(text: str) -> str:
+def _file_name(text: str) -> str:
     """A name for files, for people to read."""
     return re.sub(r"[^\w.,=-]+", "-", text)
 

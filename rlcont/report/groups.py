@@ -11,8 +11,9 @@ import numpy as np
 
 from rlcont.core.errors import UserError
 from rlcont.core.types import Array
-from rlcont.runs.folder import read_evaluations
-from rlcont.runs.listing import Run, differences, read_run, run_folders
+from rlcont.runs.evaluations import read_evaluations
+from rlcont.runs.labels import distinguishing_settings
+from rlcont.runs.listing import Run, read_run, run_folders
 
 
 class Curve(NamedTuple):
@@ -61,7 +62,7 @@ def group_runs(places: Iterable[Path]) -> list[Group]:
     curves = [curve for folder in folders if (curve := read_curve(folder)) is not None]
     if not any(len(curve.steps) for curve in curves):
         raise UserError(f"{', '.join(map(str, places))}: no run in it has an evaluation")
-    labels = differences([curve.run for curve in curves], but_for=("output", "seed"))
+    labels = distinguishing_settings([curve.run.config for curve in curves], but_for=("output", "seed"))
     grouped: dict[tuple[str, str], list[Curve]] = defaultdict(list)
     for curve, label in zip(curves, labels, strict=True):
         grouped[curve.run.config["env.id"], f"{curve.run.config['algo_name']} {label}".strip()].append(curve)

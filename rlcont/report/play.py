@@ -10,8 +10,8 @@ from typing import Any
 from rlcont.config.run import RunConfig
 from rlcont.core.protocols import Agent
 from rlcont.envs.box import BoxEnv
+from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.folder import load_config
-from rlcont.runs.log import evaluation_row
 from rlcont.runs.policies import load_policy
 from rlcont.training.build import make_agent
 from rlcont.training.evaluate import MAX_ENVS, Evaluator

@@ -37,8 +37,9 @@ FORMAT = 2
 """Layout of the state, which changes with what agents, environments and the loop keep."""
 MANIFEST, STATE, ARRAYS = "manifest.json", "state.json", "arrays.safetensors"
 UNFINISHED = ".unfinished-"
-"""How the names of folders begin that are being made or deleted."""
+"""Prefix of what is being written or deleted."""
 DAMAGED = "damaged-"
+"""Prefix of checkpoints that are not to be used; the next save deletes them."""
 
 
 class Segment(NamedTuple):
@@ -55,7 +56,7 @@ class Segment(NamedTuple):
 
 
 class Damaged(Exception):
-    """A checkpoint that is not what was written."""
+    """A checkpoint whose files are not what was written."""
 
 
 class OtherFormat(Damaged):
@@ -72,7 +73,7 @@ class Checkpoints:
         self._segments: list[Segment] = []
 
     def save(self, step: int, state: Any, rows: Rows | None) -> None:
-        """Writes a checkpoint and deletes what is no longer needed. The one before stays whole whatever happens.
+        """Writes a checkpoint, then deletes old ones. If writing fails, the previous checkpoint stays whole.
 
         Raises:
             UserError: it cannot be written, as on a full disk.
@@ -82,7 +83,7 @@ class Checkpoints:
             self._delete_old()
         except OSError as error:
             with contextlib.suppress(OSError):
-                self._delete_old()  # What is half written takes up the space that is missing.
+                self._delete_old()  # Frees the space of what is half written.
             kept = self.steps()
             left = f"the one of step {kept[-1]} is whole" if kept else "there is none yet"
             raise UserError(
@@ -90,7 +91,9 @@ class Checkpoints:
             ) from error
 
     def load(self, rows: Rows | None) -> Any:
-        """The newest state that is found whole; its rows are written into `rows`. Damage is said and put aside.
+        """Loads the newest whole checkpoint and writes its rows into `rows`; returns the state.
+
+        Damaged checkpoints are reported and moved aside.
 
         Raises:
             UserError: there is no checkpoint, none is whole, or the newest whole one is of another format.
@@ -133,7 +136,7 @@ class Checkpoints:
             return
 
     def steps(self) -> list[int]:
-        """Steps of the checkpoints there are, verified or not."""
+        """Steps of all checkpoints, damaged ones included."""
         return sorted(int(path.name[5:]) for path in self.folder.glob("step-*") if path.name[5:].isdigit())
 
     def _save(self, step: int, state: Any, rows: Rows | None) -> None:
@@ -155,7 +158,7 @@ class Checkpoints:
         self._segments = segments
 
     def _segments_of(self, rows: Rows) -> list[Segment]:
-        """Segments that cover the rows in memory, those that are new without a check sum yet."""
+        """Segments that cover the rows in memory; one whose rows are not on disk yet has no check sum."""
         oldest = max(0, rows.num_added - rows.capacity)
         segments = [segment for segment in self._segments if segment.last > oldest]
         first = max(oldest, segments[-1].last if segments else 0)
@@ -194,7 +197,7 @@ class Checkpoints:
             raise Damaged(str(error)) from None
 
     def _put_aside(self, step: int) -> None:
-        """Moves a checkpoint that is not to be used, if there is one, to where the next deletion finds it."""
+        """Moves the checkpoint of `step` aside, if there is one; the next save deletes it."""
         path = self._path(step)
         if path.exists():
             aside = self.folder / f"{DAMAGED}{path.name}"
@@ -202,7 +205,7 @@ class Checkpoints:
             os.rename(path, aside)
 
     def _delete_old(self) -> None:
-        """Deletes checkpoints but the newest, and rows that none of those needs."""
+        """Deletes all but the newest checkpoints, and the row files that those do not need."""
         steps = self.steps()
         for step in steps[: -self.keep]:
             os.rename(self._path(step), self.folder / f"{UNFINISHED}{step:012}")
@@ -238,7 +241,7 @@ def sync_folder(path: Path) -> None:
 
 
 def _sealed(manifest: dict[str, Any]) -> bytes:
-    """A manifest with its own check sum."""
+    """A manifest as JSON, with its own check sum in it."""
     return _canonical({**manifest, "sha256": _sum(_canonical(manifest))})
 
 

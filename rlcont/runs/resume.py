@@ -1,4 +1,4 @@
-"""What `rlcont resume` will do: the run as it was, and what may be changed of it."""
+"""The plan of `rlcont resume`: the configuration to resume a run with, checked before torch is loaded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
-from rlcont.cli.words import CHANGEABLE, ROUNDING
 from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
 from rlcont.exploration.config import DecayConfig
+from rlcont.runs.changeable import CHANGEABLE, ROUNDING
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.files import write_whole
 from rlcont.runs.folder import add_to_description, description, in_use, load_config
@@ -25,18 +25,18 @@ from rlcont.runs.status import read_status
 
 @dataclasses.dataclass(frozen=True)
 class ResumePlan:
-    """A run that can go on."""
+    """A run that can be resumed."""
 
     folder: Path
     config: RunConfig
-    """As the run was, compiling, precision, device and processes included, with the changes."""
+    """The run's configuration with `changes`; compile, precision, device and workers are those that the run used."""
     threads: int
     changes: dict[str, Any]
     rescheduled: list[str]
     """Keys of what is scheduled over `total_steps`, where that changes."""
 
     def record(self, step: int) -> None:
-        """Writes into the run's own files that it goes on from `step`, and with what changes."""
+        """Records in run.json and config.yaml that the run resumes from `step`, and the changes."""
         sitting = {"time": timestamp(), "step": step, "command": shlex.join(["rlcont", *sys.argv[1:]])}
         earlier = description(self.folder).get("resumed", [])
         add_to_description(self.folder, {"resumed": [*earlier, {**sitting, "changes": self.changes}]})
@@ -48,10 +48,10 @@ class ResumePlan:
 
 
 def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
-    """Finds out whether and how the run in `folder` goes on; None where it is finished, which is said.
+    """Plans how the run in `folder` resumes; prints a line and returns None if it is finished.
 
     Raises:
-        UserError: it cannot go on, or not with these overrides.
+        UserError: the run cannot resume, or not with these overrides.
     """
     changes = _changes(overrides)
     before = load_config(folder)
@@ -111,10 +111,10 @@ def _changes(overrides: list[str]) -> dict[str, Any]:
 
 
 def _computed(folder: Path) -> dict[str, Any]:
-    """How the run was computed: device, compile, precision, workers and threads.
+    """Device, compile, precision, workers and threads that the run used.
 
     Raises:
-        UserError: it is not known.
+        UserError: run.json does not say.
     """
     facts = description(folder).get("acceleration")
     if facts is None:

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlcont.runs.console import print_table, shown
-from rlcont.runs.folder import in_use, read_evaluations
+from rlcont.runs.console import format_return, print_table
+from rlcont.runs.evaluations import read_evaluations
+from rlcont.runs.folder import in_use
 from rlcont.runs.provenance import provenance
 from rlcont.runs.status import StatusFile, read_status
 from rlcont.search.plan import SearchPlan
@@ -72,7 +73,7 @@ class _SearchRunner(Runner):
         self.folder = folder
         self.study = study
         self.origin = provenance()
-        self.attempts = [self.attempt(trial) for trial in study.cut_off()]
+        self.attempts = [self.attempt(trial) for trial in study.interrupted_trials()]
         for attempt in self.attempts:
             self.waiting += [job for job in attempt.jobs if job.status.state != "finished"]
         for attempt in list(self.attempts):
@@ -165,7 +166,9 @@ def _print_summary(plan: SearchPlan, folder: Path, study: Study) -> None:
     counts = study.counts()
     best = study.best(SHOWN)
     keys = list(plan.space.varied)
-    rows = [[str(trial.number), shown(trial.value), *(_short(trial.params[key]) for key in keys)] for trial in best]
+    rows = [
+        [str(trial.number), format_return(trial.value), *(_short(trial.params[key]) for key in keys)] for trial in best
+    ]
     if rows:
         print_table(["trial", "return", *keys], rows)
     print(", ".join(f"{count} {name}" for name, count in counts.items()), flush=True)

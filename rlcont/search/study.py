@@ -59,7 +59,7 @@ class Study:
         self._num_left -= 1
         return self._study.ask(self._distributions)
 
-    def cut_off(self) -> list[Trial]:
+    def interrupted_trials(self) -> list[Trial]:
         """Trials that had begun when the search was interrupted."""
         import optuna
 

@@ -12,7 +12,7 @@ from rlcont.config.compose import compose_job
 from rlcont.config.run import to_container
 from rlcont.config.validate import validate
 from rlcont.core.spelling import flat_keys
-from rlcont.runs.console import shown
+from rlcont.runs.console import format_return
 from rlcont.runs.files import write_whole
 from rlcont.search.plan import SearchPlan
 
@@ -35,7 +35,7 @@ def write_tuned(plan: SearchPlan, folder: Path, best: FrozenTrial, counts: dict[
     text = (
         "# @package _global_\n"
         f"# Source: {typed} ({trials}).\n"
-        f"# Measured: {shown(best.value)} ({seeds}) at {plan.config.total_steps} steps, last evaluation.\n"
+        f"# Measured: {format_return(best.value)} ({seeds}) at {plan.config.total_steps} steps, last evaluation.\n"
     )
     path = folder / "tuned" / algo / f"{env}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)

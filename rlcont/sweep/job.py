@@ -27,7 +27,7 @@ def main(folder: Path) -> int:
     try:
         prepare_threads()
         from rlcont.runs.checkpoint import Checkpoints
-        from rlcont.training.build import resume, run
+        from rlcont.training.run import resume, run
 
         if Checkpoints(folder, 1).steps():
             plan = plan_resume(folder, [])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 
-from rlcont.runs.labels import short_names, varying
+from rlcont.runs.labels import short_names, varying_keys
 
 MAX_LENGTH = 100
 """Characters of a name, a number behind it not counted."""
 
 
-def differences(jobs: list[list[str]]) -> list[dict[str, str]]:
+def varying_overrides(jobs: list[list[str]]) -> list[dict[str, str]]:
     """What each job's overrides say that not all jobs say alike; the seed if they all do."""
     said = [dict(_key_and_value(override) for override in job) for job in jobs]
-    keys = varying(said)
+    keys = varying_keys(said)
     return [{key: job[key] for key in keys if key in job} for job in said]
 
 
@@ -23,7 +23,7 @@ def job_names(differing: list[dict[str, str]], seeds: list[int]) -> list[str]:
     taken: set[str] = set()
     names = []
     for job, seed in zip(differing, seeds, strict=True):
-        parts = [f"{_plain(short[key])}-{_plain(value)}" for key, value in job.items() if key != "seed"]
+        parts = [f"{_shell_safe(short[key])}-{_shell_safe(value)}" for key, value in job.items() if key != "seed"]
         if "seed" in job or not parts:
             parts.append(f"s{seed}")
         names.append(_free("_".join(parts), taken))
@@ -36,7 +36,7 @@ def _key_and_value(override: str) -> tuple[str, str]:
     return key, value
 
 
-def _plain(text: str) -> str:
+def _shell_safe(text: str) -> str:
     """Letters, digits, dot, plus, minus and underscore stay; anything else becomes one minus."""
     sign = "-" if re.match(r"-[\d.]", text) else ""
     return sign + re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip("-")

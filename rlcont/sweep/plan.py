@@ -17,7 +17,7 @@ from rlcont.runs.files import folder_time, make_exclusively, write_json, writing
 from rlcont.runs.folder import config_text, describe_run
 from rlcont.runs.provenance import provenance
 from rlcont.runs.status import Status, StatusFile
-from rlcont.sweep.names import differences, job_names
+from rlcont.sweep.names import job_names, varying_overrides
 
 
 class Plan(NamedTuple):
@@ -91,7 +91,7 @@ def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
         UserError: they cannot be made.
     """
     output = plans[0].config.output
-    differing = differences([plan.overrides for plan in plans])
+    differing = varying_overrides([plan.overrides for plan in plans])
     names = job_names(differing, [plan.config.seed for plan in plans])
     origin = provenance()
     with writing_to(output):

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rlcont.runs.console import eta, on_terminal, print_table, shown
+from rlcont.runs.console import eta, format_return, on_terminal, print_table
 from rlcont.runs.status import Status
 from rlcont.sweep.plan import Job
 
@@ -151,7 +151,7 @@ def evaluation(status: Status) -> str:
     """The last evaluation."""
     if status.return_mean is None:
         return "-"
-    return f"{shown(status.return_mean)} ± {shown(status.return_std)}"
+    return f"{format_return(status.return_mean)} ± {format_return(status.return_std)}"
 
 
 def _stopping(num_running: int) -> str:
@@ -169,8 +169,8 @@ def _figures(status: Status) -> list[str]:
     left = eta(status.total_steps - status.step, speed) if speed else "-"
     return [
         _progress(status),
-        shown(status.train_return),
-        shown(status.return_mean),
+        format_return(status.train_return),
+        format_return(status.return_mean),
         f"{speed:.0f}" if speed else "-",
         left,
     ]

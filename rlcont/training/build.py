@@ -1,15 +1,13 @@
-"""From a configuration to the objects of a run, and the run itself."""
+"""From a configuration to the objects of a run."""
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-from pathlib import Path
-from typing import cast
+from contextlib import ExitStack
+from typing import NamedTuple, cast
 
 import torch
 
-from rlcont.actors.cluster import prepare
+from rlcont.actors.cluster import prepare_ray
 from rlcont.algos.find import agent_class
 from rlcont.config.actors import RayActors
 from rlcont.config.run import RunConfig
@@ -20,16 +18,45 @@ from rlcont.core.seeding import integers
 from rlcont.core.types import EnvSpec
 from rlcont.envs.vector import Environments
 from rlcont.envs.workers import WorkerEnvironments, useful_workers
-from rlcont.runs.checkpoint import Checkpoints
-from rlcont.runs.folder import add_to_description, create_run_folder, in_use
-from rlcont.runs.log import evaluation_row
-from rlcont.runs.resume import ResumePlan
-from rlcont.runs.status import one_line
 from rlcont.training.accelerate import Acceleration, choose
 from rlcont.training.collector import InlineCollector
 from rlcont.training.evaluate import Evaluator
-from rlcont.training.loop import Schedule, Training, train
-from rlcont.training.observer import RunObserver
+from rlcont.training.loop import Training
+
+
+class Parts(NamedTuple):
+    """The objects of a run."""
+
+    training: Training
+    evaluate: Evaluator
+    acceleration: Acceleration
+    workers: int
+    """Processes that step the environments of the run's own loop."""
+
+
+def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Parts:
+    """Makes the objects of a run, in the state of its beginning; `stack` closes them.
+
+    Args:
+        threads: of torch; None for as many as the cores and the workers leave.
+
+    Raises:
+        UserError: this machine lacks the device or the memory, or an environment's mistake.
+    """
+    evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
+    stack.callback(evaluate.close)
+    stack.callback(torch.set_num_threads, torch.get_num_threads())
+    is_inline = not isinstance(config.actors, RayActors)
+    envs, workers = make_environments(config) if is_inline else (None, 1)
+    if envs is not None:
+        stack.callback(envs.close)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    _check_memory(config, evaluate.spec)
+    acceleration = choose_acceleration(config)
+    agent = make_agent(config, evaluate.spec, acceleration)
+    collector = _ray_collector(config, agent, stack) if envs is None else InlineCollector(agent, envs)
+    return Parts(Training(agent, collector), evaluate, acceleration, workers)
 
 
 def resolve_device(device: str) -> str:
@@ -86,124 +113,12 @@ def _check_memory(config: RunConfig, spec: EnvSpec) -> None:
     check_memory(key, needed, torch.cuda.mem_get_info()[0] if on_gpu else available_memory())
 
 
-def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None = None) -> Path:
-    """Trains as `config` says, in `folder` or else in a new one, and returns it."""
-    with contextlib.ExitStack() as stack:
-        evaluate = _evaluator(config, stack)
-        envs, workers = _environments(config, stack)
-        _check_memory(config, evaluate.spec)
-        acceleration = choose_acceleration(config)
-        agent = make_agent(config, evaluate.spec, acceleration)
-        collector = _collector(config, agent, envs, stack)
-        folder = folder or create_run_folder(config, choices)
-        stack.enter_context(in_use(folder))
-        threads = torch.get_num_threads()
-        add_to_description(folder, {"acceleration": acceleration.facts() | {"threads": threads, "workers": workers}})
-        tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
-        print(f"{config.algo_name} on {config.env.id}, seed {config.seed}, {tuned}; {folder}", flush=True)
-        _say_how(config, evaluate, acceleration, workers)
-        observer = RunObserver(config, folder, agent, _checkpoints(config, folder))
-        _train(config, Training(agent, collector), evaluate, observer)
-    return folder
-
-
-def resume(plan: ResumePlan) -> Path:
-    """Goes on with a run from its newest whole checkpoint, in its folder, which is returned.
-
-    Raises:
-        UserError: no checkpoint is whole, the folder is in use, or this machine cannot do what the run did.
-    """
-    config, folder = plan.config, plan.folder
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(in_use(folder))
-        evaluate = _evaluator(config, stack)
-        envs, workers = _environments(config, stack)
-        torch.set_num_threads(plan.threads)
-        _check_memory(config, evaluate.spec)
-        acceleration = choose_acceleration(config)
-        agent = make_agent(config, evaluate.spec, acceleration)
-        training = Training(agent, _collector(config, agent, envs, stack))
-        checkpoints = _checkpoints(config, folder)
-        state = checkpoints.load(training.agent.rows)
-        try:
-            training.load_state_dict(state["training"])
-            observer = RunObserver(config, folder, training.agent, checkpoints, state["observer"])
-        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-            raise UserError(f"{folder}: its checkpoint does not fit the run ({one_line(error)})") from error
-        plan.record(training.step)
-        print(
-            f"{config.algo_name} on {config.env.id}, seed {config.seed}, from step {training.step}; {folder}",
-            flush=True,
-        )
-        if plan.rescheduled:
-            print(
-                f"{', '.join(plan.rescheduled)}: scheduled over total_steps; the numbers differ from those of a run "
-                f"that began with total_steps={config.total_steps}",
-                flush=True,
-            )
-        _say_how(config, evaluate, acceleration, workers)
-        _train(config, training, evaluate, observer)
-    return folder
-
-
-def _environments(config: RunConfig, stack: contextlib.ExitStack) -> tuple[VectorEnv | None, int]:
-    """What the run's own loop acts in, nothing where actors elsewhere do, and the processes that step it."""
-    stack.callback(torch.set_num_threads, torch.get_num_threads())
-    if isinstance(config.actors, RayActors):
-        return None, 1
-    envs, workers = make_environments(config)
-    stack.callback(envs.close)
-    return envs, workers
-
-
-def _collector(config: RunConfig, agent: Agent, envs: VectorEnv | None, stack: contextlib.ExitStack) -> Collector:
-    if not isinstance(config.actors, RayActors):
-        assert envs is not None
-        return InlineCollector(agent, envs)
-    address = prepare(config.actors.address)
+def _ray_collector(config: RunConfig, agent: Agent, stack: ExitStack) -> Collector:
+    assert isinstance(config.actors, RayActors)
+    address = prepare_ray(config.actors.address)
     from rlcont.actors.pool import RayCollector
 
-    # Such actors are refused for an agent that is no learner of this kind.
+    # The configuration refuses such actors for an agent that is no Learner.
     collector = RayCollector(cast(Learner, agent), config, address)
     stack.callback(collector.close)
     return collector
-
-
-def _evaluator(config: RunConfig, stack: contextlib.ExitStack) -> Evaluator:
-    evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
-    stack.callback(evaluate.close)
-    return evaluate
-
-
-def _checkpoints(config: RunConfig, folder: Path) -> Checkpoints:
-    return Checkpoints(folder, config.checkpoint.keep)
-
-
-def _say_how(config: RunConfig, evaluate: Evaluator, acceleration: Acceleration, workers: int) -> None:
-    """Tells what a run is made on, and what its environment lacks."""
-    threads = torch.get_num_threads()
-    stepped = f"; {config.num_envs} environments in {workers} processes" if workers > 1 else ""
-    if isinstance(config.actors, RayActors):
-        stepped = f"; {config.actors.num} actor{'s' if config.actors.num > 1 else ''} of Ray"
-    print(f"{acceleration}, {threads} thread{'s' if threads > 1 else ''} on {acceleration.device}{stepped}", flush=True)
-    env = evaluate.envs[0]
-    if env.spec.max_episode_steps is None:
-        print(f"{config.env.id} has no time limit; env.max_episode_steps=N sets one", flush=True)
-    env.reset(0)
-    obstacle = env.obstacle()
-    if obstacle and config.checkpoint.every is not None:
-        print(f"{config.env.id} cannot be saved within an episode ({obstacle}); a resumed run begins one", flush=True)
-
-
-def _train(config: RunConfig, training: Training, evaluate: Evaluator, observer: RunObserver) -> None:
-    """Trains to the end and says how it went."""
-    due = Schedule(config.total_steps, config.eval.every, config.log.every, config.checkpoint.every)
-    with observer:
-        evaluation = train(training, evaluate, observer, due)
-    row = evaluation_row(evaluation)
-    elapsed = datetime.timedelta(seconds=round(observer.seconds))
-    print(
-        f"{config.algo_name} on {config.env.id}, seed {config.seed}: {training.step} steps in {elapsed}, "
-        f"last evaluation {row['return_mean']:.1f} ± {row['return_std']:.1f} "
-        f"({config.eval.episodes} episodes); {observer.folder}"
-    )

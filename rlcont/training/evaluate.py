@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from rlcont.core.errors import UserError
 from rlcont.core.protocols import Policy
 from rlcont.core.seeding import integers
-from rlcont.core.types import Array
+from rlcont.core.types import Array, Evaluation
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
 
@@ -18,13 +17,6 @@ STEP_LIMIT = 100_000
 """Steps of an episode without a time limit after which it is taken for endless."""
 MAX_ENVS = 10
 """Episodes that are played at once."""
-
-
-class Evaluation(NamedTuple):
-    """Outcome of N episodes: undiscounted returns and lengths in steps, [N] each."""
-
-    returns: Array
-    lengths: Array
 
 
 class Evaluator:

@@ -9,7 +9,8 @@ import torch
 
 from rlcont.core.errors import ActorsLost, UserError
 from rlcont.core.protocols import Agent, Collector
-from rlcont.training.evaluate import Evaluation, Evaluator
+from rlcont.core.types import Evaluation
+from rlcont.training.evaluate import Evaluator
 from rlcont.training.interval import Interval
 
 

@@ -12,13 +12,14 @@ from rlcont.config.run import RunConfig, to_container
 from rlcont.core.errors import ActorsLost, Stopped, UserError
 from rlcont.core.protocols import Agent
 from rlcont.core.spelling import flat_keys
+from rlcont.core.types import Evaluation
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.console import make_reporter
+from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.folder import config_text
-from rlcont.runs.log import RunLog, evaluation_row
+from rlcont.runs.log import RunLog
 from rlcont.runs.policies import save_policy
 from rlcont.runs.status import StatusFile
-from rlcont.training.evaluate import Evaluation
 from rlcont.training.interrupt import Interrupt
 from rlcont.training.loop import Training
 
@@ -91,7 +92,7 @@ class RunObserver:
             names.append(f"step-{step}")
         state = self.agent.policy_state()
         with self._writing(step):
-            self.log.distributions(
+            self.log.histograms(
                 {f"distributions/{name}": value for name, value in self.agent.distributions().items()}, step
             )
             self.log.evaluation(evaluation, step, self.seconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +17,6 @@ from rlcont.core.resources import available_memory, check_memory
 from rlcont.core.types import EnvSpec
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
-from rlcont.runs.folder import check_output
 
 
 def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
@@ -39,6 +40,20 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
         if config.device == "cpu" or not _may_have_gpu():
             key, needed = config.algo.memory_demand(spec, config.num_envs)
             check_memory(key, needed, available_memory() // at_once)
+
+
+def check_output(output: str) -> None:
+    """Asks whether runs can be made in `output`, and makes nothing: not even the file it opens has a name.
+
+    Raises:
+        UserError: they cannot.
+    """
+    existing = next(path for path in (Path(output), *Path(output).absolute().parents) if os.path.lexists(path))
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        at = "" if existing == Path(output) else f" at {existing}"
+        raise UserError(f"output={output}: cannot be written ({error.strerror}{at})") from None
 
 
 def check_actors(config: RunConfig) -> None:

@@ -12,7 +12,7 @@ from rlcont.algos.a2c.config import A2CConfig
 from rlcont.core.protocols import Accelerate, as_it_is
 from rlcont.core.seeding import numpy_generator, torch_generator
 from rlcont.core.state import existing, flat_state, load_flat_state, load_states, states
-from rlcont.core.types import Array, Distribution, EnvSpec, EnvStep, Metrics
+from rlcont.core.types import Array, EnvSpec, EnvStep, Histogram, Metrics
 from rlcont.exploration.config import NoiseConfig
 from rlcont.exploration.decay import decay_factor
 from rlcont.memory.rollout import Rollout, RolloutMemory
@@ -208,7 +208,7 @@ class A2C:
     def status(self) -> dict[str, float]:
         return {"lr": self.lr(), "num_updates": self.num_updates}
 
-    def distributions(self) -> dict[str, Distribution]:
+    def distributions(self) -> dict[str, Histogram]:
         return {}
 
     def policy_module(self) -> torch.nn.Module:
