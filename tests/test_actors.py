@@ -141,7 +141,7 @@ def test_warmup_and_decay_go_by_what_the_learner_has_seen():
 def test_without_ray_its_extra_is_named(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find(name))
-    with pytest.raises(UserError, match=r"^actors=ray: needs ray; pip install 'rlcont\[ray\]' brings it$"):
+    with pytest.raises(UserError, match=r"^actors=ray: needs ray; install it by pip install 'rlcont\[ray\]'$"):
         check_runs([configured()])
 
 

@@ -187,7 +187,7 @@ def test_after_a_fall_back_the_same_steps_can_be_saved_again(tmp_path):
 
 
 def test_without_a_whole_checkpoint_nothing_is_begun_and_nothing_is_changed(tmp_path):
-    with pytest.raises(UserError, match="no checkpoint to go on from"):
+    with pytest.raises(UserError, match="no checkpoint to resume from"):
         Checkpoints(tmp_path, 2).load(None)
     two_saved(tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").glob("step-*/state.json"):

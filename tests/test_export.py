@@ -82,7 +82,7 @@ def test_the_exported_program_acts_the_same_on_batches_of_any_size(trained, tmp_
 
 def test_what_acts_otherwise_is_not_kept(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    with pytest.raises(UserError, match=r"policy.onnx: acts otherwise than the agent, by .*; nothing was kept"):
+    with pytest.raises(UserError, match=r"policy.onnx: its actions differ from the agent's by .*; nothing was written"):
         export_run(trained, "last", tmp_path / "export")
     assert not (tmp_path / "export").exists()
 

@@ -8,9 +8,9 @@ from script import SCRIPT, rlcont
 
 from rlcont.algos.find import config_class
 from rlcont.cli.help import RESUME
+from rlcont.cli.words import CHANGEABLE
 from rlcont.config.fields import algorithm_fields, general_fields, kind_fields
 from rlcont.config.names import CONFIG_DIR, options
-from rlcont.runs.changeable import CHANGEABLE
 
 HEAVY = ["hydra", "omegaconf", "gymnasium", "mujoco", "torch", "numpy"]
 

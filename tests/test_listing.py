@@ -6,9 +6,9 @@ import pty
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from script import SCRIPT, rlcont
 from tiny import tiny
 
 from rlcont.config.compose import compose_job
@@ -17,12 +17,6 @@ from rlcont.runs.folder import create_run_folder
 from rlcont.runs.labels import short_names, varying_keys
 from rlcont.runs.listing import age
 from rlcont.runs.status import StatusFile
-
-SCRIPT = str(Path(sys.executable).parent / "rlcont")
-
-
-def rlcont(cwd, *arguments, **options):
-    return subprocess.run([SCRIPT, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, **options)
 
 
 def make_run(cwd, *overrides, **figures):

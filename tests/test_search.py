@@ -334,7 +334,7 @@ def test_only_trials_and_runs_at_once_can_be_changed(tmp_path):
     (tmp_path / "search.json").write_text(json.dumps({"overrides": ["algo.gamma=0.9,0.99", "search.trials=5"]}))
     plan = plan_again(tmp_path, ["search.trials=9", "sweep.jobs=3"])
     assert (plan.search.trials, runs_at_once(plan)) == (9, 3)
-    with pytest.raises(UserError, match="a search goes on as it was"):
+    with pytest.raises(UserError, match="fixed for the whole search"):
         plan_again(tmp_path, ["total_steps=9"])
     for broken in ("{}", '{"overrides": 3}', "", "[]"):
         (tmp_path / "search.json").write_text(broken)

@@ -90,7 +90,7 @@ def test_a_process_that_nobody_has_buried_is_gone_too(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"7", b"{}", b'{"state": "running"}', b"\xff"])
 def test_a_damaged_one_is_one_line(tmp_path, content):
     (tmp_path / "status.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"status\.json: damaged \(.*the run can still go on$"):
+    with pytest.raises(UserError, match=r"status\.json: damaged \(.*delete it to resume the run$"):
         read_status(tmp_path)
 
 

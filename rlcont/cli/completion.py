@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlcont.cli.words import COMMANDS, FLAGS
+from rlcont.cli.words import CHANGEABLE, COMMANDS, FLAGS
 from rlcont.config.fields import (
     KINDS,
     Field,
@@ -17,7 +17,6 @@ from rlcont.config.fields import (
 from rlcont.config.names import GROUPS, default_option, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
-from rlcont.runs.changeable import CHANGEABLE
 
 # bash splits words at = and :, and replaces only what follows the last of them.
 BASH = """\

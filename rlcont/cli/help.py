@@ -71,8 +71,7 @@ or failed, goes on with those that were cut off, and leaves the finished ones as
 
   RUN_DIR           folder of the run, such as outputs/HalfCheetah-v4/ddpg/20260101-120000-s0
   SWEEP_DIR         folder of the sweep, such as outputs/sweeps/20260101-120000
-  total_steps       train longer (also a run that is finished); what is scheduled over the whole run,
-                    such as algo.lr_decay, follows the new number from there on, which is said
+  total_steps       train longer (also a run that is finished)
   eval.every, eval.save_policies, log.every, checkpoint.every, checkpoint.keep
                     as for rlcont train
   device, compile, precision, workers

@@ -13,6 +13,14 @@ from rlcont.core.spelling import did_you_mean, nearest, nearest_key
 COMMANDS = ("train", "resume", "search", "eval", "runs", "compare", "export")
 TRAIN_FLAGS = ("-m", "--multirun", "--cfg")
 FLAGS = (*TRAIN_FLAGS, "--help", "--version", "--completion")
+ROUNDING = ("device", "compile", "precision", "workers")
+"""Keys that may change a last digit, and nothing else of what is learned."""
+CHANGEABLE = (
+    *("total_steps", "eval.every", "eval.save_policies", "log.every", "checkpoint.every", "checkpoint.keep"),
+    "actors.address",
+    *ROUNDING,
+)
+"""Keys that `rlcont resume` may change: none says how or from what is learned."""
 
 
 class EvalWords(NamedTuple):

@@ -1,4 +1,4 @@
-"""`rlcont compare`: groups of runs that differ in their seed alone, side by side."""
+"""`rlcont compare`: statistics of groups of runs that differ only in their seed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interq
 from rlcont.report.groups import Curve, Group, group_runs
 from rlcont.runs.console import print_table
 
+COLUMNS = ["runs", "steps", "last", "95 % interval", "IQM", "median", "best", "over training", "to threshold", "time"]
+RUN_COLUMNS = ["env", "group", "seed", "folder", "state", "counted", "step", "last", "best"]
 THRESHOLD = 0.9
-"""Of the way from the untrained return to the best group's last one, unless a threshold is given."""
+"""Default threshold, as a fraction of the way from the untrained return to the best group's last one."""
 
 
 class Figures(NamedTuple):
@@ -47,15 +49,15 @@ class Figures(NamedTuple):
     """Mean of each run's area under the curve."""
     threshold: float = math.nan
     steps_to_threshold: float = math.nan
-    """Median; infinite where half of the runs or more never got there."""
+    """Median; infinite if half of the runs or more never reach the threshold."""
     reached: int = 0
-    """Runs that got there."""
+    """Runs that reach the threshold."""
     seconds: float = math.nan
     """Mean time of a run."""
 
 
 def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
-    """Prints a table of the runs at or below `places`, and leaves it in `to`, with pictures and TensorBoard events.
+    """Prints a table of the runs at or below `places`; writes it, plots and TensorBoard events into `to`.
 
     Raises:
         UserError: there is no run with an evaluation, or `to` cannot be written.
@@ -81,50 +83,50 @@ def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
         for env in dict.fromkeys(group.env for group in groups):
             on_env = [group for group in groups if group.env == env]
             plot_curves(on_env, to / f"curves-{_file_name(env)}")
-            if any(group.curves for group in on_env):
-                plot_aggregates([group for group in on_env if group.curves], to / f"aggregates-{_file_name(env)}")
+            if finished := [group for group in on_env if group.curves]:
+                plot_aggregates(finished, to / f"aggregates-{_file_name(env)}")
     except OSError as error:
         raise UserError(f"to={to}: cannot be written ({error.strerror})") from None
     print(f"{to}: groups.md, groups.csv, runs.csv, pictures; tensorboard --logdir {to} shows each group as one curve")
 
 
 def figures(groups: Sequence[Group], threshold: float | None) -> list[Figures]:
-    """The figures of each group; the threshold is nine tenths of the way that the best on its environment went, if none
-    is given.
-    """
-    found = []
-    for group in groups:
-        own = Figures(group.env, group.label, len(group.curves), len(group.unfinished), group.last_step)
-        if not group.curves:
-            found.append(own)
-            continue
-        on_env = [other for other in groups if other.env == group.env and other.curves]
-        goal = _threshold(on_env) if threshold is None else threshold
-        low, high = bootstrap_interval(group.last)
-        reached = [steps_to(goal, curve.steps, curve.returns) for curve in group.curves]
-        found.append(
-            own._replace(
-                last=float(group.last.mean()),
-                low=float(low),
-                high=float(high),
-                interquartile_mean=interquartile_mean(group.last),
-                median=float(np.median(group.last)),
-                best=float(np.mean([curve.returns.max() for curve in group.curves])),
-                over_training=float(np.mean([area_under_curve(curve.steps, curve.returns) for curve in group.curves])),
-                threshold=goal,
-                steps_to_threshold=float(np.median(reached)),
-                reached=sum(map(math.isfinite, reached)),
-                seconds=float(np.mean([curve.seconds[-1] for curve in group.curves])),
-            )
-        )
-    return found
+    """Statistics of each group. Without `threshold`, each environment has its default one (see THRESHOLD)."""
+    return [_figures(group, _threshold(groups, group.env) if threshold is None else threshold) for group in groups]
 
 
-COLUMNS = ["runs", "steps", "last", "95 % interval", "IQM", "median", "best", "over training", "to threshold", "time"]
+def _figures(group: Group, threshold: float) -> Figures:
+    counts = Figures(group.env, group.label, len(group.curves), len(group.unfinished), group.last_step)
+    if not group.curves:
+        return counts
+    low, high = bootstrap_interval(group.last)
+    reached = [steps_to(threshold, curve.steps, curve.returns) for curve in group.curves]
+    return counts._replace(
+        last=float(group.last.mean()),
+        low=float(low),
+        high=float(high),
+        interquartile_mean=interquartile_mean(group.last),
+        median=float(np.median(group.last)),
+        best=float(np.mean([curve.returns.max() for curve in group.curves])),
+        over_training=float(np.mean([area_under_curve(curve.steps, curve.returns) for curve in group.curves])),
+        threshold=threshold,
+        steps_to_threshold=float(np.median(reached)),
+        reached=sum(map(math.isfinite, reached)),
+        seconds=float(np.mean([curve.seconds[-1] for curve in group.curves])),
+    )
+
+
+def _threshold(groups: Sequence[Group], env: str) -> float:
+    finished = [group for group in groups if group.env == env and group.curves]
+    if not finished:
+        return math.nan
+    start = float(np.mean([curve.returns[0] for group in finished for curve in group.curves]))
+    best = max(float(group.last.mean()) for group in finished)
+    return start + THRESHOLD * (best - start)
 
 
 def _cells(own: Figures) -> list[str]:
-    """The figures of a group as people read them, by COLUMNS."""
+    """The cells of a group's row, in the order of COLUMNS."""
     runs = f"{own.runs} of {own.runs + own.unfinished}" if own.unfinished else str(own.runs)
     if not own.runs:
         return [runs, str(own.steps), *["-"] * (len(COLUMNS) - 2)]
@@ -143,17 +145,8 @@ def _cells(own: Figures) -> list[str]:
     ]
 
 
-def _threshold(groups: Sequence[Group]) -> float:
-    start = float(np.mean([curve.returns[0] for group in groups for curve in group.curves]))
-    best = max(float(group.last.mean()) for group in groups)
-    return start + THRESHOLD * (best - start)
-
-
-RUN_COLUMNS = ["env", "group", "seed", "folder", "state", "counted", "step", "last", "best"]
-
-
 def _run_rows(groups: Sequence[Group]) -> list[list[Any]]:
-    """One row for each run; those of runs that no figure counts are marked, and empty before the first evaluation."""
+    """One row for each run; `counted` says whether it is in the group's statistics."""
     return [
         [
             group.env,
@@ -171,7 +164,7 @@ def _run_rows(groups: Sequence[Group]) -> list[list[Any]]:
 
 
 def _progress(curve: Curve) -> str:
-    """How far a run came that is left out."""
+    """A run that is left out: folder, state and last evaluation."""
     evaluated = f"evaluated up to step {curve.steps[-1]}" if len(curve.steps) else "without an evaluation"
     return f"{curve.run.folder} ({curve.run.state}, {evaluated})"
 
@@ -187,7 +180,7 @@ def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _file_name(text: str) -> str:
-    """A name for files, for people to read."""
+    """`text` without the characters that are awkward in a file's name."""
     return re.sub(r"[^\w.,=-]+", "-", text)
 
 

@@ -1,4 +1,4 @@
-"""Groups of runs that differ in their seed alone."""
+"""Groups of runs that differ only in their seed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Curve(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Runs of one algorithm on one environment that differ in their seed alone."""
+    """Runs of one algorithm on one environment that differ only in their seed."""
 
     env: str
     label: str
     curves: list[Curve]
-    """Of the N runs that are finished, up to the last step of the group."""
+    """Those of the N finished runs."""
     unfinished: list[Curve]
-    """Of the other runs. No figure counts them: a mean over different steps would say nothing."""
+    """Those of all other runs. Statistics ignore them: a mean over runs at different steps means nothing."""
 
     @property
     def last_step(self) -> int:
@@ -57,7 +57,13 @@ class Group(NamedTuple):
 
 
 def group_runs(places: Iterable[Path]) -> list[Group]:
-    """The runs at or below `places`, grouped, in order of environment and of first appearance."""
+    """Groups of the runs at or below `places`, ordered by environment, then by first appearance.
+
+    A run counts as finished if its state says so and its evaluations reach the last step of its group.
+
+    Raises:
+        UserError: no run has an evaluation, or a place is no folder.
+    """
     folders = list(dict.fromkeys(folder for place in places for folder in _folders(place)))
     curves = [curve for folder in folders if (curve := read_curve(folder)) is not None]
     if not any(len(curve.steps) for curve in curves):

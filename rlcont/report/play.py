@@ -1,4 +1,4 @@
-"""What a run learned, played again: `rlcont eval`."""
+"""`rlcont eval`: plays a policy of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rlcont.training.evaluate import MAX_ENVS, Evaluator
 
 
 def load_agent(folder: Path, policy: str) -> tuple[RunConfig, Agent, dict[str, Any]]:
-    """The configuration of the run in `folder`, an agent with a policy that it kept, and the facts kept with that."""
+    """An agent with a policy of the run in `folder`; with the run's configuration and the policy's facts."""
     config = load_config(folder)
     state, facts = load_policy(folder, policy)
     # Playing needs none of the memory, nor the device, that training needed.
@@ -36,13 +36,15 @@ def _without_replay(algo: Any) -> Any:
 def evaluate_run(
     folder: Path, policy: str, episodes: int, seed: int | None, *, video: bool = False, render: bool = False
 ) -> str:
-    """Plays `episodes` deterministic episodes with a policy that the run in `folder` kept, and says how it went.
+    """Plays deterministic episodes with a policy of the run in `folder`, and returns the text to print.
 
-    Without `seed` they are the episodes that the run's own evaluations played. With `video` each becomes a file in the
-    run's folder, with `render` each is shown in a window, one after the other.
+    Args:
+        seed: of the episodes; None for those of the run's own evaluations.
+        video: writes each episode into a file in the run's folder.
+        render: shows the episodes in a window, one after the other.
 
     Raises:
-        UserError: the environment cannot be drawn, or what draws it is missing.
+        UserError: the environment cannot be drawn.
     """
     config, agent, facts = load_agent(folder, policy)
     mode = {"render_mode": "human" if render else "rgb_array"} if video or render else {}

@@ -100,7 +100,7 @@ class Checkpoints:
         """
         steps = self.steps()
         if not steps:
-            raise UserError(f"{self.folder.parent}: it has no checkpoint to go on from")
+            raise UserError(f"{self.folder.parent}: it has no checkpoint to resume from")
         self.check_format()
         for step in reversed(steps):
             try:
@@ -128,7 +128,7 @@ class Checkpoints:
                 packages = read_json(run / "run.json").get("packages")
                 version = packages.get("rlcont", "unknown") if isinstance(packages, dict) else "unknown"
                 raise UserError(
-                    f"{run}: its checkpoints are those of rlcont {version}, which {__version__} cannot go on from; "
+                    f"{run}: its checkpoints are those of rlcont {version}, which {__version__} cannot read; "
                     f"resume it with rlcont {version} (rlcont eval and rlcont export can use its policies here)"
                 ) from None
             except Damaged:

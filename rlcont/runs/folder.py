@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -42,8 +41,7 @@ def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path
 
 def add_to_description(folder: Path, facts: dict[str, Any]) -> None:
     """Adds `facts` to run.json."""
-    path = folder / "run.json"
-    write_json(path, json.loads(path.read_text()) | facts)
+    write_json(folder / "run.json", description(folder) | facts)
 
 
 def description(folder: Path) -> dict[str, Any]:

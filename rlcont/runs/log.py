@@ -108,8 +108,9 @@ def _take_back(folder: Path, position: dict[str, int]) -> None:
 
 
 def _wait_for_a_later_name(folder: Path) -> None:
-    """Waits until a new event file is named after the existing ones: TensorBoard reads them in the order of their names,
-    which begin with the second of their creation.
+    """Waits until the name of a new event file sorts after the existing ones: TensorBoard reads them in that order.
+
+    The names begin with the second of creation.
     """
     newest = max((int(path.name.split(".")[3]) for path in folder.glob("events.out.tfevents.*")), default=0)
     time.sleep(max(0.0, min(newest + 1 - time.time(), 1.0)))

@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
+from rlcont.cli.words import CHANGEABLE, ROUNDING
+from rlcont.config.names import merged
 from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import nearest
+from rlcont.core.spelling import nearest, nested_keys
 from rlcont.exploration.config import DecayConfig
-from rlcont.runs.changeable import CHANGEABLE, ROUNDING
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.files import write_whole
 from rlcont.runs.folder import add_to_description, description, in_use, load_config
@@ -41,8 +42,7 @@ class ResumePlan:
         earlier = description(self.folder).get("resumed", [])
         add_to_description(self.folder, {"resumed": [*earlier, {**sitting, "changes": self.changes}]})
         if self.changes:
-            container = to_container(load_config(self.folder))
-            _change(container, self.changes)
+            container = merged(to_container(load_config(self.folder)), nested_keys(self.changes))
             text = yaml.safe_dump(container, sort_keys=False)
             write_whole(self.folder / "config.yaml", text.encode())
 
@@ -54,23 +54,21 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
         UserError: the run cannot resume, or not with these overrides.
     """
     changes = _changes(overrides)
+    checkpoints = Checkpoints(folder, 1)
+    checkpoints.check_format()  # First, because this version may not know a key of the configuration either.
     before = load_config(folder)
-    container = to_container(before)
     computed = _computed(folder)
     threads = computed.pop("threads")
-    _change(container, {**computed, **changes})
-    config = validate(container)
-    checkpoints = Checkpoints(folder, config.checkpoint.keep)
+    config = validate(merged(to_container(before), nested_keys({**computed, **changes})))
     steps = checkpoints.steps()
     if not steps:
-        raise UserError(f"{folder}: it has no checkpoint to go on from")
-    checkpoints.check_format()
+        raise UserError(f"{folder}: it has no checkpoint to resume from")
     if config.total_steps < steps[-1]:
         raise UserError(f"total_steps={config.total_steps}: {folder} is at step {steps[-1]} already")
     with in_use(folder):
         pass
     if steps[-1] >= before.total_steps and config.total_steps == before.total_steps and _is_finished(folder):
-        print(f"{folder}: finished, with {steps[-1]} steps; total_steps=N goes on to N")
+        print(f"{folder}: finished, with {steps[-1]} steps; total_steps=N trains on to N")
         return None
     rescheduled = [] if config.total_steps == before.total_steps else scheduled_over_the_run(config)
     return ResumePlan(folder, config, threads, changes, rescheduled)
@@ -104,7 +102,7 @@ def _changes(overrides: list[str]) -> dict[str, Any]:
         key = override.key_or_group
         if key not in CHANGEABLE:
             raise UserError(
-                f"{line_of(override)}: a run goes on with what it learned by; resume can change "
+                f"{line_of(override)}: fixed for the whole run; resume can change "
                 f"{', '.join(CHANGEABLE)}{nearest(key, CHANGEABLE)}"
             )
     return {override.key_or_group: override.value() for override in parsed}
@@ -118,20 +116,11 @@ def _computed(folder: Path) -> dict[str, Any]:
     """
     facts = description(folder).get("acceleration")
     if facts is None:
-        raise UserError(f"{folder}: the run had not begun; start it anew")
+        raise UserError(f"{folder}: the run had not started; start a new one")
     keys = (*ROUNDING, "threads")
     if not isinstance(facts, dict) or not facts.keys() >= set(keys) or type(facts["threads"]) is not int:
         raise UserError(f"{folder / 'run.json'}: does not say how the run was computed")
     return {key: facts[key] for key in keys}
-
-
-def _change(container: dict[str, Any], changes: dict[str, Any]) -> None:
-    for key, value in changes.items():
-        *parents, name = key.split(".")
-        place = container
-        for parent in parents:
-            place = place[parent]
-        place[name] = value
 
 
 def _is_finished(folder: Path) -> bool:

@@ -109,7 +109,7 @@ def read_status(folder: Path) -> Status | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: damaged ({one_line(error)}); without this file the run can still go on") from None
+        raise UserError(f"{path}: damaged ({one_line(error)}); delete it to resume the run") from None
     return status
 
 

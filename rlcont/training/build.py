@@ -1,4 +1,4 @@
-"""From a configuration to the objects of a run."""
+"""Builds the objects of a run from its configuration."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Parts(NamedTuple):
 
 
 def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Parts:
-    """Makes the objects of a run, in the state of its beginning; `stack` closes them.
+    """Makes the objects of a new run; `stack` closes them.
 
     Args:
-        threads: of torch; None for as many as the cores and the workers leave.
+        threads: of torch; None for the cores that the workers leave.
 
     Raises:
-        UserError: this machine lacks the device or the memory, or an environment's mistake.
+        UserError: the device or the memory is missing, or an environment cannot be made.
     """
     evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
     stack.callback(evaluate.close)
@@ -60,10 +60,10 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Pa
 
 
 def resolve_device(device: str) -> str:
-    """cpu or cuda for auto, cpu and cuda.
+    """Resolves auto to cuda or cpu.
 
     Raises:
-        UserError: cuda was asked for and there is none.
+        UserError: `device` is cuda, and there is none.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -73,9 +73,9 @@ def resolve_device(device: str) -> str:
 
 
 def make_environments(config: RunConfig) -> tuple[VectorEnv, int]:
-    """The environments that a run trains in, and the processes that step them: as many as asked for, or fastest.
+    """The environments that a run trains in, and the number of processes that step them.
 
-    The workers take their share of the cores from torch, whose threads would spin on them between two updates.
+    Torch leaves the workers their share of the cores: its threads would spin on them between two updates.
     """
     seeds = integers(config.seed, "environments", config.num_envs)
     cores = torch.get_num_threads()
@@ -87,13 +87,13 @@ def make_environments(config: RunConfig) -> tuple[VectorEnv, int]:
 
 
 def choose_acceleration(config: RunConfig) -> Acceleration:
-    """How the updates of a run are made fast on this machine."""
+    """Resolves device, compile and precision of a run on this machine."""
     num_updates = config.algo.num_updates(config.total_steps, config.num_envs)
     return choose(config.compile, config.precision, resolve_device(config.device), num_updates)
 
 
 def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = as_it_is) -> Agent:
-    """The agent that `config` describes, for environments of `spec`."""
+    """A new agent for environments of `spec`."""
     return agent_class(config.algorithm)(
         config.algo,
         config.noise,
@@ -107,7 +107,7 @@ def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = as_it_
 
 
 def _check_memory(config: RunConfig, spec: EnvSpec) -> None:
-    """Refuses a memory of transitions that does not fit where it will live."""
+    """Refuses a replay or rollout that does not fit into the memory of its device."""
     key, needed = config.algo.memory_demand(spec, config.num_envs)
     on_gpu = resolve_device(config.device) == "cuda"
     check_memory(key, needed, torch.cuda.mem_get_info()[0] if on_gpu else available_memory())

@@ -1,4 +1,4 @@
-"""A run, from its beginning or from a checkpoint, and what it prints."""
+"""Starts and resumes runs, and prints what they are and how they end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rlcont.training.observer import RunObserver
 
 
 def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None = None) -> Path:
-    """Trains as `config` says, in `folder` or else in a new one, and returns it."""
+    """Trains a new run in `folder`, or in a new folder; returns the folder."""
     with ExitStack() as stack:
         parts = build(config, stack)
         folder = folder or create_run_folder(config, choices)
@@ -38,10 +38,10 @@ def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None =
 
 
 def resume(plan: ResumePlan) -> Path:
-    """Goes on with a run from its newest whole checkpoint, in its folder, which is returned.
+    """Resumes a run from its newest whole checkpoint; returns its folder.
 
     Raises:
-        UserError: no checkpoint is whole, the folder is in use, or this machine cannot do what the run did.
+        UserError: no checkpoint is whole, the folder is in use, or the device or the memory is missing.
     """
     config, folder = plan.config, plan.folder
     with ExitStack() as stack:
@@ -73,7 +73,7 @@ def _name(config: RunConfig) -> str:
 
 
 def _print_machine(config: RunConfig, parts: Parts) -> None:
-    """Prints what computes the run, and what its environment lacks."""
+    """Prints device, threads and processes, and what the environment lacks."""
     threads = torch.get_num_threads()
     stepped = f"; {config.num_envs} environments in {parts.workers} processes" if parts.workers > 1 else ""
     if isinstance(config.actors, RayActors):
