@@ -25,14 +25,15 @@ from pathlib import Path
 
 import psutil
 
-from rlcont.actors.cluster import prepare
+from rlcont.actors.cluster import prepare_ray
 from rlcont.actors.worker import RolloutWorker
 from rlcont.algos.ddpg.agent import DDPG
 from rlcont.config.compose import compose_job
 from rlcont.config.run import RunConfig
 from rlcont.config.validate import validate
 from rlcont.envs.box import BoxEnv
-from rlcont.training.build import make_agent, run
+from rlcont.training.build import make_agent
+from rlcont.training.run import run
 
 HERE = Path(__file__).parent
 SLOW = ["env=slow_env:SlowPendulum-v1", "tuned=none", "algo.updates_per_step=0.005", "algo.warmup_steps=1000"]
@@ -108,7 +109,7 @@ class Session:
         self.play(5)
 
     def all_started(self) -> bool:
-        return all(place.has_started for place in self.collector.places)
+        return all(place.has_started for place in self.collector.slots)
 
     def totals(self) -> dict[str, int]:
         """The accounts, with what is on its way."""
@@ -118,7 +119,7 @@ class Session:
 @contextmanager
 def session(*overrides: str, address: str = "local") -> Iterator[Session]:
     config = configured(*overrides)
-    made = Session(config, prepare(address))
+    made = Session(config, prepare_ray(address))
     try:
         made.begin()
         yield made
@@ -151,7 +152,7 @@ def costs() -> None:
     rows["CPU of a step of Pendulum-v1 in the actor, one after the other"] = cpu_ms(pendulum, 0)
     rows["the same, each after a sleep of 5 ms"] = cpu_ms(pendulum, 0.005)
     with session("env=Pendulum-v1", "tuned=none", "actors.num=1", "actors.rollout_length=1") as made:
-        place = made.collector.places[0]
+        place = made.collector.slots[0]
         made.play(5, lambda: not place.requests)
         weights = made.collector._policy()
         import ray
@@ -217,7 +218,7 @@ def faults(seconds: float, num: int = 8, every: float = 20) -> None:
         start, before = time.monotonic(), made.num_steps
         while time.monotonic() - start < seconds:
             victims = actors_below(psutil.Process())
-            lives = [place.lives for place in collector.places]
+            lives = [place.lives for place in collector.slots]
             chance.choice(victims).kill()
             killed = time.monotonic()
             back = 0.0
@@ -225,7 +226,7 @@ def faults(seconds: float, num: int = 8, every: float = 20) -> None:
                 last = time.monotonic()
                 made.once()
                 longest = max(longest, time.monotonic() - last)
-                places = collector.places
+                places = collector.slots
                 lost = [place for place, life in zip(places, lives, strict=True) if place.lives > life]
                 if not back and lost and all(place.has_started for place in lost):
                     back = time.monotonic() - killed

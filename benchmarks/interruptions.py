@@ -21,8 +21,8 @@ from rlcont.core.packing import unpack
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.folder import load_config
 from rlcont.runs.resume import plan_resume
-from rlcont.training.build import resume, run
 from rlcont.training.loop import Training
+from rlcont.training.run import resume, run
 
 TIMINGS = ("train/steps_per_second",)
 """Tags that say how long something took."""

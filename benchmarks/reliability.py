@@ -41,8 +41,8 @@ from rlcont.core.errors import Stopped, UserError
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.folder import create_run_folder, description, load_config
 from rlcont.runs.resume import plan_resume
-from rlcont.training.build import resume, run
 from rlcont.training.loop import Training
+from rlcont.training.run import resume, run
 
 ENVS = ("HalfCheetah-v4", "Hopper-v4", "Pendulum-v1")
 COMMON = ("tuned=none", "eval.episodes=2", "log.every=100")

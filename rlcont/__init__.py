@@ -1,3 +1,3 @@
 """rlcont: a laboratory for reinforcement learning with continuous actions."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

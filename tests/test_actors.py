@@ -9,7 +9,7 @@ from test_ddpg import OU, gaussian
 from tiny import tiny
 from worlds import assert_same
 
-from rlcont.actors.cluster import is_there, prepare
+from rlcont.actors.cluster import is_there, prepare_ray
 from rlcont.actors.worker import RolloutWorker
 from rlcont.config.actors import RayActors, noise_of
 from rlcont.config.compose import compose_job
@@ -141,14 +141,14 @@ def test_warmup_and_decay_go_by_what_the_learner_has_seen():
 def test_without_ray_its_extra_is_named(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find(name))
-    with pytest.raises(UserError, match=r"^actors=ray: needs ray; pip install 'rlcont\[ray\]' brings it$"):
+    with pytest.raises(UserError, match=r"^actors=ray: needs ray; install it by pip install 'rlcont\[ray\]'$"):
         check_runs([configured()])
 
 
 def test_a_cluster_that_is_not_there_is_named():
     assert not is_there("127.0.0.1:1")
     with pytest.raises(UserError, match=r"^actors\.address=127\.0\.0\.1:1: no Ray cluster answers there"):
-        prepare("127.0.0.1:1")
+        prepare_ray("127.0.0.1:1")
 
 
 MISTAKES = [

@@ -1,5 +1,7 @@
 """What was saved comes back to the last bit, or not at all, whatever happens to the disk meanwhile."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,7 @@ from hypothesis import strategies as st
 from rlcont.core.errors import UserError
 from rlcont.core.types import Transitions
 from rlcont.memory.replay import Replay
-from rlcont.parity import PARTS, mended, parity
-from rlcont.runs.checkpoint import Checkpoints
+from rlcont.runs.checkpoint import FORMAT, Checkpoints, Damaged, _sealed
 
 CAPACITY = 50
 
@@ -71,10 +72,7 @@ def test_whatever_the_steps_between_them_the_newest_comes_back_and_the_disk_stay
             world, checkpoints = load(folder)
     assert load(folder)[0].step == taken[-1]
     assert Checkpoints(folder, 2).steps() == sorted(set(taken))[-2:]
-    files_of_rows = list((folder / "checkpoints" / "rows").iterdir())
-    segments = [path for path in files_of_rows if path.suffix == ".npy"]
-    assert {path.name for path in files_of_rows} == {path.name + end for path in segments for end in ("", ".parity")}
-    rows = sum(len(np.load(path)) for path in segments)
+    rows = sum(len(np.load(path)) for path in (folder / "checkpoints" / "rows").iterdir())
     assert rows <= 2 * CAPACITY + 2 * max(steps)
     assert not [path for path in (folder / "checkpoints").iterdir() if path.name.startswith((".", "damaged"))]
 
@@ -86,13 +84,13 @@ def test_rows_are_written_once(tmp_path):
         world.save(checkpoints)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints" / "rows").iterdir()}
     names = [f"rows-{i:012}-{i + 10:012}.npy" for i in range(0, 50, 10)]
-    assert sorted(before) == [name + end for name in names[:4] for end in ("", ".parity")]
+    assert sorted(before) == names[:4]
     world, checkpoints = load(tmp_path)
     world.go_on(10)
     world.save(checkpoints)
     after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints" / "rows").iterdir()}
     assert before.items() <= after.items()
-    assert after.keys() - before.keys() == {names[4], f"{names[4]}.parity"}
+    assert after.keys() - before.keys() == {names[4]}
 
 
 def all_operations(tmp_path):
@@ -100,7 +98,7 @@ def all_operations(tmp_path):
     world, checkpoints = two_saved(tmp_path / "counted")
     with at_operation(-1, killed) as done:
         world.save(checkpoints)
-    assert len(done) == 24
+    assert len(done) == 20
     return len(done)
 
 
@@ -189,7 +187,7 @@ def test_after_a_fall_back_the_same_steps_can_be_saved_again(tmp_path):
 
 
 def test_without_a_whole_checkpoint_nothing_is_begun_and_nothing_is_changed(tmp_path):
-    with pytest.raises(UserError, match="no checkpoint to go on from"):
+    with pytest.raises(UserError, match="no checkpoint to resume from"):
         Checkpoints(tmp_path, 2).load(None)
     two_saved(tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").glob("step-*/state.json"):
@@ -204,33 +202,23 @@ ROWS = "rows-000000000000-000000000040.npy", "rows-000000000040-000000000080.npy
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_any_flipped_byte_of_rows_is_found_mended_and_said(tmp_path, name, caplog):
-    """Those of every checkpoint, and those of the newest alone."""
+def test_any_flipped_byte_of_rows_is_found(tmp_path, name):
     two_saved(tmp_path / "run")
     path = tmp_path / "run" / "checkpoints" / "rows" / name
     content = path.read_bytes()
     for place in range(0, len(content), 7):
         path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
-        caplog.clear()
-        assert load(tmp_path / "run")[0].step == 80
-        assert f"damaged ({name}: not what was written); mended from its parity" in caplog.text
-        assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize("name", ROWS)
-def test_a_damaged_parity_harms_nothing(tmp_path, name):
-    two_saved(tmp_path / "run")
-    (tmp_path / "run" / "checkpoints" / "rows" / f"{name}.parity").write_bytes(b"")
-    assert load(tmp_path / "run")[0].step == 80
+        with pytest.raises(Damaged, match=f"{name}: not what was written"):
+            Checkpoints(tmp_path / "run", 2)._load(80, World().replay)
 
 
 @pytest.mark.parametrize(("name", "step"), [(ROWS[0], None), (ROWS[1], 40)])
-@pytest.mark.parametrize("how", ["two parts", "cut in half", "gone"])
-def test_rows_that_cannot_be_mended_are_never_used(tmp_path, name, step, how):
+@pytest.mark.parametrize("how", ["changed", "cut in half", "gone"])
+def test_damaged_rows_make_every_checkpoint_that_needs_them_damaged(tmp_path, name, step, how, caplog):
     two_saved(tmp_path / "run")
     path = tmp_path / "run" / "checkpoints" / "rows" / name
     content = path.read_bytes()
-    path.write_bytes(b"x" + content[1:-1] + b"x" if how == "two parts" else content[: len(content) // 2])
+    path.write_bytes(content[:-1] + b"x" if how == "changed" else content[: len(content) // 2])
     if how == "gone":
         path.unlink()
     if step is None:
@@ -238,32 +226,7 @@ def test_rows_that_cannot_be_mended_are_never_used(tmp_path, name, step, how):
             load(tmp_path / "run")
     else:
         assert load(tmp_path / "run")[0].step == step
-
-
-@given(
-    content=st.binary(min_size=1, max_size=300), first=st.integers(0, 299), damage=st.binary(min_size=1, max_size=30)
-)
-def test_damage_no_longer_than_half_a_part_is_undone_wherever_it_begins(content, first, damage):
-    width = -(-len(content) // PARTS)
-    damage = damage[: min(width // 2, max(0, len(content) - first))]
-    damaged = content[:first] + damage + content[first + len(damage) :]
-    assert mended(damaged, len(content), parity(content), lambda found: found == content) == content
-
-
-@given(content=st.binary(min_size=1, max_size=300), part=st.integers(0, PARTS - 1), damage=st.binary(max_size=20))
-def test_any_damage_within_one_part_is_undone(content, part, damage):
-    width = -(-len(content) // PARTS)
-    first = part * width
-    damage = damage[: min(width, max(0, len(content) - first))]
-    damaged = content[:first] + damage + content[first + len(damage) :]
-    assert mended(damaged, len(content), parity(content), lambda found: found == content) == content
-
-
-@given(content=st.binary(min_size=1, max_size=300), tail=st.integers(0, 20))
-def test_a_tail_that_is_missing_is_put_back(content, tail):
-    width = -(-len(content) // PARTS)
-    cut = content[: len(content) - min(tail, width // 2)]
-    assert mended(cut, len(content), parity(content), lambda found: found == content) == content
+    assert f"step 80 is damaged ({name}: " in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
@@ -271,3 +234,34 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     world = World()
     with pytest.raises(UserError, match=r"the checkpoint of step 0 cannot be written .*there is none yet"):
         world.save(Checkpoints(tmp_path, 2))
+
+
+def test_a_checkpoint_of_another_format_is_refused_with_the_version_that_wrote_it(tmp_path):
+    run = tmp_path / "run"
+    two_saved(run)
+    (run / "run.json").write_text(json.dumps({"packages": {"rlcont": "0.1.0"}}))
+    seal_as_format(run, 80, FORMAT - 1)
+    before = files(run)
+    with pytest.raises(
+        UserError, match=r"run: its checkpoints are those of rlcont 0\.1\.0, .* resume it with rlcont 0"
+    ):
+        load(run)
+    assert files(run) == before
+    # A damaged one says nothing of its format, and the one before it is taken.
+    (run / "checkpoints" / "step-000000000080" / "manifest.json").write_bytes(b"{}")
+    assert load(run)[0].step == 40
+
+
+def test_the_version_is_unknown_where_the_run_does_not_say_it(tmp_path):
+    two_saved(tmp_path / "run")
+    seal_as_format(tmp_path / "run", 80, 99)
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(UserError, match="those of rlcont unknown"):
+        Checkpoints(tmp_path / "run", 2).check_format()
+
+
+def seal_as_format(run, step, number):
+    path = run / "checkpoints" / f"step-{step:012}" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["sha256"]
+    path.write_bytes(_sealed(manifest | {"format": number}))

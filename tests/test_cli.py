@@ -111,7 +111,7 @@ def test_a_signal_ends_a_run_with_a_checkpoint_that_it_goes_on_from(tmp_path, nu
     assert f"total_steps: {step + 100}\n" in (run / "config.yaml").read_text()
     (sitting,) = json.loads((run / "run.json").read_text())["resumed"]
     assert (sitting["step"], sitting["changes"]["checkpoint.keep"]) == (step, 1)
-    assert rlcont(tmp_path, "resume", said[2]).stdout.endswith("total_steps=N goes on to N\n")
+    assert rlcont(tmp_path, "resume", said[2]).stdout.endswith("total_steps=N trains on to N\n")
 
 
 def test_a_second_signal_ends_a_run_at_once(tmp_path):

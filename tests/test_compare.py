@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 import math
 import statistics
 
@@ -24,7 +25,7 @@ from rlcont.report.aggregate import (
 )
 from rlcont.report.compare import compare, figures
 from rlcont.report.groups import group_runs
-from rlcont.runs.log import EVALUATION_COLUMNS
+from rlcont.runs.evaluations import EVALUATION_COLUMNS
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
@@ -80,13 +81,12 @@ def with_evaluations(folder, returns, every=100):
 
 @pytest.fixture
 def outputs(tmp_path):
-    """Two groups on one environment, one on another, a run that never began and a folder of something else."""
+    """Two groups on one environment, one on another, and a folder of something else."""
     for seed, returns in ((0, [0, 5, 10]), (1, [0, 7, 20]), (2, [0, 9, 8])):
         with_evaluations(make_run(tmp_path, f"seed={seed}"), returns)
-    with_evaluations(make_run(tmp_path, "seed=0", "algo.tau=0.1"), [0, 30, 25])
+    with_evaluations(make_run(tmp_path, "seed=0", "algo.tau=0.1"), [0, 30, 25, 25])
     with_evaluations(make_run(tmp_path, "seed=5", "algo.tau=0.1"), [0, 20, 30, 35])
     with_evaluations(make_run(tmp_path, "env=HalfCheetah-v4", "seed=3"), [-3])
-    make_run(tmp_path, "seed=9")
     (tmp_path / "outputs" / "other").mkdir()
     return tmp_path / "outputs"
 
@@ -120,7 +120,7 @@ def test_the_figures_by_hand(outputs):
     assert two.threshold == three.threshold == pytest.approx(0.9 * 30)
     assert (two.steps_to_threshold, two.reached) == (150, 2)
     assert (three.steps_to_threshold, three.reached) == (math.inf, 0)
-    assert two.steps == 300
+    assert (two.steps, two.unfinished) == (300, 0)
     assert figures(group_runs([outputs]), threshold=9.5)[1].steps_to_threshold == 200
 
 
@@ -142,6 +142,53 @@ def test_tables_and_pictures_are_left_behind(outputs, tmp_path, capsys):
             assert "</svg>" in (to / f"{name}.svg").read_text()
     compare([outputs], to, None)
     assert len(list((to / "Pendulum-v1" / "ddpg-tau=0.1").iterdir())) == 1
+
+
+@pytest.fixture
+def unfinished(outputs, tmp_path):
+    """Beside them a run that failed before its first step, one that lost its last rows, one that has no evaluation, and
+    a group of which no run is finished.
+    """
+    failed = with_evaluations(make_run(tmp_path, "seed=6"), [-1000])
+    short = with_evaluations(make_run(tmp_path, "seed=7"), [0, 1])
+    empty = make_run(tmp_path, "seed=8")
+    alone = with_evaluations(make_run(tmp_path, "seed=0", "algo.tau=0.2"), [0, 1000])
+    for folder in (failed, alone):
+        status = json.loads((folder / "status.json").read_text())
+        (folder / "status.json").write_text(json.dumps({**status, "state": "failed"}))
+    return outputs, failed, short, empty, alone
+
+
+def test_runs_that_are_not_finished_are_shown_and_count_in_no_figure(unfinished, tmp_path, capsys):
+    outputs, failed, short, empty, alone = unfinished
+    found = {own.group: own for own in figures(group_runs([outputs]), threshold=None)}
+    three, lone = found["ddpg tau=0.005"], found["ddpg tau=0.2"]
+    assert (three.runs, three.unfinished, three.last, three.threshold) == (3, 3, pytest.approx(38 / 3), 27)
+    assert (lone.runs, lone.unfinished, lone.steps) == (0, 1, 100)
+    assert math.isnan(lone.last)
+    compare([outputs], tmp_path / "to", None)
+    printed = capsys.readouterr().out.splitlines()
+    (left_out,) = (line for line in printed if "tau=0.005: left out: " in line)
+    assert f"{failed} (failed, evaluated up to step 0)" in left_out
+    assert f"{short} (finished, evaluated up to step 100)" in left_out
+    assert f"{empty} (finished, without an evaluation)" in left_out
+    assert f"Pendulum-v1, ddpg tau=0.2: left out: {alone} (failed, evaluated up to step 100)" in printed
+    assert any(line.split()[2:6] == ["tau=0.2", "0", "of", "1"] for line in printed)
+    with (tmp_path / "to" / "runs.csv").open() as file:
+        counted = {row["folder"]: row["counted"] for row in csv.DictReader(file)}
+    assert {path for path, word in counted.items() if word == "no"} == set(map(str, (failed, short, empty, alone)))
+    assert len(counted) == 10
+
+
+def test_where_no_run_is_finished_curves_are_drawn_all_the_same(tmp_path):
+    folder = with_evaluations(make_run(tmp_path), [0, 1])
+    (folder / "status.json").unlink()
+    compare([folder], tmp_path / "to", None)
+    assert (tmp_path / "to" / "curves-Pendulum-v1.svg").exists()
+    assert not (tmp_path / "to" / "aggregates-Pendulum-v1.svg").exists()
+    (folder / "evaluations.csv").unlink()
+    with pytest.raises(UserError, match="no run in it has an evaluation"):
+        compare([folder], tmp_path / "to", None)
 
 
 def test_what_cannot_be_written_is_said(outputs, tmp_path):

@@ -237,9 +237,9 @@ def test_the_logged_distribution_is_that_of_the_last_transitions():
         agent.observe(world.step(np.zeros((1, 1), np.float32)))
     state = copy.deepcopy(agent.state_dict())
     lies = agent.distributions()
-    assert lies["value"].values == [-2, -1, 0, 1, 2]
-    assert lies["value"].amounts == pytest.approx([0.1, 0.2, 0.3, 0.3, 0.1])
-    assert sum(lies["priority"].amounts) == 300
+    assert lies["value"].centres == [-2, -1, 0, 1, 2]
+    assert lies["value"].counts == pytest.approx([0.1, 0.2, 0.3, 0.3, 0.1])
+    assert sum(lies["priority"].counts) == 300
     assert_same(agent.state_dict(), state)
 
 

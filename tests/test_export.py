@@ -17,8 +17,8 @@ from rlcont.core.errors import UserError
 from rlcont.envs.box import BoxEnv
 from rlcont.report import export
 from rlcont.report.export import export_run
-from rlcont.report.play import load_agent
-from rlcont.training.build import run
+from rlcont.report.play import load_trained
+from rlcont.training.run import run
 
 POLICIES = ("gaussian", "bounded_gaussian", "squashed", "beta")
 KINDS = {
@@ -43,6 +43,11 @@ def trained(request, tmp_path_factory):
     return train(request.param, tmp_path_factory.mktemp("trained"))
 
 
+def test_a_policy_is_loaded_without_the_replay_it_was_trained_with(trained):
+    _, agent, _ = load_trained(trained, "last")
+    assert agent.rows is None or agent.rows.capacity == 1
+
+
 def test_it_acts_as_the_agent_in_closed_loop_with_onnxruntime_alone(trained, tmp_path):
     said = export_run(trained, "last", tmp_path)
     assert "acts as the agent on 1000 recorded observations" in said
@@ -55,7 +60,7 @@ def test_it_acts_as_the_agent_in_closed_loop_with_onnxruntime_alone(trained, tmp
     alone = float(
         subprocess.run([sys.executable, script], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
     )
-    config, agent, _ = load_agent(trained, "last")
+    config, agent, _ = load_trained(trained, "last")
     env = BoxEnv(config.env)
     obs, total, over = env.reset(3), 0.0, False
     while not over:
@@ -67,7 +72,7 @@ def test_it_acts_as_the_agent_in_closed_loop_with_onnxruntime_alone(trained, tmp
 def test_the_exported_program_acts_the_same_on_batches_of_any_size(trained, tmp_path):
     export_run(trained, "best", tmp_path)
     program = torch.export.load(tmp_path / "policy.pt2").module()
-    config, agent, _ = load_agent(trained, "best")
+    config, agent, _ = load_trained(trained, "best")
     env = BoxEnv(config.env)
     for size in (1, 2, 7):
         obs = 3 * np.random.default_rng(size).standard_normal((size, 3)).astype(np.float32)
@@ -77,7 +82,7 @@ def test_the_exported_program_acts_the_same_on_batches_of_any_size(trained, tmp_
 
 def test_what_acts_otherwise_is_not_kept(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    with pytest.raises(UserError, match=r"policy.onnx: acts otherwise than the agent, by .*; nothing was kept"):
+    with pytest.raises(UserError, match=r"policy.onnx: its actions differ from the agent's by .*; nothing was written"):
         export_run(trained, "last", tmp_path / "export")
     assert not (tmp_path / "export").exists()
 

@@ -12,9 +12,9 @@ from rlcont.core.errors import UserError
 from rlcont.envs.box import BoxEnv
 from rlcont.nn.optim import Adam, Guard, RMSProp
 from rlcont.runs.checkpoint import Checkpoints
-from rlcont.training import build
-from rlcont.training.build import run
 from rlcont.training.loop import Training, not_finite
+from rlcont.training.observer import RunObserver
+from rlcont.training.run import run
 
 AT = 250
 """The step at which something becomes nan; the checkpoint before it is of step 240."""
@@ -171,7 +171,7 @@ def test_a_state_is_searched_to_the_bottom():
 def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch, algo):
     """Even where no update and no action has met them yet."""
     composed = compose_job(tiny(f"output={tmp_path}", "checkpoint.every=40", "eval.every=400", base=ALGORITHMS[algo]))
-    keep = build.RunObserver.keep
+    keep = RunObserver.keep
 
     def spoil_and_keep(observer, training):
         if training.step == 80:
@@ -179,7 +179,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch, algo
                 networks(training.agent)[0].weights[0] = float("nan")
         keep(observer, training)
 
-    monkeypatch.setattr(build.RunObserver, "keep", spoil_and_keep)
+    monkeypatch.setattr(RunObserver, "keep", spoil_and_keep)
     with pytest.raises(UserError, match=r"training diverged by step 80: \S+ is not finite"):
         run(validate(composed.container), composed.choices)
     (folder,) = tmp_path.glob("*/*/*")

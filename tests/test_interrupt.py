@@ -11,9 +11,9 @@ from rlcont.training.interrupt import SIGNALS, Interrupt
 def test_the_first_signal_is_remembered_the_second_raised_and_the_third_not_caught(number, code):
     before = [signal.getsignal(each) for each in SIGNALS]
     with Interrupt() as interrupt:
-        assert interrupt.came is None
+        assert interrupt.received is None
         signal.raise_signal(number)
-        assert interrupt.came == number
+        assert interrupt.received == number
         with pytest.raises(Stopped) as stopped:
             signal.raise_signal(number)
         assert stopped.value.exit_code == code
@@ -26,7 +26,7 @@ def test_away_from_the_main_thread_signals_are_left_alone():
 
     def enter():
         with Interrupt() as interrupt:
-            after.append((interrupt.came, signal.getsignal(signal.SIGINT)))
+            after.append((interrupt.received, signal.getsignal(signal.SIGINT)))
 
     thread = threading.Thread(target=enter)
     thread.start()

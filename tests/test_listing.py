@@ -6,23 +6,17 @@ import pty
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from script import SCRIPT, rlcont
 from tiny import tiny
 
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
 from rlcont.runs.folder import create_run_folder
-from rlcont.runs.labels import short_names, varying
+from rlcont.runs.labels import short_names, varying_keys
 from rlcont.runs.listing import age
 from rlcont.runs.status import StatusFile
-
-SCRIPT = str(Path(sys.executable).parent / "rlcont")
-
-
-def rlcont(cwd, *arguments, **options):
-    return subprocess.run([SCRIPT, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, **options)
 
 
 def make_run(cwd, *overrides, **figures):
@@ -139,8 +133,8 @@ def test_it_loads_neither_torch_nor_gymnasium(outputs):
 
 def test_what_varies_is_told_by_the_keys_that_rows_share():
     rows = [{"seed": 0, "a": [1], "b": 1}, {"seed": 1, "a": [1], "b": 2, "only": 3}, {"seed": 1, "b": 2, "only": 4}]
-    assert varying(rows) == ["b", "only", "seed"]
-    assert varying(rows[:1]) == []
+    assert varying_keys(rows) == ["b", "only", "seed"]
+    assert varying_keys(rows[:1]) == []
 
 
 def test_short_names_by_hand():

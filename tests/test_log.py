@@ -7,8 +7,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from rlcont.runs.log import RunLog, evaluation_row
-from rlcont.training.evaluate import Evaluation
+from rlcont.core.types import Evaluation
+from rlcont.runs.evaluations import evaluation_row
+from rlcont.runs.log import RunLog
 
 
 @pytest.fixture

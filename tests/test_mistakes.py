@@ -187,7 +187,7 @@ RESUME = [
     ("resume", "name one run or sweep folder"),
     ("resume nowhere", "nowhere: no run (it has no config.yaml)"),
     ("resume nowhere total_step=9", "did you mean total_steps?"),
-    ("resume nowhere algo.lr=0.1", "algo.lr=0.1: a run goes on with what it learned by"),
+    ("resume nowhere algo.lr=0.1", "algo.lr=0.1: fixed for the whole run"),
     ("resume nowhere --total_steps=9", "no such option"),
     ("resum nowhere", "did you mean resume?"),
 ]

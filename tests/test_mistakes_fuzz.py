@@ -10,7 +10,7 @@ from rlcont.config.compose import compose_job
 from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import flat_keys, shown
+from rlcont.core.spelling import flat_keys, spelled
 
 FUZZ = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 BASE = ["env=Pendulum-v1", "total_steps=1000000", "algo.warmup_steps=1000", "algo.replay_size=500000"]
@@ -124,7 +124,7 @@ def mutated(draw):
     """A good override, spoilt in key, value or shape; or a good one."""
     groups = ["algo", "noise", "experiment", "tuned", "env.kwargs.g", "algo.actor", "hydra.x"]
     key = draw(st.sampled_from([*KEYS, *KEYS, *groups]))
-    value = draw(st.one_of(st.just(shown(GOOD.get(key, "ou"))), st.sampled_from(WORDS), TEXTS))
+    value = draw(st.one_of(st.just(spelled(GOOD.get(key, "ou"))), st.sampled_from(WORDS), TEXTS))
     match draw(st.integers(0, 20)):
         case 0:
             place = draw(st.integers(0, len(key)))

@@ -212,5 +212,5 @@ def test_what_is_logged_says_how_priorities_lie():
     assert figures["weight_mean"] == 1
     assert replay.status() == {"replay_fill": 1, "priority_beta": pytest.approx(0.406)}
     lies = replay.distributions()["priority"]
-    assert sum(lies.amounts) == 4
-    assert np.dot(lies.values, lies.amounts) == pytest.approx(12, abs=0.2)
+    assert sum(lies.counts) == 4
+    assert np.dot(lies.centres, lies.counts) == pytest.approx(12, abs=0.2)

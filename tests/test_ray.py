@@ -24,7 +24,7 @@ from rlcont.core.errors import ActorsLost, UserError
 from rlcont.memory.replay import Replay
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.folder import load_config
-from rlcont.training.build import run
+from rlcont.training.run import run
 
 TESTS = str(Path(__file__).parent)
 LOOPBACK = {

@@ -10,14 +10,16 @@ from interruptions import curves, differences, train
 from tiny import TINY, TINY_A2C, tiny
 
 from rlcont.cli.words import CHANGEABLE
+from rlcont.config.compose import compose_job
 from rlcont.config.fields import general_fields, kind_fields
+from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
-from rlcont.runs.checkpoint import Checkpoints
+from rlcont.runs.checkpoint import Checkpoints, _sealed
 from rlcont.runs.folder import in_use, load_config
-from rlcont.runs.resume import plan_resume
-from rlcont.training.build import resume
+from rlcont.runs.resume import plan_resume, scheduled_over_the_run
 from rlcont.training.evaluate import Evaluator
 from rlcont.training.loop import Training
+from rlcont.training.run import resume
 
 ALGORITHMS = {"ddpg": TINY, "d4pg": ["algo=d4pg", *TINY], "a2c": TINY_A2C}
 """Every algorithm is to be here."""
@@ -159,10 +161,43 @@ def test_what_goes_on_is_recorded(tmp_path):
         assert [line.partition(",")[0] for line in file] == ["step", "0", "200", "400", "500", "600"]
 
 
+def test_what_is_scheduled_over_the_run_is_named_where_total_steps_changes(tmp_path, capsys):
+    folder = train(settings("a2c", "algo.lr_decay.kind=linear", "algo.lr_decay.final=0", f"output={tmp_path}"))
+    assert plan_resume(folder, ["total_steps=500"]).rescheduled == ["algo.lr_decay"]
+    assert plan_resume(folder, ["total_steps=400", "log.every=50"]) is None
+    resume(plan_resume(folder, ["total_steps=500"]))
+    said = "algo.lr_decay: scheduled over total_steps; the numbers differ from those of a run that began with "
+    assert f"{said}total_steps=500\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        (["algo.replay=prioritized"], ["algo.priority_beta"]),
+        (["algo.replay=prioritized", "algo.priority_beta=1"], []),
+        (["algo.replay=uniform"], []),
+        (["algo.replay=uniform", "noise.decay.kind=linear"], ["noise.decay"]),
+        (["algo.replay=uniform", "noise.decay.kind=linear", "noise.decay.steps=100"], []),
+    ],
+)
+def test_schedules_over_the_run(changes, keys):
+    config = validate(compose_job(tiny("noise=ou", *changes, base=ALGORITHMS["d4pg"])).container)
+    assert scheduled_over_the_run(config) == keys
+
+
 def test_a_finished_run_says_so(tmp_path, capsys):
     folder = train(settings("a2c", f"output={tmp_path}"))
     assert plan_resume(folder, []) is None
-    assert capsys.readouterr().out.endswith("finished, with 400 steps; total_steps=N goes on to N\n")
+    assert capsys.readouterr().out.endswith("finished, with 400 steps; total_steps=N trains on to N\n")
+
+
+def test_a_damaged_status_is_one_line_and_a_missing_one_does_not_matter(tmp_path):
+    folder = train(settings("a2c", f"output={tmp_path}"))
+    (folder / "status.json").write_text("{")
+    with pytest.raises(UserError, match=r"status\.json: damaged"):
+        plan_resume(folder, [])
+    (folder / "status.json").unlink()
+    assert resume(plan_resume(folder, [])) == folder
 
 
 @pytest.fixture(scope="module")
@@ -175,8 +210,8 @@ def finished(tmp_path_factory):
     [
         ("total_steps=399", "total_steps=399: .* is at step 400 already"),
         ("total_step=500", "total_step=500: .*did you mean total_steps"),
-        ("algo.lr=0.1", "algo.lr=0.1: a run goes on with what it learned by; resume can change total_steps, "),
-        ("noise=ou", "noise=ou: a run goes on"),
+        ("algo.lr=0.1", "algo.lr=0.1: fixed for the whole run; resume can change total_steps, "),
+        ("noise=ou", "noise=ou: fixed for the whole run"),
         ("seed=1,2", "seed=1,2: several values make a sweep"),
         ("total_steps=many", "total_steps=many: must be a whole number"),
         ("checkpoint.keep=0", "checkpoint.keep=0: must be a whole number at least 1"),
@@ -196,14 +231,25 @@ def test_runs_without_a_checkpoint_are_told_apart(tmp_path):
         plan_resume(tmp_path, [])
     folder = train(settings("a2c", "checkpoint.every=null", f"output={tmp_path}"))
     assert not (folder / "checkpoints").exists()
-    with pytest.raises(UserError, match="it has no checkpoint to go on from"):
+    with pytest.raises(UserError, match="it has no checkpoint to resume from"):
         plan_resume(folder, [])
     description = json.loads((folder / "run.json").read_text())
     del description["acceleration"]
     (folder / "run.json").write_text(json.dumps(description))
-    with pytest.raises(UserError, match="the run had not begun; start it anew"):
+    with pytest.raises(UserError, match="the run had not started; start a new one"):
         plan_resume(folder, [])
 
 
 def test_every_key_that_can_change_exists():
     assert set(CHANGEABLE) <= {field.key for field in [*general_fields(), *kind_fields("actors", "ray")]}
+
+
+def test_a_run_of_another_version_is_told_apart_before_its_configuration_is_read(tmp_path):
+    folder = train(settings("a2c", f"output={tmp_path}"))
+    for path in (folder / "checkpoints").glob("step-*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        del manifest["sha256"]
+        path.write_bytes(_sealed({**manifest, "format": 1}))
+    (folder / "config.yaml").write_text("algo_name: gone\n")
+    with pytest.raises(UserError, match=r"its checkpoints are those of rlcont \d+\.\d+\.\d+, which"):
+        plan_resume(folder, ["total_steps=500"])

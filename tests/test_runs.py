@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+import yaml
 
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
@@ -76,3 +77,12 @@ def test_a_missing_policy_is_told_with_those_that_are_there(tmp_path):
 def test_a_folder_without_a_run_is_told(tmp_path):
     with pytest.raises(UserError, match="no run"):
         load_config(tmp_path)
+
+
+def test_a_configuration_of_before_a_key_was_there_takes_it_from_the_algorithms_file(tmp_path):
+    config, choices = composed(tmp_path, "algo.tau=0.5")
+    folder = create_run_folder(config, choices)
+    container = yaml.safe_load((folder / "config.yaml").read_text())
+    del container["algorithm"], container["algo"]["n_step"], container["algo"]["critic"]["activation"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(container))
+    assert load_config(folder) == config

@@ -190,7 +190,7 @@ def test_a_study_outlives_its_process(tmp_path):
     first.finish(done, 1.0)
     first.report(begun, {300: 0.5})
     second = study(tmp_path, trials=3)
-    (trial,) = second.cut_off()
+    (trial,) = second.interrupted_trials()
     assert (trial.number, trial.params) == (begun.number, begun.params)
     second.report(trial, {300: 0.5, 600: 0.7})
     second.finish(trial, 0.7)
@@ -334,7 +334,7 @@ def test_only_trials_and_runs_at_once_can_be_changed(tmp_path):
     (tmp_path / "search.json").write_text(json.dumps({"overrides": ["algo.gamma=0.9,0.99", "search.trials=5"]}))
     plan = plan_again(tmp_path, ["search.trials=9", "sweep.jobs=3"])
     assert (plan.search.trials, runs_at_once(plan)) == (9, 3)
-    with pytest.raises(UserError, match="a search goes on as it was"):
+    with pytest.raises(UserError, match="fixed for the whole search"):
         plan_again(tmp_path, ["total_steps=9"])
     for broken in ("{}", '{"overrides": 3}', "", "[]"):
         (tmp_path / "search.json").write_text(broken)

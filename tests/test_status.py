@@ -1,6 +1,7 @@
 """What a run says of itself to whoever watches."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -84,6 +85,21 @@ def test_a_process_that_nobody_has_buried_is_gone_too(tmp_path):
     write_status(tmp_path, dataclasses.replace(status, pid=child.pid, pid_started=process.create_time()))
     assert read_status(tmp_path).state == "killed"
     child.wait()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"7", b"{}", b'{"state": "running"}', b"\xff"])
+def test_a_damaged_one_is_one_line(tmp_path, content):
+    (tmp_path / "status.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"status\.json: damaged \(.*delete it to resume the run$"):
+        read_status(tmp_path)
+
+
+@pytest.mark.parametrize("changes", [{"pid": "one"}, {"pid_started": None}, {"more": 1}])
+def test_values_of_another_kind_are_damage_too(tmp_path, changes):
+    status = dataclasses.asdict(StatusFile(tmp_path, "running", 1).status)
+    (tmp_path / "status.json").write_text(json.dumps({**status, **changes}))
+    with pytest.raises(UserError, match=r"status\.json: damaged"):
+        read_status(tmp_path)
 
 
 def test_a_run_without_one_has_none(tmp_path):

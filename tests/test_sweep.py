@@ -29,7 +29,7 @@ from rlcont.config.compose import expand_sweep
 from rlcont.core.resources import MEMORY_SHARE
 from rlcont.runs.status import StatusFile, read_status
 from rlcont.sweep import shares
-from rlcont.sweep.names import MAX_LENGTH, differences, job_names
+from rlcont.sweep.names import MAX_LENGTH, job_names, varying_overrides
 from rlcont.sweep.plan import Job
 from rlcont.sweep.shares import job_environment, jobs_at_once, parse_gpus, visible_gpus
 from rlcont.sweep.show import LineShow, TableShow
@@ -44,7 +44,7 @@ def names(*jobs):
     """Names of jobs whose overrides are set apart by semicolons."""
     lists = [job.split("; ") for job in jobs]
     seeds = [int(dict(override.split("=") for override in job).get("seed", 0)) for job in lists]
-    return job_names(differences(lists), seeds)
+    return job_names(varying_overrides(lists), seeds)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ KEYS = st.sampled_from(["noise", "algo.actor.lr", "algo.critic.lr", "lr", "env.k
 @given(st.lists(st.lists(st.tuples(KEYS, VALUES)), min_size=1, max_size=8))
 def test_names_are_unique_plain_and_short(jobs):
     lists = [[f"{key}={value}" for key, value in job] for job in jobs]
-    made = job_names(differences(lists), list(range(len(jobs))))
+    made = job_names(varying_overrides(lists), list(range(len(jobs))))
     assert len({name.casefold() for name in made}) == len(jobs)
     for name in made:
         assert set(name) <= set(string.ascii_letters + string.digits + "_.+-")

@@ -103,7 +103,7 @@ def test_a_job_that_is_another_than_the_sweep_made_is_not_run(tmp_path, whole):
     description = json.loads((sweep / "sweep.json").read_text())
     description["jobs"][1]["config"] = "0" * 64
     (sweep / "sweep.json").write_text(json.dumps(description))
-    with pytest.raises(UserError, match=r"s1: is gone, and .*seed=1.* means something else now"):
+    with pytest.raises(UserError, match=r"s1: is gone, and .*seed=1.* now gives another configuration"):
         jobs_of(sweep)
     assert not (sweep / "s1").exists()
 

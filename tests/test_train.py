@@ -14,8 +14,8 @@ from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.types import EnvStep
 from rlcont.envs.episodes import Episodes
-from rlcont.training.build import run
 from rlcont.training.interval import Interval
+from rlcont.training.run import run
 
 
 def tiny_run(tmp_path, *overrides):

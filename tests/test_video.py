@@ -11,7 +11,7 @@ from rlcont.config.validate import validate
 from rlcont.core import extras
 from rlcont.core.errors import UserError
 from rlcont.report.play import evaluate_run
-from rlcont.training.build import run
+from rlcont.training.run import run
 
 
 def make_run(tmp_path, env):
@@ -58,5 +58,7 @@ def test_without_a_display_or_what_draws_one_line_says_what_to_do(drawn):
 
 def test_a_package_that_is_missing_is_named_with_its_extra():
     extras.require("video=true", "video", "numpy")
-    with pytest.raises(UserError, match=r"video=true: needs no_such_module; pip install 'rlcont\[video\]' brings it"):
+    with pytest.raises(
+        UserError, match=r"video=true: needs no_such_module; install it by pip install 'rlcont\[video\]'"
+    ):
         extras.require("video=true", "video", "numpy", "no_such_module")

@@ -1,6 +1,6 @@
-"""The Ray cluster that actors live in: one that exists, or a Ray of the run's own.
+"""The Ray cluster of the actors: an existing one, or one of the run's own on this machine.
 
-Ray reads its environment when it is imported, so nothing here imports it before `prepare`.
+Ray reads environment variables when it is imported, so nothing imports it before `prepare_ray`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from rlcont.core.resources import available_cores
 
 LOCAL = "local"
 LOCAL_STORE_BYTES = 256 * 2**20
-"""Shared memory of a Ray of the run's own: rollouts and weights on their way, a few MB for each actor."""
+"""Shared memory of the run's own cluster; rollouts and weights in transit take a few MB per actor."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANSWER_SECONDS = 5.0
-NOT_TO_BE_TOLD = "A worker died or was killed|PYTHON worker processes have been started"
-"""What Ray would print, at length, of actors that are lost, which the collector tells of, and of many actors."""
+"""How long a cluster may take to accept a connection."""
+SKIPPED_LOGS = "A worker died or was killed|PYTHON worker processes have been started"
+"""Messages of Ray that are not printed: the collector reports lost actors itself, and many actors are intended."""
 
 
-def prepare(address: str) -> str:
-    """Finds out where the cluster is, and tells Ray by the environment how to meet it; returns HOST:PORT or LOCAL.
+def prepare_ray(address: str) -> str:
+    """Locates the cluster and sets Ray's environment variables; returns HOST:PORT or LOCAL.
 
-    A cluster is met with the token there is, as `ray start` does. What is to stay on this machine is told what Ray does
-    by itself on macOS and Windows, which is to stay on the loopback interface.
+    A cluster is joined with the user's token if there is one, as `ray start` does. A cluster on this machine stays on
+    the loopback interface, as Ray's clusters do on macOS and Windows.
 
     Raises:
-        UserError: nobody listens at `address`.
+        UserError: nothing listens at `address`.
     """
     if address == "auto":
         named = os.environ.get("RAY_ADDRESS", "auto")
@@ -45,22 +46,22 @@ def prepare(address: str) -> str:
         os.environ["RAY_AUTH_MODE"] = "token"
     elif _has_token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    # Ray's workers would yield to every other process, while they start as well; actors see to it themselves.
+    # Ray's workers run at a low priority by default, even while they start. Actors set their own after that.
     os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", NOT_TO_BE_TOLD)
-    # Ray ends a process that has missed its cluster for so long; the run is to end by itself, in order, long before.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", SKIPPED_LOGS)
+    # Ray kills a process that has lost its cluster for this long. The run ends itself earlier, with a checkpoint.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "600")
     return address
 
 
 def connect(address: str) -> None:
-    """Joins the cluster that `prepare` found, or starts a Ray for this run alone.
+    """Joins the cluster that `prepare_ray` located, or starts one for this run.
 
-    A Ray of the run's own listens on the loopback interface only, has no dashboard, and ends with this process.
+    The run's own cluster listens on the loopback interface only, has no dashboard, and ends with this process.
 
     Raises:
-        UserError: the cluster lets nobody in, or this Ray cannot be kept on the loopback interface.
+        UserError: the cluster cannot be joined or started, or would listen on another interface.
     """
     import ray
 
@@ -71,7 +72,7 @@ def connect(address: str) -> None:
     }
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == LOCAL else {}))
-    except Exception as error:  # On a machine so busy that Ray's own processes are late, Ray raises just that.
+    except Exception as error:  # On a busy machine, where Ray's own processes start late, Ray raises bare Exceptions.
         reason = str(error).strip().partition("\n")[0]
         what = "Ray cannot be started" if address == LOCAL else "this Ray cluster cannot be joined"
         raise UserError(f"actors.address={address}: {what} ({reason})") from error
@@ -82,7 +83,7 @@ def connect(address: str) -> None:
 
 
 def _cluster_of_this_machine() -> str:
-    """The cluster of which `ray start` has left the address, if it answers; else LOCAL."""
+    """Address of the cluster that `ray start` began on this machine, if it answers; else LOCAL."""
     folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     try:
         address = Path(folder, "ray", "ray_current_cluster").read_text().strip()
@@ -90,7 +91,7 @@ def _cluster_of_this_machine() -> str:
         return LOCAL
     if is_there(address):
         return address
-    print(f"the Ray cluster that this machine was part of, {address}, is gone; starting a Ray for this run", flush=True)
+    print(f"the Ray cluster of this machine, {address}, does not answer; starting one for this run", flush=True)
     return LOCAL
 
 
@@ -100,7 +101,7 @@ def _has_token() -> bool:
 
 
 def is_there(address: str, patience: float = 1.0) -> bool:
-    """Whether somebody listens at HOST:PORT."""
+    """Whether something listens at HOST:PORT."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), patience).close()

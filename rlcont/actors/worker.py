@@ -1,4 +1,4 @@
-"""The side of an actor: a policy of its own, environments of its own, rollouts out."""
+"""The process of an actor: a copy of the policy and environments of its own."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from rlcont.envs.episodes import Episodes
 from rlcont.envs.vector import Environments
 
 
-class Rollout(NamedTuple):
-    """What an actor sends: some steps of its environments."""
+class RolloutResult(NamedTuple):
+    """A rollout as an actor sends it: some steps of its environments."""
 
     experience: Experience
     collected: Collected
     num_open: int
-    """Steps that wait for rewards to come, those of earlier rollouts included."""
+    """Steps that wait for later rewards, those of earlier rollouts included."""
     num_breakdowns: int
-    """Steps in which a simulator broke down, which nobody learns from."""
+    """Steps in which a simulator broke down; they are not learned from."""
     steps_per_second: float
     """Of each environment."""
 
@@ -35,8 +35,8 @@ class RolloutWorker:
     """An actor with `config.num_envs` environments.
 
     Args:
-        index: which of the actors it is.
-        life: how many of that index there were before it. The first actor's first life has the seeds of an inline run.
+        index: of the actor.
+        life: number of actors of the same index before it. Actor 0, life 0 has the seeds of an inline run.
     """
 
     def __init__(self, config: RunConfig, index: int, life: int):
@@ -45,13 +45,13 @@ class RolloutWorker:
         self.life = life
 
     def start(self, niceness: int = 0) -> None:
-        """Makes the environments and the explorer; here, since Ray tells of an error in a call what it was.
+        """Makes the environments and the explorer. Not in __init__: Ray reports the exception only of a method call.
 
         Args:
-            niceness: by which this process yields to others from then on.
+            niceness: added to that of this process afterwards.
 
         Raises:
-            UserError: an environment's mistake, as inline.
+            UserError: an environment's mistake.
         """
         torch.set_num_threads(1)
         config, index, life = self.config, self.index, self.life
@@ -72,29 +72,29 @@ class RolloutWorker:
         self.obs = self.envs.reset()
         os.nice(niceness)
 
-    def rollout(self, policy: dict[str, Array], num_steps: int, length: int) -> Rollout:
-        """Plays on.
+    def rollout(self, policy: dict[str, Array], num_steps: int, length: int) -> RolloutResult:
+        """Steps the environments, each `length` times.
 
         Args:
             policy: the learner's `policy_state`, as arrays.
-            num_steps: environment steps that the learner has seen, by which warm-up and decay of the noise go.
+            num_steps: environment steps that the learner has seen; warm-up and noise decay follow it.
             length: steps of each environment.
         """
         self.explorer.load_policy_state({name: torch.from_numpy(np.array(value)) for name, value in policy.items()})
         self.explorer.num_steps = num_steps
         broken_before = self.envs.num_breakdowns
-        told, collected = [], []
+        experiences, collected = [], []
         start = time.perf_counter()
         for _ in range(length):
             step = self.envs.step(self.explorer.act(self.obs, explore=True))
-            told.append(self.explorer.observe(step))
+            experiences.append(self.explorer.observe(step))
             collected.append(self.episodes.add(step))
             self.obs = step.obs_to_act_on
-        return Rollout(
+        return RolloutResult(
             Experience(
-                sum(experience.num_steps for experience in told),
-                _joined([experience.transitions for experience in told]),
-                np.concatenate([experience.returns for experience in told]),
+                sum(experience.num_steps for experience in experiences),
+                _joined([experience.transitions for experience in experiences]),
+                np.concatenate([experience.returns for experience in experiences]),
             ),
             joined_collected(collected),
             self.explorer.window.num_open,
@@ -104,7 +104,7 @@ class RolloutWorker:
 
 
 def joined_collected(parts: list[Collected]) -> Collected:
-    """Several collections as one, in their order."""
+    """Concatenates collections."""
     return Collected(*map(np.concatenate, zip(*parts, strict=True)))
 
 

@@ -6,7 +6,7 @@ import functools
 from typing import Any, ClassVar
 
 from rlcont.core.state import Parts, contained
-from rlcont.core.types import Distribution, EnvSpec
+from rlcont.core.types import EnvSpec, Histogram
 
 
 class BaseAgent(Parts):
@@ -35,7 +35,7 @@ class BaseAgent(Parts):
     def remark(self, values: dict[str, float]) -> str:
         return ""
 
-    def distributions(self) -> dict[str, Distribution]:
+    def distributions(self) -> dict[str, Histogram]:
         return {}
 
     @classmethod

@@ -14,7 +14,7 @@ from rlcont.config.fields import (
     sweep_fields,
 )
 from rlcont.config.names import existing_file, file_values, main_values, options, summary
-from rlcont.core.spelling import flat_keys, shown
+from rlcont.core.spelling import flat_keys, spelled
 
 WIDTH = 100
 
@@ -193,7 +193,7 @@ def _section(title: str, fields: list[Field], values: dict) -> str:
     defaults = flat_keys(values)
     lines = [title]
     for field in fields:
-        default = f"; default {shown(defaults[field.key])}" if field.key in defaults else ""
+        default = f"; default {spelled(defaults[field.key])}" if field.key in defaults else ""
         lines.append(f"  {field.key:<28}{field.allowed}{default}")
         lines.append(_aligned(" " * 6, field.meaning, 6))
     return "\n".join(lines) + "\n"

@@ -87,7 +87,7 @@ def _train(arguments: list[str]) -> None:
     from rlcont.core.resources import prepare_threads
 
     prepare_threads()
-    from rlcont.training.build import run
+    from rlcont.training.run import run
 
     run(config, composed.choices)
     return None
@@ -119,7 +119,7 @@ def _resume(arguments: list[str]) -> None:
     from rlcont.core.resources import prepare_threads
 
     prepare_threads()
-    from rlcont.training.build import resume
+    from rlcont.training.run import resume
 
     resume(plan)
     return None
@@ -198,7 +198,7 @@ def _job(config: DictConfig) -> None:
     prepare_threads()
     from rlcont.config.compose import composed_by_hydra
     from rlcont.config.validate import validate
-    from rlcont.training.build import run
+    from rlcont.training.run import run
 
     composed = composed_by_hydra(config)
     run(validate(composed.container), composed.choices)

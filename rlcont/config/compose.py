@@ -51,7 +51,7 @@ from rlcont.config.overrides import (
     refuse_doubles,
 )
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import flat_keys, nearest, shown
+from rlcont.core.spelling import flat_keys, nearest, spelled
 
 
 class Composed(NamedTuple):
@@ -265,7 +265,7 @@ def _origins(files: list[tuple[str, str]]) -> dict[str, str]:
         values.pop("defaults", None)
         for key, value in values.items():
             if not package and key in ("algo", "env", "noise", "actors") and not isinstance(value, dict):
-                raise UserError(f"{short(path)}: {key}={shown(value)}: must hold keys and values")
+                raise UserError(f"{short(path)}: {key}={spelled(value)}: must hold keys and values")
         if group in ("tuned", "experiment") and package:
             raise UserError(f"{short(path)}: must begin with # @package _global_")
         for key in flat_keys(values, f"{package}." * bool(package)):
@@ -313,7 +313,7 @@ def _resolve_auto_noise(container: dict[str, Any], origins: dict[str, str]) -> N
     if kind not in allowed:
         file = _from("algo.auto_noise.kind", origins) or _from("algo.auto_noise", origins)
         hint = nearest(str(kind), allowed)
-        raise UserError(f"{file}algo.auto_noise.kind={shown(kind)}: allowed: {', '.join(allowed)}{hint}")
+        raise UserError(f"{file}algo.auto_noise.kind={spelled(kind)}: allowed: {', '.join(allowed)}{hint}")
     defaults = OmegaConf.load(existing_file("noise", kind))
     container["noise"] = OmegaConf.to_container(OmegaConf.merge(defaults, auto_noise))
     origins |= {

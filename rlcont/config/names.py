@@ -94,9 +94,9 @@ def file_values(group: str, option: str) -> dict[str, Any]:
     own = read_yaml(existing_file(group, option))
     values: dict[str, Any] = {}
     for default in _bases(own):
-        values = _merged(values, file_values(group, default))
+        values = merged(values, file_values(group, default))
     own.pop("defaults", None)
-    return _merged(values, own)
+    return merged(values, own)
 
 
 def algorithm(option: str) -> str:
@@ -153,13 +153,13 @@ def short(path: Path) -> str:
     return str(path.relative_to(CONFIG_DIR.parent) if path.is_relative_to(CONFIG_DIR) else path)
 
 
-def _merged(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merged(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """`over` on top of `values`, key by key at every depth."""
-    merged = dict(values)
+    result = dict(values)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(values.get(key), dict)
-        merged[key] = _merged(values[key], value) if both else value
-    return merged
+        result[key] = merged(values[key], value) if both else value
+    return result
 
 
 def _bases(values: dict[str, Any]) -> list[str]:

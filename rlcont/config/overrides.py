@@ -17,7 +17,7 @@ from rlcont.algos.find import config_class
 from rlcont.config.fields import KINDS, kinds_with
 from rlcont.config.names import GROUPS, existing_file, options
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import did_you_mean, flat_keys, nearest, nearest_key, shown
+from rlcont.core.spelling import did_you_mean, flat_keys, nearest, nearest_key, spelled
 
 AUTO = {"algo.auto_num_envs": "num_envs", "algo.auto_checkpoint_every": "checkpoint.every"}
 """Keys by which an algorithm's file says what auto stands for."""
@@ -95,7 +95,7 @@ def check_option(override: Override, algo: Callable[[], str]) -> None:
     _refuse_plus(override)
     allowed = options(group)
     if override.package is not None:
-        raise UserError(f"{line_of(override)}: no such key; did you mean {group}={shown(value)}?")
+        raise UserError(f"{line_of(override)}: no such key; did you mean {group}={spelled(value)}?")
     if value in allowed:
         return None
     if group == "env" and isinstance(value, str):
@@ -110,7 +110,7 @@ def check_option(override: Override, algo: Callable[[], str]) -> None:
     if group == "tuned":
         listed = "none or ALGO/ENV, a file in configs/tuned"
         allowed = [option for option in allowed if option.startswith(f"{algo()}/")] or allowed
-    raise UserError(f"{group}={shown(value)}: allowed: {listed}{nearest(str(value), allowed)}")
+    raise UserError(f"{group}={spelled(value)}: allowed: {listed}{nearest(str(value), allowed)}")
 
 
 def check_key(override: Override, chosen: Chosen) -> None:
@@ -120,14 +120,14 @@ def check_key(override: Override, chosen: Chosen) -> None:
         return
     if key in ("env.id", "noise.kind", "actors.kind"):
         group = key.partition(".")[0]
-        raise UserError(f"{line}: choose it with {group}={shown(override.value())}")
+        raise UserError(f"{line}: choose it with {group}={spelled(override.value())}")
     if key == "env.kwargs":
         raise UserError(f"{line}: name the argument, as in env.kwargs.NAME=VALUE")
     noise = chosen.choices["noise"]
     if key.startswith("algo.auto_noise") and noise != "auto":
         raise UserError(f"{line}: counts only with noise=auto")
     if key in AUTO:
-        raise UserError(f"{line}: is what {AUTO[key]}=auto stands for; type {AUTO[key]}={shown(override.value())}")
+        raise UserError(f"{line}: is what {AUTO[key]}=auto stands for; type {AUTO[key]}={spelled(override.value())}")
     for typed in flat_keys({key: override.value()}):
         try:
             node = OmegaConf.select(chosen.config, typed, default=chosen)

@@ -13,7 +13,7 @@ from rlcont.config import fields
 from rlcont.config.actors import RayActors
 from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import did_you_mean, nearest, nearest_key, shown
+from rlcont.core.spelling import did_you_mean, nearest, nearest_key, spelled
 
 T = TypeVar("T")
 
@@ -112,17 +112,17 @@ def _complaint(key: str, first: ErrorDetails, known: dict[str, fields.Field], co
         case "union_tag_invalid":
             return f"{key}.kind={first['ctx']['tag']}: must be one of {first['ctx']['expected_tags']}"
         case "value_error":
-            value = "" if _of_several(first) else f"={shown(first['input'])}"
+            value = "" if _of_several(first) else f"={spelled(first['input'])}"
             return f"{key}{value}: {first['ctx']['error']}"
     while "." in key and key not in known and not any(name.startswith(f"{key}.") for name in known):
         key = key.rpartition(".")[0]
     value = _at(container, key)
     if key not in known:
         below = [f"{name}=VALUE" for name in known if name.startswith(f"{key}.")]
-        return f"{key}={shown(value)}: stands for several keys; set {' or '.join(below) or 'them'}"
+        return f"{key}={spelled(value)}: stands for several keys; set {' or '.join(below) or 'them'}"
     field = known[key]
     hint = nearest(value, field.choices, 0.7) if isinstance(value, str) else ""
-    return f"{key}={shown(value)}: must be {field.article}{field.allowed}{hint or _as_number(key, value)}"
+    return f"{key}={spelled(value)}: must be {field.article}{field.allowed}{hint or _as_number(key, value)}"
 
 
 def _of_several(first: ErrorDetails) -> bool:

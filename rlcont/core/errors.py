@@ -1,21 +1,21 @@
-"""The exceptions that end a command early and are no defect."""
+"""Exceptions that end a command early without being defects."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """A mistake the user can mend; its message is the one line they will read."""
+    """A mistake that the user can correct. Its message is the one line that is printed."""
 
     def __str__(self) -> str:
         return " ".join(super().__str__().split())
 
 
 class ActorsLost(UserError):
-    """Nobody acts for the learner any more, which is whole itself."""
+    """No actor is left; the learner itself is intact."""
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the run; its message is the one line the user will read."""
+    """A signal ended the run. Its message is the one line that is printed."""
 
     def __init__(self, number: int, message: str):
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Packages that only some commands need, which come with an extra of rlcont's."""
+"""Packages that only some commands need; each comes with an extra, such as rlcont[export]."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from rlcont.core.errors import UserError
 
 
 def require(what: str, extra: str, *modules: str) -> None:
-    """Asks, without loading them, whether the modules that `what` needs are installed.
+    """Checks that the modules that `what` needs are installed, without importing them.
 
     Raises:
-        UserError: one is not.
+        UserError: a module is missing.
     """
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise UserError(f"{what}: needs {module}; pip install 'rlcont[{extra}]' brings it")
+            raise UserError(f"{what}: needs {module}; install it by pip install 'rlcont[{extra}]'")

@@ -1,4 +1,4 @@
-"""Any state as JSON and arrays: what checkpoints and workers' messages are made of. Nothing in it can run code."""
+"""Serialises states as JSON and arrays, for checkpoints and messages of workers. Reading one cannot run code."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ BIT_GENERATORS = {
     kind.__name__: kind
     for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
 }
-"""Generators of numpy that a state may hold."""
+"""Bit generators of numpy that a state may contain."""
 
 
 def pack(tree: Any) -> tuple[bytes, bytes]:
-    """A state as JSON text and a safetensors file of its arrays.
+    """Serialises a state as JSON text and a safetensors file of its arrays.
 
-    A state is made of None, booleans, numbers, strings, lists, tuples, dictionaries, sets, deques, arrays, tensors and
-    numpy generators; `unpack` gives all of them back as they were, tensors on the CPU.
+    A state consists of None, booleans, numbers, strings, lists, tuples, dictionaries, sets, deques, arrays, tensors and
+    numpy generators. `unpack` restores all of them; tensors are then on the CPU.
 
     Raises:
-        TypeError: something else is in it; the message names the place.
+        TypeError: the state contains something else; the message names the place.
     """
     arrays: dict[str, np.ndarray] = {}
     skeleton = _strip(tree, "", arrays)
@@ -31,35 +31,35 @@ def pack(tree: Any) -> tuple[bytes, bytes]:
 
 
 def unpack(text: bytes, arrays: bytes) -> Any:
-    """The state that `pack` was given.
+    """Restores the state that `pack` serialised.
 
     Raises:
-        ValueError: it was not made by `pack`.
+        ValueError: `pack` did not make this.
     """
     try:
         return _fill(json.loads(text), load(arrays))
-    except Exception as error:  # From json, safetensors, or of a shape that `pack` does not make.
+    except Exception as error:  # Of json, of safetensors, or from a structure that `pack` does not make.
         raise ValueError(f"no packed state ({type(error).__name__}: {error})") from error
 
 
 def to_message(tree: Any) -> bytes:
-    """`pack` in one piece."""
+    """Serialises a state as one message."""
     text, arrays = pack(tree)
     return len(text).to_bytes(8, "little") + text + arrays
 
 
 def from_message(message: bytes) -> Any:
-    """The state that `to_message` was given."""
+    """Restores the state that `to_message` serialised."""
     end = 8 + int.from_bytes(message[:8], "little")
     return unpack(message[8:end], message[end:])
 
 
 def _strip(value: Any, at: str, arrays: dict[str, np.ndarray]) -> Any:
-    """`value` as JSON knows it; arrays are moved to `arrays`, under the place they were at."""
+    """`value` in the types of JSON. Arrays move to `arrays`, under the path of their place."""
     match value:
         case None | bool() | str():
             return value
-        case np.generic():  # Before int and float: a float64 is a float.
+        case np.generic():  # Before int and float, because np.float64 is a float.
             return {"$scalar": _keep(np.asarray(value), at, arrays)}
         case int() | float():
             return value
@@ -107,7 +107,7 @@ def _fill(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         case "$array":
             return arrays[content].copy()
         case "$tensor":
-            import torch  # Not above: the workers that step environments do without.
+            import torch  # Here, because the workers that step environments load no torch.
 
             return torch.from_numpy(arrays[content].copy())
         case "$scalar":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import torch
 
-from rlcont.core.types import Array, Collected, Distribution, EnvSpec, EnvStep, Experience, Metrics
+from rlcont.core.types import Array, Collected, EnvSpec, EnvStep, Experience, Histogram, Metrics
 
 Accelerate = Callable[[Callable[[Any], Metrics]], Callable[[Any], Metrics]]
 """Makes an update, from a batch to metrics, fast; see accelerate.py."""
@@ -130,7 +130,7 @@ class Agent(Policy, Protocol):
     def remark(self, values: dict[str, float]) -> str:
         """One line that the user should read, given the figures of a log line by TensorBoard tag; empty if none."""
 
-    def distributions(self) -> dict[str, Distribution]:
+    def distributions(self) -> dict[str, Histogram]:
         """Distributions to log with each evaluation, by name; what training depends on stays as it is."""
 
     def state_dict(self) -> dict[str, Any]:

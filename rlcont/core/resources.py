@@ -1,4 +1,4 @@
-"""What a run may take of memory and cores: the machine's, or less where a container or a sweep shares them."""
+"""Memory and cores that a run may use: the machine's, or less in a container or a sweep."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from rlcont.core.errors import UserError
 
 MEMORY_SHARE = "RLCONT_MEMORY_SHARE"
 MOST_THREADS = 8
-"""Networks of a few hundred units do not keep more busy."""
+"""Most threads of torch; networks of a few hundred units do not use more."""
 
 
 def check_memory(key: str, needed: int, available: int) -> None:
-    """Refuses what would not fit.
+    """Refuses a setting that needs more memory than there is.
 
     Args:
-        key: the setting that asks for the memory, with its value.
-        needed: bytes it takes.
-        available: bytes there are.
+        key: the setting, with its value.
+        needed: bytes that it takes.
+        available: bytes that are available.
 
     Raises:
         UserError: `needed` exceeds `available`.
@@ -33,20 +33,20 @@ def check_memory(key: str, needed: int, available: int) -> None:
 
 
 def available_memory() -> int:
-    """Bytes one run may still take.
+    """Bytes that one run may still use.
 
-    The smallest of what the machine has free and what each enclosing control group allows; or what RLCONT_MEMORY_SHARE
-    says, set by whoever starts several runs at once.
+    They are the minimum of the machine's free memory and what each enclosing control group allows; or
+    RLCONT_MEMORY_SHARE, which a sweep sets for its jobs.
     """
     share = os.environ.get(MEMORY_SHARE)
     return int(share) if share else min([psutil.virtual_memory().available, *_cgroup_headrooms()])
 
 
 def prepare_threads() -> None:
-    """Decides, before torch is loaded, on its threads and on how they wait, unless the user's environment does.
+    """Sets how many threads torch has and how they wait, unless the environment does. Call it before torch is loaded.
 
-    Left to itself, a thread of GNU OpenMP that waits for others spins for milliseconds. On a machine with anything
-    else to do the others are not running, and an update takes ten times as long.
+    By default, a waiting thread of GNU OpenMP spins for milliseconds. On a busy machine the threads that it waits for
+    are not running meanwhile, and an update takes ten times as long.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_for(available_cores())))
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -54,19 +54,19 @@ def prepare_threads() -> None:
 
 
 def threads_for(cores: int) -> int:
-    """Threads of a run that has `cores` to itself: at least one, no more than there are physical cores."""
+    """Threads of a run on `cores` cores: at least one, at most the number of physical cores."""
     physical = psutil.cpu_count(logical=False) or MOST_THREADS
     return max(1, min(cores, physical, MOST_THREADS))
 
 
 def available_cores() -> int:
-    """Cores this process may keep busy: those it may run on, or fewer where a control group grants less time."""
+    """Cores that this process may use: those it may run on, or fewer if a control group grants less time."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, int(min([allowed, *_cgroup_quotas()])))
 
 
 def _cgroup_headrooms(proc: Path = Path("/proc"), sys_fs: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """Limit minus use, page cache not counted, of this process's control groups and their parents."""
+    """Limit minus usage, without page cache, of this process's control groups and their parents."""
     headrooms = []
     for group, is_unified in _control_groups("memory", proc, sys_fs):
         if is_unified:
@@ -77,7 +77,7 @@ def _cgroup_headrooms(proc: Path = Path("/proc"), sys_fs: Path = Path("/sys/fs/c
 
 
 def _cgroup_quotas(proc: Path = Path("/proc"), sys_fs: Path = Path("/sys/fs/cgroup")) -> list[float]:
-    """Cores' worth of time that this process's control groups and their parents grant."""
+    """CPU time that this process's control groups and their parents grant, in cores."""
     quotas = []
     for group, is_unified in _control_groups("cpu", proc, sys_fs):
         names = ("cpu.max",) if is_unified else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
@@ -91,7 +91,7 @@ def _cgroup_quotas(proc: Path = Path("/proc"), sys_fs: Path = Path("/sys/fs/cgro
 
 
 def _control_groups(controller: str, proc: Path, sys_fs: Path) -> Iterator[tuple[Path, bool]]:
-    """Folders of this process's groups and their parents, each with whether it is of the unified hierarchy."""
+    """Folders of this process's control groups and their parents; True for those of the unified hierarchy (v2)."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
     except OSError:
@@ -120,21 +120,21 @@ def _headroom(folder: Path, limit_name: str, usage_name: str, cache_name: str) -
 
 
 def has_display() -> bool:
-    """Whether a window can be opened; elsewhere than on Linux it is taken for granted."""
+    """Whether a window can be opened; assumed on other systems than Linux."""
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def prepare_drawing() -> None:
-    """Lets MuJoCo draw without a display where there is none, and loads it: it reads how to draw only then.
+    """Selects a renderer for MuJoCo that needs no display if there is none, and loads MuJoCo, which then reads it.
 
     Raises:
-        UserError: the libraries for that are missing.
+        UserError: the libraries of the renderer are missing.
     """
     if not has_display():
         os.environ.setdefault("MUJOCO_GL", "egl")
     try:
         importlib.import_module("mujoco")
-    except Exception as error:  # Of whatever kind the missing library makes it.
+    except Exception as error:  # The type depends on the library that is missing.
         raise UserError(
             f"video=true: MuJoCo cannot draw with MUJOCO_GL={os.environ.get('MUJOCO_GL')} ({error}); on Debian and "
             "Ubuntu: apt install libegl1 libgl1-mesa-dri for egl, libosmesa6 for osmesa"

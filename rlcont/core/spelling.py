@@ -1,4 +1,4 @@
-"""How values are spelt, and the nearest name to a misspelt one."""
+"""Values as they are typed, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -18,24 +18,36 @@ def flat_keys(container: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def shown(value: Any) -> str:
-    """A value as it is typed."""
+def nested_keys(flat: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `flat_keys`."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *parents, name = key.split(".")
+        inner = nested
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[name] = value
+    return nested
+
+
+def spelled(value: Any) -> str:
+    """A value as it is typed on the command line."""
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):
-        return f"[{','.join(shown(item) for item in value)}]"
+        return f"[{','.join(spelled(item) for item in value)}]"
     if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{shown(item)}' for key, item in value.items())}}}"
+        return f"{{{','.join(f'{key}:{spelled(item)}' for key, item in value.items())}}}"
     return "null" if value is None else str(value).lower()
 
 
 def nearest(name: str, allowed: Iterable[str], cutoff: float = 0.5) -> str:
-    """'; did you mean …?' for the closest allowed name, or nothing."""
+    """'; did you mean …?' with the closest allowed name; empty if none is close."""
     return did_you_mean(close(name, allowed, cutoff))
 
 
 def nearest_key(key: str, known: Iterable[str]) -> str:
-    """Like `nearest` for a dotted key: all keys that end like `key`, or the closest, last part against last part."""
+    """Like `nearest` for a dotted key: suggests all keys with the same last part, else the closest key."""
     leaves: dict[str, list[str]] = {}
     for name in known:
         leaves.setdefault(name.rpartition(".")[2], []).append(name)
@@ -47,11 +59,11 @@ def nearest_key(key: str, known: Iterable[str]) -> str:
 
 
 def close(name: str, allowed: Iterable[str], cutoff: float, most: int = 1) -> list[str]:
-    """The closest allowed names, whatever their case; none if none is close."""
+    """The closest allowed names, ignoring case; none if none is close."""
     by_lower = {option.lower(): option for option in allowed}
     return [by_lower[near] for near in difflib.get_close_matches(name.lower(), by_lower, most, cutoff)]
 
 
 def did_you_mean(names: list[str]) -> str:
-    """The end of a message that suggests `names`."""
+    """'; did you mean …?' with `names`; empty without names."""
     return f"; did you mean {' or '.join(names)}?" if names else ""

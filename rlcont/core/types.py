@@ -99,6 +99,13 @@ class Collected(NamedTuple):
         return len(self.action)
 
 
+class Evaluation(NamedTuple):
+    """Outcome of N episodes: undiscounted returns and lengths in steps, [N] each."""
+
+    returns: Array
+    lengths: Array
+
+
 class Batch(NamedTuple):
     """Transitions to learn from, independent of each other.
 
@@ -119,8 +126,8 @@ class Batch(NamedTuple):
     slot: torch.Tensor
 
 
-class Distribution(NamedTuple):
-    """How much there is at each of some ascending values."""
+class Histogram(NamedTuple):
+    """Counts, or weights, of evenly spaced bins, by their centres in ascending order."""
 
-    values: list[float]
-    amounts: list[float]
+    centres: list[float]
+    counts: list[float]

@@ -28,7 +28,7 @@ class BoxEnv:
         action [A]; observation [O].
 
     Raises:
-        UserError: the environment cannot be made, or its spaces do not fit.
+        UserError: the environment cannot be made, or its spaces are not supported.
     """
 
     def __init__(self, config: EnvConfig):
@@ -43,7 +43,7 @@ class BoxEnv:
         self._action_shape, self._action_dtype = actions.shape, actions.dtype
         self._low, self._high = (bound.astype(np.float64).ravel() for bound in (actions.low, actions.high))
         self._middle = self._low / 2 + self._high / 2
-        # A few roundings too wide, so that -1 and 1 reach the bounds, where the clipping makes them exact.
+        # Wider by a few roundings, so that -1 and 1 reach the bounds; clipping then makes them exact.
         rounding = np.spacing(np.maximum(np.abs(self._low), np.abs(self._high)))
         self._half_width = self._high / 2 - self._low / 2 + 4 * rounding
         self._simulator_broke = breakdown_detector(self.env)
@@ -51,21 +51,21 @@ class BoxEnv:
         self._obs: Array = np.empty(obs_dim, np.float32)
 
     def reset(self, seed: int | None = None) -> Array:
-        """Opens an episode; with `seed`, restarts the environment's own generators too.
+        """Starts an episode; with `seed`, also reseeds the environment's own generators.
 
         Raises:
-            UserError: a non-finite observation.
+            UserError: the observation is not finite.
         """
         self._obs = self.checked(self._flat(self.env.reset(seed=seed)[0]))
         return self._obs
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, bool]:
-        """Observation, reward, terminated, truncated, valid.
+        """Takes a step; returns observation, reward, terminated, truncated, valid.
 
-        Where the simulator broke down, the observation is the one before it.
+        If the simulator breaks down, `valid` is False and the observation is the previous one.
 
         Raises:
-            UserError: a non-finite observation or reward, or an action that is not finite.
+            UserError: the observation, the reward or the action is not finite.
         """
         raw, reward, terminated, truncated, valid = self.advance(self.to_env(action))
         if valid:
@@ -73,12 +73,12 @@ class BoxEnv:
         return self._obs, reward, terminated, truncated, valid
 
     def advance(self, action: Array) -> tuple[Array, float, bool, bool, bool]:
-        """The same for an action as `to_env` gives it, with the observation flat but otherwise as it comes.
+        """Like `step`, for an action in the environment's own units; the observation is flat, and not checked.
 
-        Where the simulator broke down, the observation means nothing.
+        If the simulator breaks down, the observation is zeros.
 
         Raises:
-            UserError: a non-finite reward.
+            UserError: the reward is not finite.
         """
         raw, reward, terminated, truncated, _ = self.env.step(action.reshape(self._action_shape))
         if self._simulator_broke():
@@ -89,18 +89,18 @@ class BoxEnv:
         return self._flat(raw), reward, bool(terminated), bool(truncated), True
 
     def obstacle(self) -> str:
-        """Why the state cannot be taken in the middle of an episode; empty where it can. Call it after a reset."""
+        """Why the state cannot be saved within an episode; empty if it can. Call it after a reset."""
         return self._snapshots.obstacle()
 
     def state(self) -> dict[str, Any]:
-        """The whole state, the simulator included; of an environment with an obstacle, its generator alone."""
+        """The state, simulator included; only the generator if there is an obstacle."""
         try:
             return {"whole": self._snapshots.take()}
         except TypeError:
             return {"generator": self.env.unwrapped._np_random}
 
     def put_back(self, seed: int, state: dict[str, Any]) -> bool:
-        """Makes it what it was when `state` was taken; True where it can only begin an episode, with a reset."""
+        """Restores `state`; returns True if only the generator was saved, so that a new episode has to start."""
         self.reset(seed)
         if "whole" in state:
             self._snapshots.put_back(state["whole"])
@@ -110,10 +110,10 @@ class BoxEnv:
         return True
 
     def frame(self) -> Array:
-        """What it looks like now, [height, width, 3] uint8, if it was made with render_mode=rgb_array.
+        """A picture of the environment, [height, width, 3] uint8; needs render_mode=rgb_array.
 
         Raises:
-            UserError: it cannot be drawn, as where a library is missing.
+            UserError: it cannot be drawn, for example because a library is missing.
         """
         try:
             frame: Any = self.env.render()
@@ -126,23 +126,23 @@ class BoxEnv:
 
     @property
     def action_bounds(self) -> tuple[Array, Array]:
-        """Lowest and highest action of the environment's own, [A] each."""
+        """Lowest and highest action in the environment's own units, [A] each."""
         return self._low, self._high
 
     @property
     def frames_per_second(self) -> float:
-        """At which it looks as fast as it is."""
+        """Frames per second of a video at real speed."""
         return float(self.env.metadata.get("render_fps", 30))
 
     def close(self) -> None:
-        """Frees what the environment holds; it cannot be used afterwards."""
+        """Closes the environment."""
         self.env.close()
 
     def to_env(self, action: Array) -> Array:
-        """[-1, 1] to [low, high] per dimension [..., A], clipped; exact at both ends.
+        """Scales actions [..., A] from [-1, 1] to [low, high] and clips them; exact at both ends.
 
         Raises:
-            UserError: an action that is not finite.
+            UserError: an action is not finite.
         """
         if not math.isfinite(action.sum()):
             bad = action[~np.isfinite(action)]
@@ -152,10 +152,10 @@ class BoxEnv:
         return scaled.astype(self._action_dtype)
 
     def checked(self, obs: Array) -> Array:
-        """Flat observations [..., O] as a float32 copy: environments may write into what they returned.
+        """Flat observations [..., O] as a float32 copy, because environments may overwrite what they returned.
 
         Raises:
-            UserError: a non-finite observation.
+            UserError: an observation is not finite.
         """
         if not np.abs(obs).max() <= LARGEST:
             bad = np.argwhere(~(np.abs(obs) <= LARGEST))[0]
@@ -191,7 +191,7 @@ def find_env(env_id: str) -> None:
         except Exception as error:
             hint = "; is its folder in PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
             raise UserError(f"env={env_id}: module {module!r} cannot be imported ({error}){hint}") from error
-    # The oldest MuJoCo ids are registered with a function in there that only says that they are gone.
+    # Retired MuJoCo ids are registered with a function in this module that only raises.
     retired = "gymnasium.envs"
     known = [key for key in registry if getattr(registry[key].entry_point, "__module__", "") != retired]
     if name not in known:

@@ -1,4 +1,4 @@
-"""Which environment a run has."""
+"""The environment of a run."""
 
 from __future__ import annotations
 

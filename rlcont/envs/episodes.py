@@ -1,4 +1,4 @@
-"""Returns and lengths of the episodes under way."""
+"""Returns and lengths of the running episodes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rlcont.core.types import Array, Collected, EnvStep
 
 
 class Episodes(Parts):
-    """Return and length of the episodes under way in E environments."""
+    """Return and length of the running episodes in E environments."""
 
     def __init__(self, num_envs: int):
         self._return = np.zeros(num_envs)
         self._length = np.zeros(num_envs, np.int64)
 
     def add(self, step: EnvStep) -> Collected:
-        """Takes in a step; tells of the episodes that ended with it."""
+        """Adds a step; returns its statistics, with the episodes that end in it."""
         self._return += step.reward
         self._length += step.valid
         ended = step.ended
@@ -27,7 +27,7 @@ class Episodes(Parts):
         return collected
 
     def cut_off(self, envs: Array) -> None:
-        """Forgets the episodes under way in the environments `envs` [E] bool."""
+        """Resets return and length of the environments in the mask `envs` [E] bool."""
         self._return[envs] = 0
         self._length[envs] = 0
 

@@ -1,4 +1,4 @@
-"""What is particular to MuJoCo: its warnings, its camera, and simulations that break down."""
+"""MuJoCo's peculiarities: its warnings, its camera, and breakdowns of the simulation."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import mujoco
 
 log = logging.getLogger(__name__)
 
-# Gymnasium warns of every -v4 id. MuJoCo prints its warnings and appends them to MUJOCO_LOG.TXT in the
-# working directory, the first ones while it compiles a model.
+# Gymnasium warns of every -v4 id. MuJoCo prints warnings and appends them to MUJOCO_LOG.TXT in the working directory,
+# already while it compiles a model.
 gymnasium.logger.min_level = gymnasium.logger.ERROR
 mujoco.set_mju_user_warning(lambda message: log.debug("mujoco: %s", message))
 
 
 def follow(env: gymnasium.Env[Any, Any]) -> None:
-    """Has the camera go with the body, where the model has a camera that does.
+    """Makes the camera follow the body, if the model has a tracking camera.
 
-    Gymnasium 1.4 looks at the place where an episode begins, and what has learned to run is out of the picture after
-    twenty steps. In a file it is the model's own camera that goes along; in a window, where the mouse moves the
-    camera, one that keeps its distance from the same body.
+    Gymnasium 1.4 keeps the camera where an episode starts, so that a running body leaves the picture after twenty
+    steps. Videos use the model's own camera. Windows, where the mouse moves the camera, use one that tracks the same
+    body.
     """
     bare: Any = env.unwrapped
     if not hasattr(bare, "mujoco_renderer"):
@@ -37,10 +37,10 @@ def follow(env: gymnasium.Env[Any, Any]) -> None:
 
 
 def breakdown_detector(env: gymnasium.Env) -> Callable[[], bool]:
-    """A function that says whether MuJoCo broke down in the step just made (False without MuJoCo).
+    """A function that returns whether MuJoCo broke down in the last step; always False without MuJoCo.
 
-    On a position, velocity or acceleration that is not finite, or huge, MuJoCo puts itself back to the
-    initial state, counts that, and steps on as if nothing had happened.
+    If a position, velocity or acceleration is huge or not finite, MuJoCo resets itself to the initial state, counts
+    that, and continues without an error.
     """
     bare: Any = env.unwrapped
     if not isinstance(getattr(bare, "data", None), mujoco.MjData):
@@ -48,7 +48,7 @@ def breakdown_detector(env: gymnasium.Env) -> Callable[[], bool]:
     bad = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 
     def broke() -> bool:
-        # A step looks at the state it starts from; where this one led would only be looked at by the next.
+        # MuJoCo checks the state at the start of a step. These calls check the one that this step led to.
         mujoco.mj_checkPos(bare.model, bare.data)
         mujoco.mj_checkVel(bare.model, bare.data)
         counts = bare.data.warning.number[bad]

@@ -1,4 +1,4 @@
-"""The whole state of an environment between two steps, simulator included, and back."""
+"""Saves and restores the state of an environment between two steps, simulator included."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from gymnasium.spaces import Space
 INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 SKIPPED = {"env", "spec", "_cached_spec", "metadata", "_metadata"}
 SKIPPED |= {"_saved_kwargs", "_ezpickle_args", "_ezpickle_kwargs"}
-"""Attributes that say how an environment was made."""
+"""Attributes that describe how an environment was made."""
 STATELESS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, type)
 STATELESS_CLASSES = ("MujocoRenderer", "EnvSpec")
-"""Kinds of attributes that no step depends on."""
+"""Types of attributes that no step depends on."""
 
 
 class Snapshots:
-    """Takes the state of one environment and puts it back.
+    """Saves and restores the state of one environment.
 
-    An environment with `state_dict()` and `load_state_dict(state)` is asked; Gymnasium's generator it need not care
-    for. Of any other, and of its wrappers, all attributes are taken. MuJoCo's part is its integration state and every
-    derived array, since some rewards read what the step before computed.
-
-    `obstacle` says what stands in the way, with the attribute's name; it is empty where the state can be taken.
+    The state of an environment with `state_dict()` and `load_state_dict(state)` is what these give, and Gymnasium's
+    generator. The state of any other environment, and of each wrapper, is all its attributes. The state of MuJoCo is
+    its integration state and all derived arrays, because some rewards read what the previous step computed.
     """
 
     def __init__(self, env: gymnasium.Env):
@@ -39,7 +37,7 @@ class Snapshots:
         self.derived: list[str] = _derived_names(self.bare.model) if _has_simulator(self.bare) else []
 
     def obstacle(self) -> str:
-        """What keeps the state from being taken, or nothing."""
+        """Why the state cannot be saved, with the attribute's name; empty if it can."""
         try:
             self.take()
         except TypeError as error:
@@ -47,7 +45,7 @@ class Snapshots:
         return ""
 
     def take(self) -> list[dict[str, Any]]:
-        """The state, one part for each wrapper and, last, the environment itself.
+        """The state: one part for each wrapper and, last, one for the environment itself.
 
         Raises:
             TypeError: an attribute cannot be saved; the message names it.
@@ -57,7 +55,7 @@ class Snapshots:
         return [self._taken(layer) for layer in self.layers]
 
     def put_back(self, state: list[dict[str, Any]]) -> None:
-        """Makes the environment, already reset once, what it was when `state` was taken."""
+        """Restores `state`; the environment has to be reset once before."""
         for layer, part in zip(self.layers, state, strict=True):
             if "own" in part:
                 layer.load_state_dict(part["own"])
@@ -80,7 +78,7 @@ class Snapshots:
                     part["spaces"][name] = copy.deepcopy(value._np_random)
             elif "own" in part and name != "_np_random":
                 continue
-            elif _is_plain(value):
+            elif _can_be_packed(value):
                 part["attributes"][name] = copy.deepcopy(value)
             elif not _is_stateless(name, value):
                 raise TypeError(f"{type(layer).__name__}.{name} is a {type(value).__name__}")
@@ -95,7 +93,7 @@ class Snapshots:
     def _put_simulator(self, state: dict[str, Any]) -> None:
         model, data = self.bare.model, self.bare.data
         mujoco.mj_setState(model, data, state["integration"], INTEGRATION)
-        # Contacts are computed anew. That moves the warm start, which is then put back with all the rest.
+        # mj_forward computes contacts, which are not in the state. It changes the warm start, so set the state again.
         mujoco.mj_forward(model, data)
         mujoco.mj_setState(model, data, state["integration"], INTEGRATION)
         for name in self.derived:
@@ -126,22 +124,22 @@ def _is_stateless(name: str, value: Any) -> bool:
     )
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether `packing` gives it back as it was."""
+def _can_be_packed(value: Any) -> bool:
+    """Whether `packing` can save and restore it."""
     match value:
         case None | bool() | int() | float() | str() | np.random.Generator():
             return True
         case np.ndarray() | np.generic():
             return value.dtype.kind in "biuf"
         case list() | tuple() | set() | deque():
-            return all(map(_is_plain, value))
+            return all(map(_can_be_packed, value))
         case dict():
-            return all(map(_is_plain, value)) and all(map(_is_plain, value.values()))
+            return all(map(_can_be_packed, value)) and all(map(_can_be_packed, value.values()))
     return False
 
 
 def _put_attribute(layer: Any, name: str, value: Any) -> None:
-    """In place where there is something of the same form: others may hold it too."""
+    """Sets an attribute, in place if shape and type match, because other objects may hold the same array."""
     now = vars(layer).get(name)
     match now, value:
         case np.ndarray(), np.ndarray() if (now.shape, now.dtype) == (value.shape, value.dtype) and now.flags.writeable:
@@ -153,7 +151,7 @@ def _put_attribute(layer: Any, name: str, value: Any) -> None:
 
 
 def _derived_names(model: Any) -> list[str]:
-    """Every array of floats in MuJoCo's data whose size the model alone decides; those of contacts are empty as yet."""
+    """Names of MuJoCo's float arrays whose size depends only on the model; arrays of contacts are still empty here."""
     data = mujoco.MjData(model)
     named = {name: getattr(data, name) for name in dir(data) if not name.startswith("_")}
     return [
@@ -164,7 +162,7 @@ def _derived_names(model: Any) -> list[str]:
 
 
 def _model_sum(bare: Any) -> int:
-    """A check sum of the MuJoCo model, which some environments change as they go; 0 without MuJoCo."""
+    """A check sum of the MuJoCo model, which some environments change while they run; 0 without MuJoCo."""
     if not _has_simulator(bare):
         return 0
     buffer = np.empty(mujoco.mj_sizeModel(bare.model), np.uint8)

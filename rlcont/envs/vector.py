@@ -1,7 +1,7 @@
 """Several copies of one environment, stepped in turn.
 
-This layer alone maps actions to each environment's own bounds, owns autoreset, and tells the true successor of a step
-from the observation to act on.
+Only this layer scales actions to the environment's bounds, resets environments, and separates the true successor of a
+step from the observation to act on.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ class Environments:
         return len(self.envs)
 
     def reset(self) -> Array:
-        """Opens an episode in every environment, each from its own seed; returns [E, O]."""
+        """Starts an episode in every environment, each from its own seed; returns observations [E, O]."""
         pairs = zip(self.envs, self._seeds, strict=True)
         self._obs = np.stack([env.reset(seed) for env, seed in pairs])
         return self._obs
 
     def step(self, action: Array) -> EnvStep:
         """Advances every environment by one step and resets those whose episode ended."""
-        # Scaled, checked and rounded for all at once; that is most of what a cheap environment's step costs.
+        # Actions are scaled and observations checked for all environments at once: done one by one, that is most of the
+        # time of a cheap environment's step.
         first = self.envs[0]
         rows = [env.advance(row) for env, row in zip(self.envs, first.to_env(action), strict=True)]
         raw, rewards, terminated, truncated, valid = zip(*rows, strict=True)
@@ -80,6 +81,6 @@ class Environments:
         return self._obs, restarted
 
     def close(self) -> None:
-        """Frees what the environments hold; they cannot be used afterwards."""
+        """Closes the environments."""
         for env in self.envs:
             env.close()

@@ -1,4 +1,4 @@
-"""Environments that several processes step at once."""
+"""Environments that are stepped by several processes."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ from rlcont.envs.config import EnvConfig
 from rlcont.envs.vector import Environments
 
 PATIENCE = 300.0
-"""Seconds without an answer after which a worker is taken for hung; some environments load a world at reset."""
+"""Seconds without an answer after which a worker counts as hung; some environments load a world at reset."""
 EXCHANGE_SECONDS = 3e-4
-"""What it costs a step that a worker has to be asked, and waited for."""
+"""Overhead of one round trip to a worker, in seconds."""
+CLOSING_SECONDS = 60.0
+"""How long a worker may take to end once its connection is closed: it may be within a step, on a busy machine."""
 TIMED_STEPS = 50
 SPIN_SECONDS = 1e-3
-"""How long both ends look for a message before they sleep. A core that went idle takes longer to wake than a step."""
+"""How long both ends poll for a message before they sleep: an idle core takes longer to wake than a step takes."""
 
 _RESET, _TAKE, _PUT_BACK = b"r", b"t", b"p"
 _OK, _MISTAKE, _FAILURE = b"o", b"m", b"f"
 
 
 def useful_workers(config: EnvConfig, num_envs: int, cores: int) -> int:
-    """How many processes step `num_envs` environments fastest, by the time that one takes for a few steps."""
+    """The number of processes that step `num_envs` environments fastest, judged by the time of a few steps."""
     most = min(cores, num_envs)
     if most == 1:
         return 1
@@ -47,7 +49,7 @@ def _step_seconds(config: EnvConfig) -> float:
     env = BoxEnv(config)
     rng = np.random.default_rng(0)
     env.reset(0)
-    # This thread's own time: on a busy machine, more processes are no remedy.
+    # CPU time of this thread: waiting for a busy machine is no reason for more processes.
     start = time.thread_time()
     for _ in range(TIMED_STEPS):
         _, _, terminated, truncated, _ = env.step(rng.uniform(-1, 1, env.spec.action_dim))
@@ -59,14 +61,14 @@ def _step_seconds(config: EnvConfig) -> float:
 
 
 class WorkerEnvironments:
-    """E environments like `Environments`, in groups of which this process steps the first and workers the others.
+    """E environments in groups; this process steps the first group, and a worker process each of the others.
 
-    Each environment has its own seed and knows nothing of its neighbours, so the numbers are those of `Environments`.
-    After an error, Ctrl-C included, nothing is left to be stepped: some answers would belong to the step before.
+    Each environment has its own seed and is independent of the others, so the numbers are those of `Environments`.
+    After an error, Ctrl-C included, all workers are ended: their pending answers would be taken for those to the next
+    step.
 
     Raises:
-        UserError: an environment's mistake, as from `Environments`; a worker that died, or did not answer in `patience`
-            seconds.
+        UserError: as `Environments`; or a worker died, or did not answer within `patience` seconds.
     """
 
     def __init__(self, config: EnvConfig, seeds: list[int], num_workers: int, patience: float = PATIENCE):
@@ -86,7 +88,7 @@ class WorkerEnvironments:
         return self._num_envs
 
     def reset(self) -> Array:
-        """Opens an episode in every environment, each from its own seed; returns [E, O]."""
+        """Starts an episode in every environment, each from its own seed; returns observations [E, O]."""
         with self._ended_by_an_error():
             for worker in self._workers:
                 worker.ask(_RESET)
@@ -132,7 +134,7 @@ class WorkerEnvironments:
         return self._obs, restarted
 
     def close(self) -> None:
-        """Ends the workers and frees what the environments hold; they cannot be used afterwards."""
+        """Ends the workers and closes the environments."""
         self._end_workers()
         self._own.close()
 
@@ -152,12 +154,12 @@ class WorkerEnvironments:
 
 
 class _Worker:
-    """A process that steps one group of environments."""
+    """The process of one group of environments."""
 
     def __init__(self, config: EnvConfig, seeds: list[int], patience: float):
         self.env_id = config.id
         self.patience = patience
-        # Not forked: torch's threads do not survive that.
+        # A forked process would lack torch's threads and hang.
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, config, seeds), daemon=True)
@@ -166,16 +168,22 @@ class _Worker:
         self.poll = _poll(self.connection)
 
     def ask(self, message: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError):  # Its answer tells why.
+        with contextlib.suppress(BrokenPipeError):  # `answer` reports why.
             self.connection.send_bytes(message)
 
     def rows(self, width: int) -> Array:
-        """Its answer as rows of floats [N, width]."""
+        """The next answer as floats [N, width]."""
         return np.frombuffer(self.answer(), np.float32).reshape(-1, width)
 
     def answer(self) -> bytes:
-        """What it sent."""
+        """The content of the next answer.
+
+        Raises:
+            UserError: an environment's mistake, or the worker died or did not answer.
+            RuntimeError: any other exception in the worker.
+        """
         if not _arrives(self.poll, self.patience):
+            self.process.kill()
             raise UserError(
                 f"env={self.env_id}: a worker process did not answer for {self.patience:.0f} s; "
                 "workers=1 steps all environments in one process"
@@ -196,16 +204,16 @@ class _Worker:
         return content
 
     def end(self) -> None:
-        """Waits a second for it to end by itself, its connection being closed."""
-        self.process.join(1)
+        """Waits until the process ends, which it does once its connection is closed; kills it if it does not."""
+        self.process.join(CLOSING_SECONDS)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
 
 
 def _serve(connection: Connection, config: EnvConfig, seeds: list[int]) -> None:
-    """A worker's life: it steps as it is asked, until the other end of the connection is gone."""
-    # A terminal sends Ctrl-C to every process, and some a SIGTERM; the one that trains decides.
+    """The main function of a worker: answers messages until the other end of the connection is closed."""
+    # A terminal sends Ctrl-C to all its processes. Workers ignore it; the training process ends them.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     envs: Environments | None = None
@@ -226,14 +234,14 @@ def _serve(connection: Connection, config: EnvConfig, seeds: list[int]) -> None:
 
 
 def _poll(connection: Connection) -> select.poll:
-    """Asked at each step, where connection.poll would make a selector each time."""
+    """A poll object for the connection; connection.poll would make a new selector at each step."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return poll
 
 
 def _arrives(poll: select.poll, patience: float | None) -> bool:
-    """Waits for a message, or the end of the connection; False where none came in `patience` seconds."""
+    """Waits for a message or the end of the connection; False if `patience` seconds pass without either."""
     end = time.perf_counter() + SPIN_SECONDS
     while time.perf_counter() < end:
         if poll.poll(0):
@@ -242,7 +250,7 @@ def _arrives(poll: select.poll, patience: float | None) -> bool:
 
 
 def _answer(envs: Environments, message: bytes, connection: Connection) -> bytes:
-    """Does what it is asked, by one of the words above or by actions."""
+    """Executes a message, one of the commands above or actions, and returns the answer."""
     if message == _RESET:
         return envs.reset().tobytes()
     if message == _TAKE:
@@ -254,7 +262,7 @@ def _answer(envs: Environments, message: bytes, connection: Connection) -> bytes
 
 
 def _packed(step: EnvStep) -> Array:
-    """What is new in a step as one row [2 O + 4] an environment."""
+    """A step as rows [E, 2 O + 4], without `obs` and `action`, which the receiver has."""
     flags = (step.reward, step.terminated, step.truncated, step.valid)
     return np.concatenate([step.next_obs, step.obs_to_act_on, np.stack(flags, axis=1, dtype=np.float32)], axis=1)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlcont.core.types import Batch, Distribution, Metrics, Transitions
+from rlcont.core.types import Batch, Histogram, Metrics, Transitions
 from rlcont.memory.replay import Replay
 from rlcont.memory.sum_tree import SumTree
 
@@ -78,12 +78,12 @@ class PrioritizedReplay(Replay):
     def status(self) -> dict[str, float]:
         return super().status() | {"priority_beta": self.beta}
 
-    def distributions(self) -> dict[str, Distribution]:
+    def distributions(self) -> dict[str, Histogram]:
         """The priorities to the power of alpha, in 50 equal bins."""
         if len(self) == 0:
             return {}
-        amounts, edges = np.histogram(self.tree.leaves[: len(self)].cpu().numpy(), bins=50)
-        return {"priority": Distribution(((edges[1:] + edges[:-1]) / 2).tolist(), amounts.tolist())}
+        counts, edges = np.histogram(self.tree.leaves[: len(self)].cpu().numpy(), bins=50)
+        return {"priority": Histogram(((edges[1:] + edges[:-1]) / 2).tolist(), counts.tolist())}
 
     def state_dict(self) -> dict[str, Any]:
         own = {

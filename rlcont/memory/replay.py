@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlcont.core.types import Array, Batch, Distribution, Metrics, Transitions
+from rlcont.core.types import Array, Batch, Histogram, Metrics, Transitions
 from rlcont.memory.sizes import row_width
 
 
@@ -63,7 +63,7 @@ class Replay:
         """Numbers about the replay itself."""
         return {"replay_fill": len(self) / self.capacity}
 
-    def distributions(self) -> dict[str, Distribution]:
+    def distributions(self) -> dict[str, Histogram]:
         """Distributions to log, by name."""
         return {}
 

@@ -1,4 +1,4 @@
-"""Figures over the runs of a group: what they have in common, and how sure one can be of it."""
+"""Statistics over the runs of a group, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ CONFIDENCE = 0.95
 
 
 def bootstrap_interval(values: Array) -> tuple[Array, Array]:
-    """The 95 % percentile bootstrap interval of the mean over runs; the value itself where there is one run.
+    """The 95 % percentile bootstrap interval of the mean over runs; for one run, its own value.
 
-    Source: arXiv:2108.13264 (rliable), section 4, with runs as the units that are drawn anew.
+    Source: arXiv:2108.13264 (rliable), section 4, resampling runs.
 
     Shapes:
         values [N] or [N, T]; each end [] or [T].
@@ -32,7 +32,7 @@ def difference_interval(first: Array, second: Array) -> tuple[Array, Array]:
 
 
 def _resampled_means(values: Array, rng: np.random.Generator) -> Array:
-    """Means over runs that are drawn anew; with `rng` as it begins, the same runs have the same ones each time."""
+    """Means of RESAMPLES bootstrap samples, [RESAMPLES] or [RESAMPLES, T]."""
     num = len(values)
     drawn = rng.multinomial(num, np.full(num, 1 / num), size=RESAMPLES)
     means: Array = drawn @ values / num
@@ -46,26 +46,26 @@ def _middle(means: Array) -> tuple[Array, Array]:
 
 
 def interquartile_mean(values: Array) -> float:
-    """The mean of the middle half of `values` [N], those at its edges counting in part.
+    """The mean of the middle half of `values` [N]; the values at its edges count in part.
 
     Source: arXiv:2108.13264, section 4.3.
     """
     ordered = np.sort(values)
     num = len(ordered)
-    # How much of each value's share of [0, N] lies in the middle half.
+    # Value i covers [i, i + 1] of [0, N]; its weight is the part of that within the middle half.
     places = np.arange(num)
     weight = np.clip(np.minimum(places + 1, 0.75 * num) - np.maximum(places, 0.25 * num), 0, None)
     return float(weight @ ordered / weight.sum())
 
 
 def area_under_curve(steps: Array, returns: Array) -> float:
-    """The mean return over training, by trapezoids between evaluations [T]; the return itself where there is one."""
+    """The mean return over training by the trapezoidal rule over evaluations [T]; for one evaluation, its return."""
     if len(steps) == 1:
         return float(returns[0])
     return float(np.trapezoid(returns, steps) / (steps[-1] - steps[0]))
 
 
 def steps_to(threshold: float, steps: Array, returns: Array) -> float:
-    """The step of the first evaluation [T] at or above `threshold`; infinite if there is none."""
+    """Step of the first evaluation [T] at or above `threshold`; infinite if there is none."""
     reached = steps[returns >= threshold]
     return float(reached[0]) if len(reached) else float("inf")

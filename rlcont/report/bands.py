@@ -1,4 +1,4 @@
-"""Groups of runs as runs of TensorBoard: one curve with a band for each."""
+"""Groups of runs in TensorBoard: each group is one curve with a band."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MEAN, LOW, HIGH = "eval/return", "eval/return_low", "eval/return_high"
 
 
 def write_band(group: Group, folder: Path) -> None:
-    """Writes the mean over runs, and its 95 % bootstrap interval, at each evaluation that all runs have.
+    """Writes the mean over runs and its 95 % bootstrap interval at each evaluation that all runs have.
 
-    TensorBoard shows the mean under SCALARS, and with its interval as a band under CUSTOM SCALARS.
+    TensorBoard shows the mean under SCALARS, and the interval as a band under CUSTOM SCALARS.
     """
     from torch.utils.tensorboard import SummaryWriter
 

@@ -1,4 +1,4 @@
-"""`rlcont compare`: groups of runs that differ in their seed alone, side by side."""
+"""`rlcont compare`: statistics of groups of runs that differ only in their seed."""
 
 from __future__ import annotations
 
@@ -13,42 +13,51 @@ import numpy as np
 
 from rlcont.core.errors import UserError
 from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
-from rlcont.report.groups import Group, group_runs
+from rlcont.report.groups import Curve, Group, group_runs
 from rlcont.runs.console import print_table
 
+COLUMNS = ["runs", "steps", "last", "95 % interval", "IQM", "median", "best", "over training", "to threshold", "time"]
+RUN_COLUMNS = ["env", "group", "seed", "folder", "state", "counted", "step", "last", "best"]
 THRESHOLD = 0.9
-"""Of the way from the untrained return to the best group's last one, unless a threshold is given."""
+"""Default threshold, as a fraction of the way from the untrained return to the best group's last one."""
 
 
 class Figures(NamedTuple):
-    """What there is to say of a group, over its runs; of each run's last evaluation where nothing else is said."""
+    """Statistics of a group over its finished runs; NaN where there is none.
+
+    `last` to `median` are those of each run's last evaluation.
+    """
 
     env: str
     group: str
     runs: int
+    """Finished runs, which the figures count."""
+    unfinished: int
+    """Other runs, which no figure counts."""
     steps: int
-    """Of the run that went furthest."""
-    last: float
-    low: float
-    high: float
-    """95 % bootstrap interval of `last`, the mean."""
-    interquartile_mean: float
-    median: float
-    best: float
+    """Step of the group's last evaluation."""
+    last: float = math.nan
+    """Mean."""
+    low: float = math.nan
+    high: float = math.nan
+    """95 % bootstrap interval of `last`."""
+    interquartile_mean: float = math.nan
+    median: float = math.nan
+    best: float = math.nan
     """Mean of each run's best evaluation."""
-    over_training: float
+    over_training: float = math.nan
     """Mean of each run's area under the curve."""
-    threshold: float
-    steps_to_threshold: float
-    """Median; infinite where half of the runs or more never got there."""
-    reached: int
-    """Runs that got there."""
-    seconds: float
+    threshold: float = math.nan
+    steps_to_threshold: float = math.nan
+    """Median; infinite if half of the runs or more never reach the threshold."""
+    reached: int = 0
+    """Runs that reach the threshold."""
+    seconds: float = math.nan
     """Mean time of a run."""
 
 
 def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
-    """Prints a table of the runs at or below `places`, and leaves it in `to`, with pictures and TensorBoard events.
+    """Prints a table of the runs at or below `places`; writes it, plots and TensorBoard events into `to`.
 
     Raises:
         UserError: there is no run with an evaluation, or `to` cannot be written.
@@ -60,62 +69,70 @@ def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
     found = figures(groups, threshold)
     header, rows = ["env", "group", *COLUMNS], [[own.env, own.group, *_cells(own)] for own in found]
     print_table(header, rows)
+    for group in groups:
+        if group.unfinished:
+            print(f"{group.env}, {group.label}: left out: {', '.join(map(_progress, group.unfinished))}", flush=True)
     try:
         to.mkdir(parents=True, exist_ok=True)
         (to / "groups.md").write_text(_markdown(header, rows))
         _write_csv(to / "groups.csv", Figures._fields, found)
-        _write_csv(to / "runs.csv", ["env", "group", "seed", "folder", "step", "last", "best"], _run_rows(groups))
+        _write_csv(to / "runs.csv", RUN_COLUMNS, _run_rows(groups))
         for group in groups:
-            write_band(group, to / _plain(group.env) / _plain(group.label))
+            if group.curves:
+                write_band(group, to / _file_name(group.env) / _file_name(group.label))
         for env in dict.fromkeys(group.env for group in groups):
             on_env = [group for group in groups if group.env == env]
-            plot_curves(on_env, to / f"curves-{_plain(env)}")
-            plot_aggregates(on_env, to / f"aggregates-{_plain(env)}")
+            plot_curves(on_env, to / f"curves-{_file_name(env)}")
+            if finished := [group for group in on_env if group.curves]:
+                plot_aggregates(finished, to / f"aggregates-{_file_name(env)}")
     except OSError as error:
         raise UserError(f"to={to}: cannot be written ({error.strerror})") from None
     print(f"{to}: groups.md, groups.csv, runs.csv, pictures; tensorboard --logdir {to} shows each group as one curve")
 
 
 def figures(groups: Sequence[Group], threshold: float | None) -> list[Figures]:
-    """The figures of each group; the threshold is nine tenths of the way that the best on its environment went, if none
-    is given.
-    """
-    found = []
-    for group in groups:
-        on_env = [other for other in groups if other.env == group.env]
-        goal = _threshold(on_env) if threshold is None else threshold
-        low, high = bootstrap_interval(group.last)
-        reached = [steps_to(goal, curve.steps, curve.returns) for curve in group.curves]
-        found.append(
-            Figures(
-                env=group.env,
-                group=group.label,
-                runs=len(group.curves),
-                steps=max(int(curve.steps[-1]) for curve in group.curves),
-                last=float(group.last.mean()),
-                low=float(low),
-                high=float(high),
-                interquartile_mean=interquartile_mean(group.last),
-                median=float(np.median(group.last)),
-                best=float(np.mean([curve.returns.max() for curve in group.curves])),
-                over_training=float(np.mean([area_under_curve(curve.steps, curve.returns) for curve in group.curves])),
-                threshold=goal,
-                steps_to_threshold=float(np.median(reached)),
-                reached=sum(map(math.isfinite, reached)),
-                seconds=float(np.mean([curve.seconds[-1] for curve in group.curves])),
-            )
-        )
-    return found
+    """Statistics of each group. Without `threshold`, each environment has its default one (see THRESHOLD)."""
+    return [_figures(group, _threshold(groups, group.env) if threshold is None else threshold) for group in groups]
 
 
-COLUMNS = ["runs", "steps", "last", "95 % interval", "IQM", "median", "best", "over training", "to threshold", "time"]
+def _figures(group: Group, threshold: float) -> Figures:
+    counts = Figures(group.env, group.label, len(group.curves), len(group.unfinished), group.last_step)
+    if not group.curves:
+        return counts
+    low, high = bootstrap_interval(group.last)
+    reached = [steps_to(threshold, curve.steps, curve.returns) for curve in group.curves]
+    return counts._replace(
+        last=float(group.last.mean()),
+        low=float(low),
+        high=float(high),
+        interquartile_mean=interquartile_mean(group.last),
+        median=float(np.median(group.last)),
+        best=float(np.mean([curve.returns.max() for curve in group.curves])),
+        over_training=float(np.mean([area_under_curve(curve.steps, curve.returns) for curve in group.curves])),
+        threshold=threshold,
+        steps_to_threshold=float(np.median(reached)),
+        reached=sum(map(math.isfinite, reached)),
+        seconds=float(np.mean([curve.seconds[-1] for curve in group.curves])),
+    )
+
+
+def _threshold(groups: Sequence[Group], env: str) -> float:
+    finished = [group for group in groups if group.env == env and group.curves]
+    if not finished:
+        return math.nan
+    start = float(np.mean([curve.returns[0] for group in finished for curve in group.curves]))
+    best = max(float(group.last.mean()) for group in finished)
+    return start + THRESHOLD * (best - start)
 
 
 def _cells(own: Figures) -> list[str]:
-    """The figures of a group as people read them, by COLUMNS."""
+    """The cells of a group's row, in the order of COLUMNS."""
+    runs = f"{own.runs} of {own.runs + own.unfinished}" if own.unfinished else str(own.runs)
+    if not own.runs:
+        return [runs, str(own.steps), *["-"] * (len(COLUMNS) - 2)]
     steps = f"{own.steps_to_threshold:.0f} steps" if math.isfinite(own.steps_to_threshold) else "never"
     return [
-        str(own.runs),
+        runs,
         str(own.steps),
         _number(own.last),
         f"{_number(own.low)} to {_number(own.high)}" if own.runs > 1 else "-",
@@ -128,26 +145,28 @@ def _cells(own: Figures) -> list[str]:
     ]
 
 
-def _threshold(groups: Sequence[Group]) -> float:
-    start = float(np.mean([curve.returns[0] for group in groups for curve in group.curves]))
-    best = max(float(group.last.mean()) for group in groups)
-    return start + THRESHOLD * (best - start)
-
-
 def _run_rows(groups: Sequence[Group]) -> list[list[Any]]:
+    """One row for each run; `counted` says whether it is in the group's statistics."""
     return [
         [
             group.env,
             group.label,
             curve.run.config.get("seed"),
             curve.run.folder,
-            curve.steps[-1],
-            float(curve.returns[-1]),
-            float(curve.returns.max()),
+            curve.run.state,
+            counted,
+            *([curve.steps[-1], float(curve.returns[-1]), float(curve.returns.max())] if len(curve.steps) else []),
         ]
         for group in groups
-        for curve in group.curves
+        for counted, curves in (("yes", group.curves), ("no", group.unfinished))
+        for curve in curves
     ]
+
+
+def _progress(curve: Curve) -> str:
+    """A run that is left out: folder, state and last evaluation."""
+    evaluated = f"evaluated up to step {curve.steps[-1]}" if len(curve.steps) else "without an evaluation"
+    return f"{curve.run.folder} ({curve.run.state}, {evaluated})"
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -160,8 +179,8 @@ def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-def _plain(text: str) -> str:
-    """A name for files, for people to read."""
+def _file_name(text: str) -> str:
+    """`text` without the characters that are awkward in a file's name."""
     return re.sub(r"[^\w.,=-]+", "-", text)
 
 

@@ -1,4 +1,4 @@
-"""A policy to take away: `rlcont export`."""
+"""`rlcont export`: writes a policy as ONNX and torch.export files."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from rlcont.core.errors import UserError
 from rlcont.core.protocols import Policy
 from rlcont.core.types import Array
 from rlcont.envs.box import BoxEnv
-from rlcont.report.play import load_agent
+from rlcont.report.play import load_trained
 from rlcont.runs.files import write_json, write_whole
 
 OBSERVATIONS = 1000
-"""Recorded ones that an exported policy has to act on as the agent does."""
+"""Recorded observations on which the exported policy is compared with the agent."""
 TOLERANCE = 1e-5
-"""Of an action, in units of half its range."""
+"""Largest difference of an action, in units of half its range."""
 
 
 class ScaledPolicy(torch.nn.Module):
-    """Observations as the environment gives them, flat [B, O] -> actions [B, A] within its bounds.
+    """Maps the environment's own flat observations [B, O] to actions [B, A] within its bounds.
 
     Shapes:
         low, high [A].
@@ -51,15 +51,15 @@ class ScaledPolicy(torch.nn.Module):
 
 
 def export_run(folder: Path, policy: str, to: Path) -> str:
-    """Writes a policy that the run in `folder` kept to `to`, as policy.onnx and policy.pt2, and says what was checked.
+    """Writes a policy of the run in `folder` to `to`, as policy.onnx and policy.pt2; returns the text to print.
 
-    Normaliser and action scaling are in it. Neither file is kept unless its actions on recorded observations are the
-    agent's.
+    The files contain the normaliser and the scaling of actions. They are written only if their actions on recorded
+    observations equal the agent's.
 
     Raises:
-        UserError: an exported policy acts otherwise than the agent, or `to` cannot be written.
+        UserError: an exported policy's actions differ from the agent's, or `to` cannot be written.
     """
-    config, agent, facts = load_agent(folder, policy)
+    config, agent, facts = load_trained(folder, policy)
     env = BoxEnv(config.env)
     obs = recorded_observations(agent, env, config.seed)
     expected = env.to_env(agent.act(obs, explore=False))
@@ -72,7 +72,9 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
             actions = write(module, torch.from_numpy(obs), path)(obs)
             differences[name] = float((np.abs(actions - expected) / (high - low).numpy() * 2).max())
             if not differences[name] <= TOLERANCE:
-                raise UserError(f"{name}: acts otherwise than the agent, by {differences[name]:.1e}; nothing was kept")
+                raise UserError(
+                    f"{name}: its actions differ from the agent's by {differences[name]:.1e}; nothing was written"
+                )
         try:
             to.mkdir(parents=True, exist_ok=True)
             for name in differences:
@@ -85,7 +87,7 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
 
 
 def recorded_observations(policy: Policy, env: BoxEnv, seed: int) -> Array:
-    """Observations [N, O] that the policy meets in episodes of its own."""
+    """Observations [N, O] of episodes that the policy plays."""
     obs = [env.reset(seed)]
     while len(obs) < OBSERVATIONS:
         following, _, terminated, truncated, _ = env.step(policy.act(obs[-1][None], explore=False)[0])
@@ -94,7 +96,7 @@ def recorded_observations(policy: Policy, env: BoxEnv, seed: int) -> Array:
 
 
 def _on_its_own(module: torch.nn.Module) -> torch.nn.Module:
-    """A copy on the CPU whose parameters are views of nothing."""
+    """A copy on the CPU whose parameters own their memory, as exporters require."""
     copied = copy.deepcopy(module).cpu().eval()
     for parameter in copied.parameters():
         parameter.data = parameter.data.clone()
@@ -103,7 +105,7 @@ def _on_its_own(module: torch.nn.Module) -> torch.nn.Module:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps exporters from telling of operators that no policy has."""
+    """Silences the exporters, which warn of operators that no policy has."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Groups of runs that differ in their seed alone."""
+"""Groups of runs that differ only in their seed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import numpy as np
 
 from rlcont.core.errors import UserError
 from rlcont.core.types import Array
-from rlcont.runs.folder import read_evaluations
-from rlcont.runs.listing import Run, differences, read_run, run_folders
+from rlcont.runs.evaluations import read_evaluations
+from rlcont.runs.labels import distinguishing_settings
+from rlcont.runs.listing import Run, read_run, run_folders
 
 
 class Curve(NamedTuple):
     """The evaluations of one run.
 
     Shapes:
-        steps, returns, seconds [T].
+        steps, returns, seconds [T]; T is 0 before the first evaluation.
     """
 
     run: Run
@@ -29,42 +30,69 @@ class Curve(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Runs of one algorithm on one environment that differ in their seed alone."""
+    """Runs of one algorithm on one environment that differ only in their seed."""
 
     env: str
     label: str
     curves: list[Curve]
+    """Those of the N finished runs."""
+    unfinished: list[Curve]
+    """Those of all other runs. Statistics ignore them: a mean over runs at different steps means nothing."""
+
+    @property
+    def last_step(self) -> int:
+        """Step of the last evaluation of any run."""
+        return _last_step([*self.curves, *self.unfinished])
 
     @property
     def last(self) -> Array:
-        """The last evaluation of each run, [N]."""
+        """The last evaluation of each finished run, [N]."""
         return np.array([curve.returns[-1] for curve in self.curves])
 
     def common(self) -> tuple[Array, Array]:
-        """Steps [T] at which all runs were evaluated, and the returns there [N, T]."""
+        """Steps [T] at which all finished runs were evaluated, and the returns there [N, T]."""
         steps = sorted(set.intersection(*({int(step) for step in curve.steps} for curve in self.curves)))
         rows = [curve.returns[np.isin(curve.steps, steps)] for curve in self.curves]
         return np.array(steps), np.stack(rows)
 
 
 def group_runs(places: Iterable[Path]) -> list[Group]:
-    """The runs at or below `places`, grouped, in order of environment and of first appearance."""
+    """Groups of the runs at or below `places`, ordered by environment, then by first appearance.
+
+    A run counts as finished if its state says so and its evaluations reach the last step of its group.
+
+    Raises:
+        UserError: no run has an evaluation, or a place is no folder.
+    """
     folders = list(dict.fromkeys(folder for place in places for folder in _folders(place)))
     curves = [curve for folder in folders if (curve := read_curve(folder)) is not None]
-    if not curves:
+    if not any(len(curve.steps) for curve in curves):
         raise UserError(f"{', '.join(map(str, places))}: no run in it has an evaluation")
-    labels = differences([curve.run for curve in curves], but_for=("output", "seed"))
+    labels = distinguishing_settings([curve.run.config for curve in curves], but_for=("output", "seed"))
     grouped: dict[tuple[str, str], list[Curve]] = defaultdict(list)
     for curve, label in zip(curves, labels, strict=True):
         grouped[curve.run.config["env.id"], f"{curve.run.config['algo_name']} {label}".strip()].append(curve)
-    return [
-        Group(env, label, members) for (env, label), members in sorted(grouped.items(), key=lambda item: item[0][0])
-    ]
+    return [_group(env, label, grouped[env, label]) for env, label in sorted(grouped, key=lambda key: key[0])]
+
+
+def _group(env: str, label: str, curves: list[Curve]) -> Group:
+    last_step = _last_step(curves)
+    parts: tuple[list[Curve], list[Curve]] = [], []
+    for curve in curves:
+        is_whole = curve.run.state == "finished" and len(curve.steps) > 0 and curve.steps[-1] == last_step
+        parts[0 if is_whole else 1].append(curve)
+    return Group(env, label, *parts)
+
+
+def _last_step(curves: Iterable[Curve]) -> int:
+    return max((int(curve.steps[-1]) for curve in curves if len(curve.steps)), default=0)
 
 
 def read_curve(folder: Path) -> Curve | None:
-    """What a run's evaluations say; None where there is none, or the folder is broken."""
+    """The evaluations of the run in `folder`; None where its configuration cannot be read."""
     run = read_run(folder)
+    if not {"env.id", "algo_name"} <= run.config.keys():
+        return None
     try:
         rows = [
             (int(line["step"]), float(np.float32(line["return_mean"])), float(line["seconds"]))
@@ -72,10 +100,7 @@ def read_curve(folder: Path) -> Curve | None:
         ]
     except (OSError, ValueError, KeyError, TypeError):
         rows = []
-    if not rows or not {"env.id", "algo_name"} <= run.config.keys():
-        return None
-    steps, returns, seconds = map(np.array, zip(*rows, strict=True))
-    return Curve(run, steps, returns, seconds)
+    return Curve(run, *(np.array([row[column] for row in rows]) for column in range(3)))
 
 
 def _folders(place: Path) -> list[Path]:

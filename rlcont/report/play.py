@@ -1,4 +1,4 @@
-"""What a run learned, played again: `rlcont eval`."""
+"""`rlcont eval`: plays a policy of a run."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from pathlib import Path
 from typing import Any
 
 from rlcont.config.run import RunConfig
-from rlcont.core.protocols import Agent
+from rlcont.core.protocols import Policy
 from rlcont.envs.box import BoxEnv
+from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.folder import load_config
-from rlcont.runs.log import evaluation_row
 from rlcont.runs.policies import load_policy
-from rlcont.training.build import make_agent
+from rlcont.training.build import make_policy
 from rlcont.training.evaluate import MAX_ENVS, Evaluator
 
 
-def load_agent(folder: Path, policy: str) -> tuple[RunConfig, Agent, dict[str, Any]]:
-    """The configuration of the run in `folder`, an agent with a policy that it kept, and the facts kept with that."""
+def load_trained(folder: Path, name: str) -> tuple[RunConfig, Policy, dict[str, Any]]:
+    """The configuration of the run in `folder`, a policy that it kept, and the facts kept with that."""
     config = load_config(folder)
-    state, facts = load_policy(folder, policy)
-    # Where it was trained does not matter for playing it.
-    config = dataclasses.replace(config, num_envs=1, device="auto")
-    agent = make_agent(config, BoxEnv(config.env).spec)
-    agent.load_policy_state(state)
-    return config, agent, facts
+    state, facts = load_policy(folder, name)
+    policy = make_policy(config, BoxEnv(config.env).spec)
+    policy.load_policy_state(state)
+    return config, policy, facts
 
 
 def evaluate_run(
     folder: Path, policy: str, episodes: int, seed: int | None, *, video: bool = False, render: bool = False
 ) -> str:
-    """Plays `episodes` deterministic episodes with a policy that the run in `folder` kept, and says how it went.
+    """Plays deterministic episodes with a policy of the run in `folder`, and returns the text to print.
 
-    Without `seed` they are the episodes that the run's own evaluations played. With `video` each becomes a file in the
-    run's folder, with `render` each is shown in a window, one after the other.
+    Args:
+        seed: of the episodes; None for those of the run's own evaluations.
+        video: writes each episode into a file in the run's folder.
+        render: shows the episodes in a window, one after the other.
 
     Raises:
-        UserError: the environment cannot be drawn, or what draws it is missing.
+        UserError: the environment cannot be drawn.
     """
-    config, agent, facts = load_agent(folder, policy)
+    config, trained, facts = load_trained(folder, policy)
     mode = {"render_mode": "human" if render else "rgb_array"} if video or render else {}
     env = dataclasses.replace(config.env, kwargs={**config.env.kwargs, **mode})
     seed = config.seed if seed is None else seed
@@ -52,7 +52,7 @@ def evaluate_run(
             watch = {"watch": files}
         evaluate = Evaluator(env, episodes, seed, at_once=1 if render else MAX_ENVS, **watch)
         stack.callback(evaluate.close)
-        evaluation = evaluate(agent)
+        evaluation = evaluate(trained)
     assert evaluation is not None
     row = evaluation_row(evaluation)
     text = (

@@ -1,4 +1,4 @@
-"""Pictures of groups of runs: learning curves with bands, and a chart of aggregates."""
+"""Plots of groups of runs: learning curves with bands, and a chart of aggregates."""
 
 from __future__ import annotations
 
@@ -15,29 +15,35 @@ from rlcont.report.aggregate import bootstrap_interval, interquartile_mean
 if TYPE_CHECKING:
     from rlcont.report.groups import Group
 
-# Okabe and Ito 2008: told apart by the colour-blind, and neighbours by their line styles where there is no colour.
+# The palette of Okabe and Ito (2008), which colour-blind readers can tell apart. Line styles do so without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
 LINES = ("-", "--", "-.", ":")
 
 
 def plot_curves(groups: Sequence[Group], path: Path) -> None:
-    """Mean return against steps with its 95 % bootstrap band, a thin line for each run; as path.png and path.svg."""
+    """Plots the mean return over steps with its 95 % bootstrap band, and a thin line for each run.
+
+    Writes path.png and path.svg.
+    """
     figure, axes = _figure(9, 5)
     for number, group in enumerate(groups):
         colour, line = _style(number)
-        for curve in group.curves:
+        for curve in (*group.curves, *group.unfinished):
             axes.plot(curve.steps, curve.returns, color=colour, linewidth=0.6, alpha=0.35)
-        steps, returns = group.common()
-        low, high = bootstrap_interval(returns)
-        axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(steps, returns.mean(0), color=colour, linestyle=line, linewidth=2, label=_label(group))
+        if group.curves:
+            steps, returns = group.common()
+            low, high = bootstrap_interval(returns)
+            axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+            axes.plot(steps, returns.mean(0), color=colour, linestyle=line, linewidth=2, label=_label(group))
+        else:
+            axes.plot([], [], color=colour, linewidth=0.6, label=_label(group))
     axes.set(title=groups[0].env, xlabel="environment steps", ylabel="return of deterministic episodes")
     axes.legend(frameon=False, fontsize="small")
     _save(figure, path)
 
 
 def plot_aggregates(groups: Sequence[Group], path: Path) -> None:
-    """Mean with its interval, interquartile mean and median of the last evaluations, and every run as a dot."""
+    """Plots mean with interval, interquartile mean and median of the last evaluations, and a dot for each run."""
     figure, axes = _figure(9, 1.2 + 0.7 * len(groups))
     for number, group in enumerate(groups):
         colour, _ = _style(number)
@@ -70,7 +76,8 @@ def _style(number: int) -> tuple[str, str]:
 
 
 def _label(group: Group) -> str:
-    return f"{group.label} ({len(group.curves)} run{'s' if len(group.curves) > 1 else ''})"
+    runs = f"{len(group.curves)} run{'s' if len(group.curves) > 1 else ''}" if group.curves else "no finished run"
+    return f"{group.label} ({runs})"
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -11,7 +11,7 @@ from rlcont.envs.box import BoxEnv
 
 
 class VideoFiles:
-    """Writes each episode that it is shown into a file of its own: FOLDER/NAME-episode-N.mp4.
+    """Writes each episode into a file of its own: FOLDER/NAME-episode-N.mp4.
 
     Shapes:
         frames [height, width, 3] uint8.
@@ -25,6 +25,7 @@ class VideoFiles:
         self._writers: dict[int, Any] = {}
 
     def __call__(self, episode: int, env: BoxEnv) -> None:
+        """Appends a frame of the environment to the file of `episode`."""
         frame = env.frame()
         if episode not in self._writers:
             height, width = frame.shape[:2]

@@ -2,10 +2,7 @@
 
     checkpoints/
       step-000000020000/   state.json and arrays.safetensors (see packing.py), manifest.json
-      rows/                rows of a replay, each written once: rows-000000010000-000000020000.npy, and its .parity
-
-Checkpoints share the files of rows, so there is no older copy to fall back on; a spare part beside each (see parity.py)
-undoes damage to a stretch of it.
+      rows/                rows of a replay, each written once: rows-000000010000-000000020000.npy
 
 A manifest lists every file that its checkpoint needs, rows included, with length and SHA-256. It is written last, into
 a folder that is renamed into place when all is on disk.
@@ -21,23 +18,28 @@ import logging
 import os
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rlcont import __version__
 from rlcont.core.errors import UserError
 from rlcont.core.packing import pack, unpack
-from rlcont.core.protocols import Rows
 from rlcont.core.types import Array
-from rlcont.parity import mended, parity
+from rlcont.runs.files import read_json
+
+if TYPE_CHECKING:
+    from rlcont.core.protocols import Rows
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
+"""Layout of the state, which changes with what agents, environments and the loop keep."""
 MANIFEST, STATE, ARRAYS = "manifest.json", "state.json", "arrays.safetensors"
 UNFINISHED = ".unfinished-"
-"""How the names of folders begin that are being made or deleted."""
+"""Prefix of what is being written or deleted."""
 DAMAGED = "damaged-"
+"""Prefix of checkpoints that are not to be used; the next save deletes them."""
 
 
 class Segment(NamedTuple):
@@ -52,13 +54,13 @@ class Segment(NamedTuple):
     def name(self) -> str:
         return f"rows-{self.first:012}-{self.last:012}.npy"
 
-    @property
-    def parity_name(self) -> str:
-        return f"{self.name}.parity"
-
 
 class Damaged(Exception):
-    """A checkpoint that is not what was written."""
+    """A checkpoint whose files are not what was written."""
+
+
+class OtherFormat(Damaged):
+    """A checkpoint that another version of rlcont wrote: this one cannot use it."""
 
 
 class Checkpoints:
@@ -71,7 +73,7 @@ class Checkpoints:
         self._segments: list[Segment] = []
 
     def save(self, step: int, state: Any, rows: Rows | None) -> None:
-        """Writes a checkpoint and deletes what is no longer needed. The one before stays whole whatever happens.
+        """Writes a checkpoint, then deletes old ones. If writing fails, the previous checkpoint stays whole.
 
         Raises:
             UserError: it cannot be written, as on a full disk.
@@ -81,7 +83,7 @@ class Checkpoints:
             self._delete_old()
         except OSError as error:
             with contextlib.suppress(OSError):
-                self._delete_old()  # What is half written takes up the space that is missing.
+                self._delete_old()  # Frees the space of what is half written.
             kept = self.steps()
             left = f"the one of step {kept[-1]} is whole" if kept else "there is none yet"
             raise UserError(
@@ -89,14 +91,17 @@ class Checkpoints:
             ) from error
 
     def load(self, rows: Rows | None) -> Any:
-        """The newest state that is found whole; its rows are written into `rows`. Damage is said and put aside.
+        """Loads the newest whole checkpoint and writes its rows into `rows`; returns the state.
+
+        Damaged checkpoints are reported and moved aside.
 
         Raises:
-            UserError: there is no checkpoint, or none is whole.
+            UserError: there is no checkpoint, none is whole, or the newest whole one is of another format.
         """
         steps = self.steps()
         if not steps:
-            raise UserError(f"{self.folder.parent}: it has no checkpoint to go on from")
+            raise UserError(f"{self.folder.parent}: it has no checkpoint to resume from")
+        self.check_format()
         for step in reversed(steps):
             try:
                 state, self._segments = self._load(step, rows)
@@ -109,8 +114,29 @@ class Checkpoints:
         listed = ", ".join(map(str, steps))
         raise UserError(f"{self.folder}: no checkpoint is whole (steps {listed}); nothing was changed")
 
+    def check_format(self) -> None:
+        """Reads the manifests, newest first, up to the first that is whole.
+
+        Raises:
+            UserError: another version of rlcont wrote it.
+        """
+        for step in reversed(self.steps()):
+            try:
+                _opened(_read(self._path(step) / MANIFEST), step)
+            except OtherFormat:
+                run = self.folder.parent
+                packages = read_json(run / "run.json").get("packages")
+                version = packages.get("rlcont", "unknown") if isinstance(packages, dict) else "unknown"
+                raise UserError(
+                    f"{run}: its checkpoints are those of rlcont {version}, which {__version__} cannot read; "
+                    f"resume it with rlcont {version} (rlcont eval and rlcont export can use its policies here)"
+                ) from None
+            except Damaged:
+                continue
+            return
+
     def steps(self) -> list[int]:
-        """Steps of the checkpoints there are, verified or not."""
+        """Steps of all checkpoints, damaged ones included."""
         return sorted(int(path.name[5:]) for path in self.folder.glob("step-*") if path.name[5:].isdigit())
 
     def _save(self, step: int, state: Any, rows: Rows | None) -> None:
@@ -132,7 +158,7 @@ class Checkpoints:
         self._segments = segments
 
     def _segments_of(self, rows: Rows) -> list[Segment]:
-        """Segments that cover the rows in memory, those that are new without a check sum yet."""
+        """Segments that cover the rows in memory; one whose rows are not on disk yet has no check sum."""
         oldest = max(0, rows.num_added - rows.capacity)
         segments = [segment for segment in self._segments if segment.last > oldest]
         first = max(oldest, segments[-1].last if segments else 0)
@@ -146,24 +172,19 @@ class Checkpoints:
             buffer = io.BytesIO()
             np.save(buffer, rows.read(segment.first, segment.last), allow_pickle=False)
             content = buffer.getvalue()
-            self._place(segment.parity_name, parity(content))
-            self._place(segment.name, content)
+            partial = self.rows_folder / f"{UNFINISHED}{segment.name}"
+            write(partial, content)
+            os.rename(partial, self.rows_folder / segment.name)
             segments[number] = segment._replace(bytes=len(content), sha256=_sum(content))
             sync_folder(self.rows_folder)
         return segments
-
-    def _place(self, name: str, content: bytes) -> None:
-        """Writes a file of rows, which is there whole or not at all."""
-        partial = self.rows_folder / f"{UNFINISHED}{name}"
-        write(partial, content)
-        os.rename(partial, self.rows_folder / name)
 
     def _load(self, step: int, rows: Rows | None) -> tuple[Any, list[Segment]]:
         path = self._path(step)
         files, segments = _opened(_read(path / MANIFEST), step)
         text, arrays = (_verified(path / name, *files[name]) for name in (STATE, ARRAYS))
         for segment in segments:
-            content = self._content(segment)
+            content = _verified(self.rows_folder / segment.name, segment.bytes, segment.sha256)
             try:
                 array: Array = np.load(io.BytesIO(content), allow_pickle=False)
                 if rows is not None:
@@ -175,29 +196,8 @@ class Checkpoints:
         except ValueError as error:
             raise Damaged(str(error)) from None
 
-    def _content(self, segment: Segment) -> bytes:
-        """A file of rows, mended if that is needed and can be done."""
-        path = self.rows_folder / segment.name
-        try:
-            return _verified(path, segment.bytes, segment.sha256)
-        except Damaged as error:
-            content = self._mended(segment)
-            if content is None:
-                raise
-            log.warning("rlcont: %s: damaged (%s); mended from its parity", self.rows_folder, error)
-            with contextlib.suppress(OSError):  # What was read is good, whether or not the disk takes it.
-                self._place(segment.name, content)
-            return content
-
-    def _mended(self, segment: Segment) -> bytes | None:
-        try:
-            content, spare = (_read(self.rows_folder / name) for name in (segment.name, segment.parity_name))
-        except Damaged:
-            return None
-        return mended(content, segment.bytes, spare, lambda candidate: _sum(candidate) == segment.sha256)
-
     def _put_aside(self, step: int) -> None:
-        """Moves a checkpoint that is not to be used, if there is one, to where the next deletion finds it."""
+        """Moves the checkpoint of `step` aside, if there is one; the next save deletes it."""
         path = self._path(step)
         if path.exists():
             aside = self.folder / f"{DAMAGED}{path.name}"
@@ -205,17 +205,16 @@ class Checkpoints:
             os.rename(path, aside)
 
     def _delete_old(self) -> None:
-        """Deletes checkpoints but the newest, and rows that none of those needs."""
+        """Deletes all but the newest checkpoints, and the row files that those do not need."""
         steps = self.steps()
         for step in steps[: -self.keep]:
             os.rename(self._path(step), self.folder / f"{UNFINISHED}{step:012}")
         for path in (*self.folder.glob(f"{UNFINISHED}*"), *self.folder.glob(f"{DAMAGED}*")):
             shutil.rmtree(path)
-        needed = set()
+        needed: set[str] = set()
         for step in steps[-self.keep :]:
             with contextlib.suppress(Damaged):
-                for segment in _opened(_read(self._path(step) / MANIFEST), step)[1]:
-                    needed |= {segment.name, segment.parity_name}
+                needed |= {segment.name for segment in _opened(_read(self._path(step) / MANIFEST), step)[1]}
         for path in self.rows_folder.iterdir():
             if path.name not in needed:
                 path.unlink()
@@ -242,7 +241,7 @@ def sync_folder(path: Path) -> None:
 
 
 def _sealed(manifest: dict[str, Any]) -> bytes:
-    """A manifest with its own check sum."""
+    """A manifest as JSON, with its own check sum in it."""
     return _canonical({**manifest, "sha256": _sum(_canonical(manifest))})
 
 
@@ -251,11 +250,16 @@ def _opened(content: bytes, step: int) -> tuple[dict[str, tuple[int, str]], list
 
     Raises:
         Damaged: it is not what `_sealed` wrote, to the last byte.
+        OtherFormat: it is, in another version of rlcont.
     """
     try:
         manifest = json.loads(content)
         sealed = {key: value for key, value in manifest.items() if key != "sha256"}
-        if content != _sealed(sealed) or (manifest["format"], manifest["step"]) != (FORMAT, step):
+        if content != _sealed(sealed):
+            raise ValueError
+        if manifest["format"] != FORMAT:
+            raise OtherFormat(f"{MANIFEST}: format {manifest['format']} instead of {FORMAT}")
+        if manifest["step"] != step:
             raise ValueError
         files = {name: (int(size), str(digest)) for name, (size, digest) in manifest["files"].items()}
         segments = [Segment(int(a), int(b), int(size), str(digest)) for a, b, size, digest in manifest["rows"]]

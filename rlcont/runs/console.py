@@ -1,4 +1,4 @@
-"""What a run says while it goes: a progress bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Reporter(Protocol):
     """Shows a run's progress."""
 
     def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
-        """Shows where training is."""
+        """Shows step, return and speed of training."""
 
     def evaluated(self, step: int, mean: float, std: float) -> None:
         """Shows an evaluation."""
@@ -25,7 +25,7 @@ class Reporter(Protocol):
 
 
 def make_reporter(total_steps: int) -> Reporter:
-    """A bar where standard output is a terminal, lines where it is not."""
+    """A bar if standard output is a terminal, else plain lines."""
     return BarReporter(Console(), total_steps) if on_terminal() else LineReporter(total_steps)
 
 
@@ -35,7 +35,7 @@ def on_terminal() -> bool:
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
-    """Aligned columns, never cut or folded: what stands in them is there to be copied."""
+    """Prints aligned columns. Cells are never cut or wrapped, so that folders can be copied."""
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     header, *lines = (
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -52,7 +52,7 @@ class LineReporter:
 
     def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
         print(
-            f"step {step}/{self.total_steps}  return {shown(train_return)}  {steps_per_second:.0f} steps/s  "
+            f"step {step}/{self.total_steps}  return {format_return(train_return)}  {steps_per_second:.0f} steps/s  "
             f"ETA {eta(self.total_steps - step, steps_per_second)}",
             flush=True,
         )
@@ -65,7 +65,7 @@ class LineReporter:
 
 
 class BarReporter:
-    """A live bar: step, return of training and of the last evaluation, steps/s, ETA."""
+    """A live bar with step, training return, last evaluation, steps/s and ETA."""
 
     def __init__(self, console: Console, total_steps: int):
         self.total_steps = total_steps
@@ -102,13 +102,13 @@ class BarReporter:
         self.bar.stop()
 
 
-def shown(value: float | None) -> str:
-    """A return as it is shown everywhere."""
+def format_return(value: float | None) -> str:
+    """A return with one decimal; - where there is none yet."""
     return "-" if value is None else f"{value:.1f}"
 
 
 def eta(steps_left: int, steps_per_second: float) -> str:
-    """Time the remaining steps take, as h:mm:ss."""
+    """Remaining time as h:mm:ss."""
     if steps_per_second <= 0:
         return "-"
     return str(datetime.timedelta(seconds=round(steps_left / steps_per_second)))

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all."""
+"""Atomic writes of files, and exclusive creation of folders."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rlcont.core.errors import UserError
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What a description says.
+    """The content of a JSON file that describes a run, sweep or search.
 
     Raises:
-        UserError: it is not there, or broken.
+        UserError: the file is missing or broken.
     """
     try:
         facts = json.loads(path.read_text())
@@ -29,7 +29,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def make_exclusively(parent: Path, name: str) -> Path:
-    """Makes a folder that nobody else made, with a number behind its name where that is taken."""
+    """Creates a new folder in `parent`; appends a number to the name if it is taken."""
     parent.mkdir(parents=True, exist_ok=True)
     folder, number = parent / name, 1
     while True:
@@ -44,7 +44,7 @@ def make_exclusively(parent: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def writing_to(output: str) -> Iterator[None]:
-    """Makes a user's mistake of an output folder that cannot be written."""
+    """Turns an OSError into a UserError that names the output folder."""
     try:
         yield
     except OSError as error:
@@ -52,17 +52,17 @@ def writing_to(output: str) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value`, whole or not at all, for people and programs to read."""
+    """Writes `value` as JSON, atomically."""
     write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file, whole or not at all."""
+    """Writes a file atomically: readers see the old content or the new."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     os.replace(partial, path)
 
 
 def folder_time() -> str:
-    """Now, as it stands in the name of a folder."""
+    """The current time as part of a folder's name."""
     return datetime.datetime.now().strftime("%Y%m%d-%H%M%S")

@@ -1,53 +1,36 @@
-"""A run's folder: made exclusively, with all that is needed to know and to use the run."""
+"""A run's folder: its creation, its description (config.yaml, run.json) and its lock."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
+import dataclasses
 import fcntl
-import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from rlcont.algos.find import config_class
+from rlcont.config.names import file_values, merged
 from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
-
-if TYPE_CHECKING:
-    pass
 from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, writing_to
 from rlcont.runs.provenance import provenance
 
 
-def check_output(output: str) -> None:
-    """Asks whether runs can be made in `output`, and makes nothing: not even the file it opens has a name.
-
-    Raises:
-        UserError: they cannot.
-    """
-    existing = next(path for path in (Path(output), *Path(output).absolute().parents) if os.path.lexists(path))
-    try:
-        tempfile.TemporaryFile(dir=existing).close()
-    except OSError as error:
-        at = "" if existing == Path(output) else f" at {existing}"
-        raise UserError(f"output={output}: cannot be written ({error.strerror}{at})") from None
-
-
 def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path:
-    """Makes outputs/<env>/<algo>/<time>-s<seed> and describes the run in it.
+    """Creates outputs/<env>/<algo>/<time>-s<seed> and describes the run in it.
 
-    The last folder is made exclusively: of two launches in one second, the later gets a number behind its name.
+    Of two runs that start in the same second, the second one's folder gets a number appended.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: the folder cannot be created.
     """
     parent = Path(config.output) / re.sub(r"[^\w.+-]", "-", config.env.id) / config.algo_name
     with writing_to(config.output):
@@ -57,22 +40,21 @@ def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path
 
 
 def add_to_description(folder: Path, facts: dict[str, Any]) -> None:
-    """Adds to run.json what is known only once the run has begun."""
-    path = folder / "run.json"
-    write_json(path, json.loads(path.read_text()) | facts)
+    """Adds `facts` to run.json."""
+    write_json(folder / "run.json", description(folder) | facts)
 
 
 def description(folder: Path) -> dict[str, Any]:
-    """What run.json says.
+    """The content of run.json.
 
     Raises:
-        UserError: it is not there, or broken.
+        UserError: the file is missing or broken.
     """
     return read_json(folder / "run.json")
 
 
 def forget(folder: Path) -> None:
-    """Deletes what a run left that had no checkpoint yet; it begins anew."""
+    """Deletes the results of a run that has no checkpoint, so that it can start again in the same folder."""
     for path in (*folder.glob("events.out.tfevents.*"), folder / "evaluations.csv"):
         path.unlink(missing_ok=True)
     for name in ("policies", "checkpoints"):
@@ -81,10 +63,10 @@ def forget(folder: Path) -> None:
 
 @contextlib.contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Keeps a run's folder for this process; the lock goes with the process, however it ends.
+    """Locks a run's folder for this process. The system releases the lock when the process ends, even by a kill.
 
     Raises:
-        UserError: another process has it.
+        UserError: another process holds the lock.
     """
     with (folder / ".lock").open("a+") as file:
         try:
@@ -99,32 +81,39 @@ def in_use(folder: Path) -> Iterator[None]:
 
 
 def describe_run(folder: Path, config: RunConfig, description: dict[str, Any]) -> None:
-    """Writes config.yaml and run.json, all that is needed to run it in `folder`."""
+    """Writes config.yaml and run.json: all that is needed to start the run in `folder`."""
     (folder / "config.yaml").write_text(config_text(config))
     write_json(folder / "run.json", description)
 
 
 def load_config(folder: Path) -> RunConfig:
-    """The configuration a run was made with.
+    """The configuration of the run in `folder`.
 
     Raises:
-        UserError: `folder` holds no run, or a broken one.
+        UserError: `folder` holds no run, or its config.yaml is broken.
     """
     path = folder / "config.yaml"
     if not path.is_file():
         raise UserError(f"{folder}: no run (it has no config.yaml){_nearest_run(folder)}")
     try:
         container = yaml.safe_load(path.read_text())
-        container.setdefault("algorithm", container["algo_name"])  # Runs of rlcont 0.1 do not say it.
-        return validate(container)
+        return validate(_with_later_keys(container))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except (OSError, ImportError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no configuration of a run ({error})") from None
 
 
+def _with_later_keys(container: dict[str, Any]) -> dict[str, Any]:
+    """Adds keys that an older rlcont did not have, with the values of the algorithm's own file."""
+    algorithm = container.get("algorithm", container["algo_name"])
+    fields = {field.name for field in dataclasses.fields(config_class(algorithm))}
+    values = {key: value for key, value in file_values("algo", algorithm).items() if key in fields}
+    return container | {"algorithm": algorithm, "algo": merged(values, container["algo"])}
+
+
 def _nearest_run(folder: Path) -> str:
-    """Suggests the newest run below `folder`, or the run whose name is closest to it."""
+    """Suggests the newest run below `folder`, else the run beside it with the closest name."""
     below = sorted(folder.glob("**/config.yaml"), key=lambda path: path.stat().st_mtime)
     if below:
         return f"; did you mean {below[-1].parent}?"
@@ -134,12 +123,3 @@ def _nearest_run(folder: Path) -> str:
 def config_text(config: RunConfig) -> str:
     """The resolved configuration as YAML."""
     return yaml.safe_dump(to_container(config), sort_keys=False)
-
-
-def read_evaluations(folder: Path) -> list[dict[str, str]]:
-    """The rows of evaluations.csv, none where it is not there yet; one that is being written is left out."""
-    try:
-        lines = (folder / "evaluations.csv").read_text().splitlines(keepends=True)
-    except FileNotFoundError:
-        return []
-    return list(csv.DictReader(line for line in lines if line.endswith("\n")))

@@ -1,12 +1,11 @@
-"""Which runs there are, and how they are doing: `rlcont runs`."""
+"""`rlcont runs`: a table of all runs below a folder."""
 
 from __future__ import annotations
 
 import datetime
 import json
 import os
-from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,28 +13,29 @@ import yaml
 
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import flat_keys
-from rlcont.runs.console import print_table, shown
-from rlcont.runs.labels import short_names, varying
+from rlcont.runs.console import format_return, print_table
+from rlcont.runs.labels import distinguishing_settings
 from rlcont.runs.status import Status, read_status
 
 COLUMNS = ["algo", "env", "what differs", "step", "state", "last return", "age", "folder"]
-# In C where PyYAML was built with it: ten times as fast.
+# The C loader is ten times as fast; PyYAML may have been built without it.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Run(NamedTuple):
-    """What a run's folder says of itself."""
+    """A run as its folder describes it."""
 
     folder: Path
     config: dict[str, Any]
     """Values by dotted key."""
     status: Status | None
     state: str
+    """That of `status`; unknown if there is none, unreadable if a file is damaged."""
     started: datetime.datetime
 
 
 def list_runs(root: Path) -> None:
-    """Prints every run below `root`, the newest last.
+    """Prints all runs below `root`, the newest last.
 
     Raises:
         UserError: there is none.
@@ -46,12 +46,12 @@ def list_runs(root: Path) -> None:
     if not runs:
         raise UserError(f"{root}: no run in it (a run's folder holds config.yaml and run.json)")
     now = datetime.datetime.now().astimezone()
-    differing = differences(runs)
+    differing = distinguishing_settings([run.config for run in runs])
     print_table(COLUMNS, [_row(run, text, now) for run, text in zip(runs, differing, strict=True)])
 
 
 def run_folders(root: Path) -> Iterator[Path]:
-    """Folders of runs, `root` or below it."""
+    """Folders of runs: `root` itself, or all below it."""
     for folder, inner, files in os.walk(root):
         if "config.yaml" in files and "run.json" in files:
             inner.clear()
@@ -59,41 +59,16 @@ def run_folders(root: Path) -> Iterator[Path]:
 
 
 def read_run(folder: Path) -> Run:
-    """What a run's folder says; the state is unknown where it keeps none, unreadable where its files are damaged."""
+    """Reads the files in a run's folder."""
     try:
         config = flat_keys(yaml.load((folder / "config.yaml").read_text(), LOADER))
         description = json.loads((folder / "run.json").read_text())
         status = read_status(folder)
         started = datetime.datetime.fromisoformat(status.started if status else description["started"])
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError):
+    except (UserError, OSError, ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError):
         changed = datetime.datetime.fromtimestamp(folder.stat().st_mtime).astimezone()
         return Run(folder, {}, None, "unreadable", changed)
     return Run(folder, config, status, status.state if status else "unknown", started)
-
-
-def differences(runs: list[Run], but_for: Collection[str] = ("output",)) -> list[str]:
-    """For each run what tells it from the others of the same algorithm on the same environment, but for some keys."""
-    alike: dict[tuple[Any, Any], list[int]] = defaultdict(list)
-    for i, run in enumerate(runs):
-        alike[run.config.get("algo_name"), run.config.get("env.id")].append(i)
-    texts = [""] * len(runs)
-    for group in alike.values():
-        configs = [{key: value for key, value in runs[i].config.items() if key not in but_for} for i in group]
-        _fill_kwargs(configs)
-        keys = varying(configs)
-        short = short_names(keys)
-        for i, config in zip(group, configs, strict=True):
-            texts[i] = " ".join(f"{short[key]}={_value(config[key])}" for key in keys if key in config)
-    return texts
-
-
-def _fill_kwargs(configs: list[dict[str, Any]]) -> None:
-    """An argument that only some runs give to their environment tells them apart too."""
-    kwargs = {key for config in configs for key in config if key.startswith("env.kwargs.")}
-    for config in configs:
-        config.pop("env.kwargs", None)
-        for key in kwargs:
-            config.setdefault(key, "default")
 
 
 def _row(run: Run, differing: str, now: datetime.datetime) -> list[str]:
@@ -104,14 +79,10 @@ def _row(run: Run, differing: str, now: datetime.datetime) -> list[str]:
         differing,
         f"{status.step}/{status.total_steps}" if status else "-",
         run.state,
-        f"{shown(status.train_return)} ({shown(status.return_mean)})" if status else "-",
+        f"{format_return(status.train_return)} ({format_return(status.return_mean)})" if status else "-",
         age((now - run.started).total_seconds()),
         str(run.folder),
     ]
-
-
-def _value(value: Any) -> str:
-    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 def age(seconds: float) -> str:

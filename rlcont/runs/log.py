@@ -1,8 +1,7 @@
-"""What a run leaves to be read: TensorBoard events and the table of evaluations."""
+"""The log of a run: TensorBoard events and evaluations.csv."""
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import time
@@ -13,27 +12,20 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from rlcont.core.types import Distribution
-from rlcont.training.evaluate import Evaluation
-
-EVALUATION_COLUMNS = (
-    "step",
-    "return_mean",
-    "return_std",
-    "return_min",
-    "return_max",
-    "steps_mean",
-    "seconds",
-)
+from rlcont.core.types import Evaluation, Histogram
+from rlcont.runs.evaluations import TABLE, add_evaluation, evaluation_row, make_table
 
 
 class RunLog:
-    """Writes into one run's folder: scalars, hyper-parameters, evaluations.csv.
+    """Writes scalars, histograms, hyper-parameters and evaluations into one run's folder.
 
-    The hyper-parameters go into the run's own event file, without an experiment summary: TensorBoard then
-    lists no second run for them, and the columns of its HPARAMS page are the union over all runs.
+    The hyper-parameters go into the run's own event file, without an experiment summary. So TensorBoard lists no second
+    run for them, and the columns of its HPARAMS page are the union over all runs.
 
-    With `position`, what was written after it is taken back first, and the curves go on from there.
+    Args:
+        position: what `position()` returned at the checkpoint that the run resumes from. Whatever was logged after it
+            is deleted.
+        step: of that checkpoint.
     """
 
     def __init__(
@@ -45,28 +37,26 @@ class RunLog:
         step: int = 0,
     ):
         self.folder = folder
-        self.evaluations_path = folder / "evaluations.csv"
         values = {key: _hparam(value) for key, value in hyper_parameters.items()}
         _, start, self._end = hparams(values, {})
         if position is not None:
             _take_back(folder, position)
             _wait_for_a_later_name(folder)
-            # For a TensorBoard that has read what was taken back.
+            # A TensorBoard that is open has read the deleted part already; purge_step makes it forget that.
             self.writer = SummaryWriter(str(folder), purge_step=step + 1)
             return
         self.writer = SummaryWriter(str(folder))
         self.writer.add_text("config", f"```yaml\n{config_text}```")
         self._write_summary(start)
-        with self.evaluations_path.open("w", newline="") as file:
-            csv.writer(file).writerow(EVALUATION_COLUMNS)
+        make_table(folder)
 
     def position(self) -> dict[str, int]:
-        """How long each file is with all that was written so far."""
+        """The current length of each file, for a checkpoint."""
         self.writer.flush()
         return {path.name: path.stat().st_size for path in _files(self.folder)}
 
     def scalars(self, values: dict[str, float], step: int) -> None:
-        """Writes each value under its tag, at environment step `step`."""
+        """Writes each value under its tag at environment step `step`."""
         for tag, value in values.items():
             self.writer.add_scalar(tag, value, step)
 
@@ -74,26 +64,23 @@ class RunLog:
         """Writes one evaluation to TensorBoard and as a row of evaluations.csv."""
         row = evaluation_row(evaluation)
         self.scalars({f"eval/{key.removesuffix('_mean')}": value for key, value in row.items()}, step)
-        with self.evaluations_path.open("a", newline="") as file:
-            # All digits of the float32 that TensorBoard keeps, so that both say the same.
-            numbers = [f"{np.float32(value):.9g}" for value in row.values()]
-            csv.writer(file).writerow([step, *numbers, f"{seconds:.1f}"])
+        add_evaluation(self.folder, step, row, seconds)
         self.writer.flush()
 
-    def distributions(self, values: dict[str, Distribution], step: int) -> None:
-        """Writes each distribution as a histogram with a bin for each of its values, which are evenly spaced."""
-        for tag, (places, amounts) in values.items():
-            centres, weights = np.array(places), np.array(amounts)
+    def histograms(self, values: dict[str, Histogram], step: int) -> None:
+        """Writes each histogram under its tag."""
+        for tag, histogram in values.items():
+            centres, weights = map(np.array, histogram)
             edges = centres + np.diff(centres)[:1] / 2
             self.writer.add_histogram_raw(
                 tag,
-                min=places[0],
-                max=places[-1],
+                min=histogram.centres[0],
+                max=histogram.centres[-1],
                 num=float(weights.sum()),
                 sum=float(weights @ centres),
                 sum_squares=float(weights @ centres**2),
                 bucket_limits=edges.tolist(),
-                bucket_counts=amounts,
+                bucket_counts=histogram.counts,
                 global_step=step,
             )
 
@@ -108,11 +95,11 @@ class RunLog:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [*folder.glob("events.out.tfevents.*"), *folder.glob("evaluations.csv")]
+    return [*folder.glob("events.out.tfevents.*"), *folder.glob(TABLE)]
 
 
 def _take_back(folder: Path, position: dict[str, int]) -> None:
-    """Cuts the files off where they ended at `position`, and deletes later ones."""
+    """Truncates the files to the lengths in `position` and deletes files that are not in it."""
     for path in _files(folder):
         if path.name not in position:
             path.unlink()
@@ -121,25 +108,16 @@ def _take_back(folder: Path, position: dict[str, int]) -> None:
 
 
 def _wait_for_a_later_name(folder: Path) -> None:
-    """Files are read in the order of their names, which begin with the second they were made in."""
+    """Waits until the name of a new event file sorts after the existing ones: TensorBoard reads them in that order.
+
+    The names begin with the second of creation.
+    """
     newest = max((int(path.name.split(".")[3]) for path in folder.glob("events.out.tfevents.*")), default=0)
     time.sleep(max(0.0, min(newest + 1 - time.time(), 1.0)))
 
 
-def evaluation_row(evaluation: Evaluation) -> dict[str, float]:
-    """The figures of an evaluation; the deviation is the sample's own (N - 1), 0 for one episode."""
-    returns = evaluation.returns
-    return {
-        "return_mean": float(returns.mean()),
-        "return_std": float(returns.std(ddof=1)) if len(returns) > 1 else 0.0,
-        "return_min": float(returns.min()),
-        "return_max": float(returns.max()),
-        "steps_mean": float(evaluation.lengths.mean()),
-    }
-
-
 def _hparam(value: Any) -> bool | int | float | str:
-    """What TensorBoard can sort by; lists and null as text."""
+    """A value of a type that TensorBoard can sort by; lists and null become text."""
     if isinstance(value, bool | str) or (isinstance(value, int | float) and math.isfinite(value)):
         return value
     return str(value)

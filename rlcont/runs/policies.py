@@ -1,4 +1,4 @@
-"""The policies that a run keeps."""
+"""The policies in a run's folder: policies/NAME.safetensors, with NAME last, best or step-N."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rlcont.runs.files import write_json, write_whole
 
 
 def save_policy(folder: Path, name: str, state: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    """Writes policies/<name>.safetensors and .json, each whole or not at all."""
+    """Writes policies/<name>.safetensors and .json, each atomically."""
     from safetensors.torch import save
 
     policies = folder / "policies"
@@ -26,10 +26,10 @@ def save_policy(folder: Path, name: str, state: dict[str, torch.Tensor], facts: 
 
 
 def policy_path(folder: Path, name: str) -> Path:
-    """The file of a kept policy.
+    """The file of a policy.
 
     Raises:
-        UserError: the run kept no policy of that name.
+        UserError: the run has no policy of that name.
     """
     path = folder / "policies" / f"{name}.safetensors"
     kept = sorted(file.stem for file in path.parent.glob("*.safetensors"))
@@ -39,7 +39,7 @@ def policy_path(folder: Path, name: str) -> Path:
 
 
 def load_policy(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors of a kept policy, and the step and evaluation it was kept at."""
+    """The tensors of a policy, and its facts: step and evaluation."""
     from safetensors.torch import load_file
 
     path = policy_path(folder, name)

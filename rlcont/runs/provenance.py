@@ -1,4 +1,4 @@
-"""Where a run comes from: what was typed, when, and which code and packages ran."""
+"""Where a run comes from: command line, time, code and packages."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rlcont import __version__
+
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy", "hydra-core", "omegaconf", "pydantic", "tensorboard")
 
 
 def provenance() -> dict[str, Any]:
-    """What was typed, when, and which code and packages it runs on."""
+    """Command line, start time, commit and versions of packages."""
     return {
         "command": shlex.join(["rlcont", *sys.argv[1:]]),
         "started": timestamp(),
@@ -26,12 +28,12 @@ def provenance() -> dict[str, Any]:
 
 
 def timestamp() -> str:
-    """Now, to the second, with its time zone."""
+    """The current time to the second, with its time zone."""
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _git_commit() -> str | None:
-    """Commit of the checkout that rlcont runs from, marked where it has changes; None if it runs from none."""
+    """Commit of the checkout that rlcont runs from, marked if there are changes; None outside a checkout."""
     try:
         _git("ls-files", "--error-unmatch", Path(__file__).name)
         changed = _git("status", "--porcelain", "--untracked-files=no")
@@ -46,7 +48,7 @@ def _git(*arguments: str) -> str:
 
 
 def _package_versions() -> dict[str, str]:
-    versions = {"rlcont": importlib.metadata.version("rlcont")}
+    versions = {"rlcont": __version__}
     for name in PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)

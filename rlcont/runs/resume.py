@@ -1,4 +1,4 @@
-"""What `rlcont resume` will do: the run as it was, and what may be changed of it."""
+"""The plan of `rlcont resume`: the configuration to resume a run with, checked before torch is loaded."""
 
 from __future__ import annotations
 
@@ -11,61 +11,83 @@ from typing import Any
 import yaml
 
 from rlcont.cli.words import CHANGEABLE, ROUNDING
+from rlcont.config.names import merged
 from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import nearest
+from rlcont.core.spelling import nearest, nested_keys
+from rlcont.exploration.config import DecayConfig
+from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.files import write_whole
 from rlcont.runs.folder import add_to_description, description, in_use, load_config
 from rlcont.runs.provenance import timestamp
+from rlcont.runs.status import read_status
 
 
 @dataclasses.dataclass(frozen=True)
 class ResumePlan:
-    """A run that can go on."""
+    """A run that can be resumed."""
 
     folder: Path
     config: RunConfig
-    """As the run was, compiling, precision, device and processes included, with the changes."""
+    """The run's configuration with `changes`; compile, precision, device and workers are those that the run used."""
     threads: int
     changes: dict[str, Any]
+    rescheduled: list[str]
+    """Keys of what is scheduled over `total_steps`, where that changes."""
 
     def record(self, step: int) -> None:
-        """Writes into the run's own files that it goes on from `step`, and with what changes."""
+        """Records in run.json and config.yaml that the run resumes from `step`, and the changes."""
         sitting = {"time": timestamp(), "step": step, "command": shlex.join(["rlcont", *sys.argv[1:]])}
         earlier = description(self.folder).get("resumed", [])
         add_to_description(self.folder, {"resumed": [*earlier, {**sitting, "changes": self.changes}]})
         if self.changes:
-            container = to_container(load_config(self.folder))
-            _change(container, self.changes)
+            container = merged(to_container(load_config(self.folder)), nested_keys(self.changes))
             text = yaml.safe_dump(container, sort_keys=False)
             write_whole(self.folder / "config.yaml", text.encode())
 
 
 def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
-    """Finds out whether and how the run in `folder` goes on; None where it is finished, which is said.
+    """Plans how the run in `folder` resumes; prints a line and returns None if it is finished.
 
     Raises:
-        UserError: it cannot go on, or not with these overrides.
+        UserError: the run cannot resume, or not with these overrides.
     """
     changes = _changes(overrides)
+    checkpoints = Checkpoints(folder, 1)
+    checkpoints.check_format()  # First, because this version may not know a key of the configuration either.
     before = load_config(folder)
-    container = to_container(before)
     computed = _computed(folder)
     threads = computed.pop("threads")
-    _change(container, {**computed, **changes})
-    config = validate(container)
-    steps = _kept_steps(folder)
+    config = validate(merged(to_container(before), nested_keys({**computed, **changes})))
+    steps = checkpoints.steps()
     if not steps:
-        raise UserError(f"{folder}: it has no checkpoint to go on from")
+        raise UserError(f"{folder}: it has no checkpoint to resume from")
     if config.total_steps < steps[-1]:
         raise UserError(f"total_steps={config.total_steps}: {folder} is at step {steps[-1]} already")
     with in_use(folder):
         pass
     if steps[-1] >= before.total_steps and config.total_steps == before.total_steps and _is_finished(folder):
-        print(f"{folder}: finished, with {steps[-1]} steps; total_steps=N goes on to N")
+        print(f"{folder}: finished, with {steps[-1]} steps; total_steps=N trains on to N")
         return None
-    return ResumePlan(folder, config, threads, changes)
+    rescheduled = [] if config.total_steps == before.total_steps else scheduled_over_the_run(config)
+    return ResumePlan(folder, config, threads, changes, rescheduled)
+
+
+def scheduled_over_the_run(config: Any, prefix: str = "") -> list[str]:
+    """Keys of a configuration whose course depends on `total_steps`: decays without steps of their own, and the
+    importance weights of a prioritised replay.
+    """
+    keys = []
+    for field in dataclasses.fields(config):
+        key, value = f"{prefix}{field.name}", getattr(config, field.name)
+        if isinstance(value, DecayConfig):
+            keys += [key] if value.kind != "none" and value.steps is None else []
+        elif dataclasses.is_dataclass(value):
+            keys += scheduled_over_the_run(value, f"{key}.")
+        elif field.name == "priority_beta" and config.replay == "prioritized" and value < 1:
+            keys.append(key)
+    return keys
 
 
 def _changes(overrides: list[str]) -> dict[str, Any]:
@@ -80,44 +102,27 @@ def _changes(overrides: list[str]) -> dict[str, Any]:
         key = override.key_or_group
         if key not in CHANGEABLE:
             raise UserError(
-                f"{line_of(override)}: a run goes on with what it learned by; resume can change "
+                f"{line_of(override)}: fixed for the whole run; resume can change "
                 f"{', '.join(CHANGEABLE)}{nearest(key, CHANGEABLE)}"
             )
     return {override.key_or_group: override.value() for override in parsed}
 
 
 def _computed(folder: Path) -> dict[str, Any]:
-    """How the run was computed: device, compile, precision, workers and threads.
+    """Device, compile, precision, workers and threads that the run used.
 
     Raises:
-        UserError: it is not known.
+        UserError: run.json does not say.
     """
     facts = description(folder).get("acceleration")
     if facts is None:
-        raise UserError(f"{folder}: the run had not begun; start it anew")
+        raise UserError(f"{folder}: the run had not started; start a new one")
     keys = (*ROUNDING, "threads")
     if not isinstance(facts, dict) or not facts.keys() >= set(keys) or type(facts["threads"]) is not int:
         raise UserError(f"{folder / 'run.json'}: does not say how the run was computed")
     return {key: facts[key] for key in keys}
 
 
-def _change(container: dict[str, Any], changes: dict[str, Any]) -> None:
-    for key, value in changes.items():
-        *parents, name = key.split(".")
-        place = container
-        for parent in parents:
-            place = place[parent]
-        place[name] = value
-
-
-def _kept_steps(folder: Path) -> list[int]:
-    from rlcont.runs.checkpoint import Checkpoints
-
-    return Checkpoints(folder, 1).steps()
-
-
 def _is_finished(folder: Path) -> bool:
-    from rlcont.runs.status import read_status
-
     status = read_status(folder)
     return status is not None and status.state == "finished"

@@ -1,4 +1,4 @@
-"""How a run is doing: status.json in its folder, for whoever watches from outside."""
+"""status.json in a run's folder: the state of the run, for other processes to read."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from rlcont.runs.provenance import timestamp
 
 NAME = "status.json"
 INTERVAL = 1.0
-"""Seconds between two writes while a run goes well."""
+"""Least seconds between two writes of a running run."""
 LIVE = ("waiting", "running")
 CLOCK_TOLERANCE = 60.0
-"""Seconds by which the start of one process may seem to move when the clock is set."""
+"""Seconds by which the start time of a process may appear to move when the clock is adjusted."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """What is known of a run. None: not yet."""
+    """The state of a run; None where a value is not known yet."""
 
     state: str
     """waiting, running, finished, failed, interrupted, killed, or pruned by a search."""
     pid: int
-    """The process that answers for the state: the run's own, or its sweep's while it waits."""
+    """Process that owns the state: the run's own, or its sweep's while the run waits."""
     pid_started: float
-    """When that process began, since numbers of processes are used again."""
+    """Start time of that process, because process ids are reused."""
     host: str
     started: str
     updated: str
@@ -46,11 +46,11 @@ class Status:
     return_std: float | None = None
     steps_per_second: float | None = None
     error: str | None = None
-    """One line about what ended the run early."""
+    """One line that says why the run ended early."""
 
 
 class StatusFile:
-    """Keeps the status of this process's run up to date, at no cost to a fast run."""
+    """Writes the status of this process's run, at most once in INTERVAL."""
 
     def __init__(self, folder: Path, state: str, total_steps: int):
         now = timestamp()
@@ -67,13 +67,13 @@ class StatusFile:
         self._write()
 
     def update(self, **changes: Any) -> None:
-        """Takes in new values and writes them, unless it wrote a moment ago."""
+        """Sets values, and writes the file if the last write is long enough ago."""
         self.status = dataclasses.replace(self.status, **changes)
         if time.monotonic() - self._written >= INTERVAL:
             self._write()
 
     def end(self, error: BaseException | None) -> None:
-        """Writes how the run ended: by `error`, or well."""
+        """Writes the final state: failed or interrupted by `error`, or finished."""
         if error is None:
             self.status = dataclasses.replace(self.status, state="finished")
         elif isinstance(error, KeyboardInterrupt):
@@ -89,26 +89,32 @@ class StatusFile:
 
 
 def write_status(folder: Path, status: Status) -> None:
-    """Puts `status` in the place of what was known."""
+    """Replaces status.json by `status`."""
     write_json(folder / NAME, dataclasses.asdict(status))
 
 
 def read_status(folder: Path) -> Status | None:
-    """The status of the run in `folder`, None if it keeps none.
+    """The status of the run in `folder`; None if there is no status.json.
 
-    A run that says it goes on, although its process on this host is gone, was killed.
+    A live state whose process no longer exists on this host is reported as killed.
+
+    Raises:
+        UserError: the file is damaged.
     """
+    path = folder / NAME
     try:
-        status = Status(**json.loads((folder / NAME).read_text()))
+        status = Status(**json.loads(path.read_text()))
+        if status.state in LIVE and status.host == socket.gethostname() and not _lives(status):
+            return dataclasses.replace(status, state="killed")
     except FileNotFoundError:
         return None
-    if status.state in LIVE and status.host == socket.gethostname() and not _lives(status):
-        return dataclasses.replace(status, state="killed")
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: damaged ({one_line(error)}); delete it to resume the run") from None
     return status
 
 
 def one_line(error: BaseException) -> str:
-    """The kind of an error, unless it is a user's mistake, and the first line of what it says."""
+    """An error as one line: its type, unless it is a UserError, and the first line of its message."""
     text = str(error).strip().partition("\n")[0]
     if isinstance(error, UserError):
         return text

@@ -1,1 +1,1 @@
-"""Searching for good settings: Optuna proposes them, trials are runs, and the bad ones are cut short."""
+"""Search for good settings: Optuna proposes them, each trial is one run per seed, and poor trials are pruned."""

@@ -1,4 +1,4 @@
-"""What a search will do, found to be right before anything of it is made."""
+"""The plan of a search, validated before anything is created."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ NAME = "search.json"
 
 
 class SearchPlan(NamedTuple):
-    """A search that can begin, or go on."""
+    """A search that can start or resume."""
 
     overrides: list[str]
     space: Space
     extremes: list[Plan]
-    """Runs with the extremes of what is searched over."""
+    """Runs at the extremes of the search space, all of them valid."""
 
     @property
     def config(self) -> RunConfig:
-        """Of one run, for what all have alike."""
+        """The configuration of one run, for the values that all runs share."""
         return self.extremes[0].config
 
     @property
     def search(self) -> SearchConfig:
-        """How settings are proposed and given up."""
+        """How settings are proposed and pruned."""
         return self.extremes[0].search
 
     def run(self, values: dict[str, Any], seed: str) -> Plan:
@@ -40,10 +40,10 @@ class SearchPlan(NamedTuple):
 
 
 def plan_search(overrides: list[str]) -> SearchPlan:
-    """Reads what was typed, and asks whether the extremes of what is searched over make runs.
+    """Reads the search space and validates the runs at its extremes.
 
     Raises:
-        UserError: one line for the first mistake.
+        UserError: the first mistake.
     """
     space = read_space(overrides)
     extremes = [make_plan(space.overrides(values, seed)) for values in space.corners() for seed in space.seeds]
@@ -56,16 +56,16 @@ def plan_search(overrides: list[str]) -> SearchPlan:
 
 
 def runs_at_once(plan: SearchPlan) -> int:
-    """As many trials as the cores carry, but one at least, with all their seeds."""
+    """Runs at once: all seeds of as many trials as there are cores for, but of one at least."""
     num_seeds = len(plan.space.seeds)
     return max(1, jobs_at_once(plan.extremes[0].sweep.jobs, plan.search.trials * num_seeds) // num_seeds) * num_seeds
 
 
 def make_search_folder(plan: SearchPlan) -> Path:
-    """Makes <output>/searches/<time>, in which the search is described.
+    """Creates <output>/searches/<time> with the description of the search.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: it cannot be created.
     """
     output = plan.config.output
     with writing_to(output):
@@ -75,14 +75,14 @@ def make_search_folder(plan: SearchPlan) -> Path:
 
 
 def plan_again(folder: Path, changes: list[str]) -> SearchPlan:
-    """The search in `folder`, with another number of trials or of runs at once.
+    """The search in `folder`, perhaps with another number of trials or of runs at once.
 
     Raises:
-        UserError: its own file is broken, or something else is to be changed.
+        UserError: search.json is broken, or `changes` has another key.
     """
     for change in changes:
         if not change.startswith(("search.trials=", "sweep.jobs=")):
-            raise UserError(f"{change}: a search goes on as it was; resume can change search.trials and sweep.jobs")
+            raise UserError(f"{change}: fixed for the whole search; resume can change search.trials and sweep.jobs")
     overrides = read_json(folder / NAME).get("overrides")
     if not isinstance(overrides, list):
         raise UserError(f"{folder / NAME}: no description of a search")

@@ -1,4 +1,4 @@
-"""Runs a search: a trial is one run per seed, side by side, watched while it goes."""
+"""Runs a search: each trial is one run per seed, all at once, and is pruned if it lags behind."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlcont.runs.console import print_table, shown
-from rlcont.runs.folder import in_use, read_evaluations
+from rlcont.runs.console import format_return, print_table
+from rlcont.runs.evaluations import read_evaluations
+from rlcont.runs.folder import in_use
 from rlcont.runs.provenance import provenance
 from rlcont.runs.status import StatusFile, read_status
 from rlcont.search.plan import SearchPlan
@@ -27,25 +28,25 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 SHOWN = 5
-"""Trials in the table at the end."""
+"""Trials in the final table."""
 
 
 @dataclasses.dataclass
 class _Attempt:
-    """A trial with its runs."""
+    """A trial and its runs."""
 
     trial: Trial
     jobs: list[Job]
     given_up: str | None = None
-    """pruned or failed, once it is known that the trial will not be complete."""
+    """pruned or failed, once the trial cannot become complete."""
     given_up_at: float = math.inf
 
 
 def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
-    """Begins or goes on with the search in `folder`, with so many runs at once.
+    """Starts or resumes the search in `folder`, with `at_once` runs at a time.
 
     Returns:
-        The exit code: 0, 1 where no trial is complete, 130 or 143 where Ctrl-C or SIGTERM ended it.
+        The exit code: 0; 1 if no trial is complete; 130 or 143 after Ctrl-C or SIGTERM.
     """
     with in_use(folder), signals_stop() as stop:
         study = Study(folder, plan.space, plan.search, plan.config.total_steps)
@@ -64,7 +65,7 @@ def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
 
 
 class _SearchRunner(Runner):
-    """Begins a trial whenever there is room for one, and ends those that lag behind."""
+    """Starts a trial whenever there are slots for all its seeds, and ends trials that lag behind."""
 
     def __init__(self, plan: SearchPlan, folder: Path, study: Study, at_once: int, show: Show):
         super().__init__([], at_once, show)
@@ -72,7 +73,7 @@ class _SearchRunner(Runner):
         self.folder = folder
         self.study = study
         self.origin = provenance()
-        self.attempts = [self.attempt(trial) for trial in study.cut_off()]
+        self.attempts = [self.attempt(trial) for trial in study.interrupted_trials()]
         for attempt in self.attempts:
             self.waiting += [job for job in attempt.jobs if job.status.state != "finished"]
         for attempt in list(self.attempts):
@@ -90,7 +91,7 @@ class _SearchRunner(Runner):
         super().start_waiting()
 
     def attempt(self, trial: Trial) -> _Attempt:
-        """A trial's runs, their folders made where they are not there yet."""
+        """A trial with its runs; creates the folders that do not exist yet."""
         jobs = []
         for place, seed in enumerate(self.plan.space.seeds, 1):
             folder = self.folder / f"trial-{trial.number:03}_s{seed}"
@@ -132,7 +133,7 @@ class _SearchRunner(Runner):
         self.settle_if_over(attempt)
 
     def settle_if_over(self, attempt: _Attempt) -> None:
-        """Tells the study how a trial ended, once all its runs are over; of an interrupted one it learns later."""
+        """Reports a trial to the study once all its runs have ended; an interrupted trial resumes later instead."""
         if any(job in self.running or job in self.waiting for job in attempt.jobs) or self.told_to_end:
             return
         self.attempts.remove(attempt)
@@ -144,13 +145,13 @@ class _SearchRunner(Runner):
             means = _means(attempt.jobs)
             self.study.report(attempt.trial, means)
             self.study.finish(attempt.trial, means[max(means)] if means else math.nan)
-        # What could go on takes far more room than what is worth keeping.
+        # Checkpoints take far more space than the rest, and the runs of a trial are not resumed.
         for job in attempt.jobs:
             shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
 
 
 def _means(jobs: list[Job]) -> dict[int, float]:
-    """The mean over the runs at each step at which all were evaluated."""
+    """The mean return over the runs, by step, at the steps at which all were evaluated."""
     evaluations = [read_evaluations(job.folder) for job in jobs]
     curves = [{int(row["step"]): float(row["return_mean"]) for row in rows} for rows in evaluations]
     common = set.intersection(*(set(curve) for curve in curves))
@@ -165,7 +166,9 @@ def _print_summary(plan: SearchPlan, folder: Path, study: Study) -> None:
     counts = study.counts()
     best = study.best(SHOWN)
     keys = list(plan.space.varied)
-    rows = [[str(trial.number), shown(trial.value), *(_short(trial.params[key]) for key in keys)] for trial in best]
+    rows = [
+        [str(trial.number), format_return(trial.value), *(_short(trial.params[key]) for key in keys)] for trial in best
+    ]
     if rows:
         print_table(["trial", "return", *keys], rows)
     print(", ".join(f"{count} {name}" for name, count in counts.items()), flush=True)

@@ -1,4 +1,4 @@
-"""What a search varies, what it averages over, and what stays as it is."""
+"""The search space: what varies, the seeds to average over, and what is fixed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 VARIED = ("algo.", "noise", "num_envs")
-"""How the keys begin that may be searched over; anything else makes returns that cannot be compared."""
+"""Prefixes of the keys that a search may vary. Returns under different values of others cannot be compared."""
 
 
 class Dimension(NamedTuple):
-    """The values of one key: an interval, or a list. Optuna, which has a name for each, takes half a second to load; a
-    mistake should not wait for it."""
+    """The values of one key: an interval, or a list of choices.
+
+    Optuna's own classes are made later: Optuna takes half a second to load, and a mistake should be reported before.
+    """
 
     low: float = 0
     high: float = 0
@@ -26,7 +28,7 @@ class Dimension(NamedTuple):
     choices: tuple[str, ...] = ()
 
     def distribution(self) -> BaseDistribution:
-        """As Optuna calls it; whole numbers where both ends of an interval are."""
+        """The distribution for Optuna; it is of integers if both ends of the interval are."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.choices:
@@ -36,23 +38,23 @@ class Dimension(NamedTuple):
         return FloatDistribution(self.low, self.high, log=self.log)
 
     def extremes(self) -> tuple[Any, ...]:
-        """Values that are allowed if all are."""
+        """Values to validate: if they are allowed, all values are."""
         return self.choices or (self.low, self.high)
 
 
 class Space(NamedTuple):
-    """A search, read from what was typed."""
+    """A search space, read from overrides."""
 
     fixed: list[str]
     seeds: list[str]
     varied: dict[str, Dimension]
 
     def overrides(self, values: Mapping[str, Any], seed: str) -> list[str]:
-        """What to type for one run."""
+        """The overrides of one run."""
         return [*self.fixed, *(f"{key}={value}" for key, value in values.items()), f"seed={seed}"]
 
     def corners(self) -> list[dict[str, Any]]:
-        """Settings with the extremes of each key in turn, and the first of the others."""
+        """Settings with each extreme of each key, and the first extreme of all other keys."""
         first = {key: dimension.extremes()[0] for key, dimension in self.varied.items()}
         return [{**first, key: value} for key, dimension in self.varied.items() for value in dimension.extremes()]
 
@@ -61,7 +63,7 @@ def read_space(overrides: list[str]) -> Space:
     """Reads Hydra's grammar: interval(a,b), int(interval(a,b)), tag(log,interval(a,b)), range(a,b), and lists.
 
     Raises:
-        UserError: an override that cannot be read or searched over, or nothing to search over.
+        UserError: an override cannot be read or varied, or nothing varies.
     """
     fixed, seeds, varied = [], ["0"], {}
     for override in parse_sweep(overrides):

@@ -1,4 +1,4 @@
-"""Optuna's side of a search: proposals, what became of them, and when to give one up."""
+"""The Optuna study of a search: proposals, results and pruning."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class Study:
-    """Trials in an SQLite file, study.db, which outlives this process.
+    """An Optuna study in an SQLite file, study.db, which outlives this process.
 
-    A trial's value is the mean return over its seeds at their last evaluation. Pruners see it from a quarter of the
-    steps on: earlier evaluations are those of policies that have hardly learned, which say nothing of a trial, and the
-    best of them would stand for it.
+    A trial's value is the mean return over its seeds at the last evaluation. Pruners see evaluations from a quarter of
+    the steps on. Earlier ones say little about a trial, since its policies have hardly learned; but a pruner that takes
+    a trial's best evaluation might judge by them.
     """
 
     def __init__(self, folder: Path, space: Space, config: SearchConfig, total_steps: int):
-        """Opens the study in `folder`, or begins one.
+        """Opens the study in `folder`, or creates one.
 
         Args:
             total_steps: environment steps of a run.
@@ -44,14 +44,14 @@ class Study:
         )
         earlier = self._study.get_trials(deepcopy=False)
         self._reported = {trial.number: set(trial.intermediate_values) for trial in earlier}
-        # The generator of proposals is not kept; one that began anew would propose the same again.
+        # The sampler's generator is not saved. With the same seed it would repeat its first proposals.
         self._study.sampler = _sampler(config.sampler, config.seed + len(earlier))
         self._num_left = config.trials - len(earlier)
         self._total_steps = total_steps
 
     @property
     def has_more(self) -> bool:
-        """Whether there are trials left to begin."""
+        """Whether there are trials left to start."""
         return self._num_left > 0
 
     def ask(self) -> Trial:
@@ -59,17 +59,17 @@ class Study:
         self._num_left -= 1
         return self._study.ask(self._distributions)
 
-    def cut_off(self) -> list[Trial]:
-        """Trials that had begun when the search was interrupted."""
+    def interrupted_trials(self) -> list[Trial]:
+        """Trials that were running when the search was interrupted."""
         import optuna
 
         running = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
         return [optuna.Trial(self._study, trial._trial_id) for trial in running]
 
     def report(self, trial: Trial, means: Mapping[int, float]) -> bool:
-        """Takes in the mean over the seeds at each step that all have reached; whether to give the trial up.
+        """Reports the mean return over the seeds by step; returns whether to prune the trial.
 
-        A trial that has come to its last step is not given up.
+        A trial that has reached its last step is not pruned.
         """
         known = self._reported.setdefault(trial.number, set())
         lags = False
@@ -80,33 +80,33 @@ class Study:
         return lags
 
     def finish(self, trial: Trial, value: float) -> None:
-        """Takes in a trial's value; one that is not finite is a failure."""
+        """Records a trial's value; a trial whose value is not finite has failed."""
         if math.isfinite(value):
             self._study.tell(trial, value)
         else:
             self.fail(trial)
 
     def prune(self, trial: Trial) -> None:
-        """Takes in that a trial was given up."""
+        """Records that a trial was pruned."""
         import optuna
 
         self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
 
     def fail(self, trial: Trial) -> None:
-        """Takes in that a run of a trial came to no end."""
+        """Records that a run of a trial failed."""
         import optuna
 
         self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
     def best(self, most: int = 1) -> list[FrozenTrial]:
-        """The trials with the highest values, the best first."""
+        """The `most` trials with the highest values, the best first."""
         import optuna
 
         complete = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
         return sorted(complete, key=lambda trial: -_value(trial))[:most]
 
     def counts(self) -> dict[str, int]:
-        """How many trials met which end."""
+        """Numbers of complete, pruned and failed trials."""
         names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
         states = [trial.state.name for trial in self._study.get_trials(deepcopy=False)]
         return {name: states.count(state) for state, name in names.items()}
@@ -126,7 +126,7 @@ def _sampler(name: str, seed: int) -> BaseSampler:
 
     if name == "random":
         return optuna.samplers.RandomSampler(seed)
-    # Trials that are still running are taken to end badly, so that those beside them are proposed elsewhere.
+    # constant_liar assumes that running trials end badly, so that new ones are proposed elsewhere.
     return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
 
 

@@ -1,4 +1,4 @@
-"""The best trial as a file for configs/tuned."""
+"""Writes the best trial as a tuned file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import yaml
 from rlcont.config.compose import compose_job
 from rlcont.config.run import to_container
 from rlcont.config.validate import validate
-from rlcont.core.spelling import flat_keys
-from rlcont.runs.console import shown
+from rlcont.core.spelling import flat_keys, nested_keys
+from rlcont.runs.console import format_return
 from rlcont.runs.files import write_whole
 from rlcont.search.plan import SearchPlan
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 KEPT = ("algo", "total_steps", "num_envs", "eval")
-"""What of a configuration belongs to the settings of a task; the rest is of one run or one machine."""
+"""Groups of keys that belong in a tuned file. The other keys concern one run or one machine."""
 
 
 def write_tuned(plan: SearchPlan, folder: Path, best: FrozenTrial, counts: dict[str, int]) -> Path:
-    """Writes tuned/<algo>/<env>.yaml into the search's folder: all by which the best trial differs from the algorithm's
-    own values, so that it can take the place of the file in configs/tuned.
+    """Writes tuned/<algo>/<env>.yaml into the search's folder; returns its path.
+
+    The file holds all values of the best trial that differ from the algorithm's own. It can replace the file in
+    configs/tuned.
     """
     algo, env = plan.config.algo_name, plan.config.env.id
     typed = shlex.join(["rlcont", "search", *plan.overrides])
@@ -35,7 +37,7 @@ def write_tuned(plan: SearchPlan, folder: Path, best: FrozenTrial, counts: dict[
     text = (
         "# @package _global_\n"
         f"# Source: {typed} ({trials}).\n"
-        f"# Measured: {shown(best.value)} ({seeds}) at {plan.config.total_steps} steps, last evaluation.\n"
+        f"# Measured: {format_return(best.value)} ({seeds}) at {plan.config.total_steps} steps, last evaluation.\n"
     )
     path = folder / "tuned" / algo / f"{env}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,16 +49,9 @@ def _settings(plan: SearchPlan, values: dict[str, Any]) -> dict[str, Any]:
     plain = compose_job([f"algo={plan.config.algo_name}", f"env={plan.config.env.id}", "tuned=none"])
     before = to_container(validate(plain.container))
     after = to_container(plan.run(values, plan.space.seeds[0]).config)
-    settings: dict[str, Any] = {}
-    old = flat_keys({key: before[key] for key in KEPT})
-    for key, value in flat_keys({key: after[key] for key in KEPT}).items():
-        if value != old[key]:
-            *parents, name = key.split(".")
-            place = settings
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place[name] = value
+    old, new = (flat_keys({key: values[key] for key in KEPT}) for values in (before, after))
+    settings = nested_keys({key: value for key, value in new.items() if value != old[key]})
     if after["noise"] != before["noise"]:
-        # A tuned file describes noise as what noise=auto stands for.
+        # The noise of a tuned file counts only while noise=auto, so that a typed noise wins.
         settings.setdefault("algo", {})["auto_noise"] = after["noise"]
     return settings

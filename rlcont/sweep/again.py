@@ -1,4 +1,4 @@
-"""A sweep that goes on: what is left to do of it."""
+"""Resuming a sweep: which of its jobs are left to run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rlcont.config.run import RunConfig
 from rlcont.core.errors import UserError
+from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.files import read_json
 from rlcont.runs.folder import in_use, load_config
 from rlcont.runs.provenance import provenance
@@ -14,19 +15,19 @@ from rlcont.sweep.plan import Job, config_identity, describe_job, make_plan
 
 
 def jobs_of(folder: Path) -> tuple[str | int, list[Job], list[RunConfig]]:
-    """How many jobs of the sweep in `folder` run at once, its jobs, and the configurations of those not finished.
+    """Reads the sweep in `folder`: how many jobs run at once, its jobs, and the configurations of the unfinished ones.
 
-    A job is known by its configuration. One whose folder is gone is made anew, if its words still mean what they meant.
+    A job is identified by its configuration. If its folder is gone, it is recreated from its overrides.
 
     Raises:
-        UserError: the sweep's own file is broken, a job is running, or one is no longer what the sweep made.
+        UserError: sweep.json is broken, a job is running, or a job's configuration is not the one of the sweep.
     """
     description = read_json(folder / "sweep.json")
     try:
         listed = [(str(job["folder"]), list(job["overrides"]), str(job["config"])) for job in description["jobs"]]
         at_once = description["at_once"]
     except (KeyError, TypeError):
-        raise UserError(f"{folder / 'sweep.json'}: no description of a sweep that can go on") from None
+        raise UserError(f"{folder / 'sweep.json'}: no description of a sweep") from None
     jobs, unfinished = [], []
     for number, (name, overrides, identity) in enumerate(listed, 1):
         place = folder / name
@@ -40,16 +41,19 @@ def jobs_of(folder: Path) -> tuple[str | int, list[Job], list[RunConfig]]:
 
 
 def _unfinished(place: Path, overrides: list[str], identity: str, status: Status | None) -> RunConfig:
-    """The configuration of a job that is to run, its folder made anew where that is gone."""
+    """The configuration of an unfinished job; recreates its folder if that is gone."""
     if status is not None and status.state in LIVE:
         raise UserError(f"{place}: is running (process {status.pid})")
     if not (place / "config.yaml").is_file():
         return _made_anew(place, overrides, identity)
     with in_use(place):
         pass
+    Checkpoints(place, 1).check_format()
     config = load_config(place)
     if config_identity(config) != identity:
-        raise UserError(f"{place}: its config.yaml is not the one that the sweep made; rlcont resume {place} goes on")
+        raise UserError(
+            f"{place}: its config.yaml is not the one that the sweep made; rlcont resume {place} resumes it alone"
+        )
     return config
 
 
@@ -57,7 +61,7 @@ def _made_anew(place: Path, overrides: list[str], identity: str) -> RunConfig:
     plan = make_plan(overrides)
     if config_identity(plan.config) != identity:
         raise UserError(
-            f"{place}: is gone, and {' '.join(overrides)} means something else now than it did in the sweep"
+            f"{place}: is gone, and {' '.join(overrides)} now gives another configuration than in the sweep"
         )
     place.mkdir(exist_ok=True)
     describe_job(place, plan, provenance())

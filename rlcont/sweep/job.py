@@ -1,4 +1,4 @@
-"""One job of a sweep, in a process of its own: python -m rlcont.sweep.job FOLDER."""
+"""The process of one job of a sweep: python -m rlcont.sweep.job FOLDER."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from rlcont.runs.folder import description, forget, load_config
 from rlcont.runs.resume import plan_resume
 
 GRACE = 10.0
-"""Seconds that a job has to close its files once it is told to end."""
+"""Seconds that a job has to close its files after SIGINT."""
 
 
 def main(folder: Path) -> int:
-    """Trains as the files in `folder` say; returns the exit code."""
+    """Starts or resumes the run in `folder`; returns the exit code."""
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     try:
         prepare_threads()
         from rlcont.runs.checkpoint import Checkpoints
-        from rlcont.training.build import resume, run
+        from rlcont.training.run import resume, run
 
         if Checkpoints(folder, 1).steps():
             plan = plan_resume(folder, [])
@@ -49,7 +49,7 @@ def main(folder: Path) -> int:
 
 
 def _end_with_the_sweep() -> None:
-    """Waits for the end of standard input, a pipe that closes however the sweep's process dies."""
+    """Ends this process when standard input closes: it is a pipe that closes however the sweep's process dies."""
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What a sweep will do: its jobs, and a folder for each."""
+"""The plan of a sweep: its jobs, each with a folder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rlcont.runs.files import folder_time, make_exclusively, write_json, writing
 from rlcont.runs.folder import config_text, describe_run
 from rlcont.runs.provenance import provenance
 from rlcont.runs.status import Status, StatusFile
-from rlcont.sweep.names import differences, job_names
+from rlcont.sweep.names import job_names, varying_overrides
 
 
 class Plan(NamedTuple):
-    """A job that was found to be right: what was typed for it, and what that makes."""
+    """A job whose configuration is valid, before it has a folder."""
 
     overrides: list[str]
     config: RunConfig
@@ -42,19 +42,19 @@ class Job:
 
 
 def make_plans(overrides: list[str]) -> list[Plan]:
-    """The jobs of a grid sweep, each found to be right.
+    """Composes and validates all jobs of a grid sweep.
 
     Raises:
-        UserError: one line for the first that is not.
+        UserError: the first job that is not valid.
     """
     return [make_plan(job) for job in expand_sweep(overrides)]
 
 
 def make_plan(overrides: list[str]) -> Plan:
-    """One job.
+    """Composes and validates one job.
 
     Raises:
-        UserError: as `make_plans`.
+        UserError: it is not valid.
     """
     composed = compose_job(overrides)
     config = validate(composed.container, composed.origins)
@@ -62,15 +62,15 @@ def make_plan(overrides: list[str]) -> Plan:
 
 
 def config_identity(config: RunConfig) -> str:
-    """What a job is known by: the hash of its resolved configuration."""
+    """Hash of the resolved configuration, by which a sweep recognises a job."""
     return hashlib.sha256(config_text(config).encode()).hexdigest()
 
 
 def check_agreement(plans: Sequence[Plan]) -> None:
-    """Refuses jobs that differ in what a sweep has once.
+    """Refuses jobs with different values of what a sweep has once.
 
     Raises:
-        UserError: how many jobs run at once, or the output folder, is not the same for all.
+        UserError: sweep.jobs or output is not the same for all jobs.
     """
     once = {"sweep.jobs": [str(plan.sweep.jobs) for plan in plans], "output": [plan.config.output for plan in plans]}
     for key, values in once.items():
@@ -80,18 +80,18 @@ def check_agreement(plans: Sequence[Plan]) -> None:
 
 
 def describe_job(folder: Path, plan: Plan, origin: dict[str, Any]) -> None:
-    """Writes all that is needed to run a job in `folder`, and where it comes from."""
+    """Writes the files that a job's process needs to run in `folder`."""
     describe_run(folder, plan.config, {**origin, "overrides": plan.overrides, "choices": plan.choices})
 
 
 def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
-    """Makes <output>/sweeps/<time> with one described folder per job.
+    """Creates <output>/sweeps/<time> with a folder for each job.
 
     Raises:
-        UserError: they cannot be made.
+        UserError: the folders cannot be created.
     """
     output = plans[0].config.output
-    differing = differences([plan.overrides for plan in plans])
+    differing = varying_overrides([plan.overrides for plan in plans])
     names = job_names(differing, [plan.config.seed for plan in plans])
     origin = provenance()
     with writing_to(output):

@@ -1,4 +1,4 @@
-"""The process of a sweep's job: how it starts, and what is known of its end."""
+"""The process of a sweep's job: start, end and final state."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from rlcont.sweep.plan import Job
 def start(job: Job, environment: dict[str, str]) -> None:
     """Starts a job's process.
 
-    Its session is its own, so that a terminal's Ctrl-C reaches it once, through the sweep. Its standard input is a
-    pipe that nobody writes into: it closes when the sweep's process is gone. Modules in the working directory count
-    only if they do for this process.
+    The process leads its own session, so that Ctrl-C in a terminal reaches it once, through the sweep. Its standard
+    input is a pipe without a writer, which closes when the sweep's process ends. It imports modules from the working
+    directory only if this process does.
     """
     safe_path = [] if os.getcwd() in sys.path else ["-P"]
     with (job.folder / "output.log").open("wb") as output:
@@ -35,7 +35,7 @@ def start(job: Job, environment: dict[str, str]) -> None:
 
 
 def settle(job: Job, stopped: bool) -> None:
-    """Takes in how a job ended: as it said itself, else as its process did."""
+    """Sets the job's final state from status.json, else from the exit code."""
     process = process_of(job)
     assert process.stdin is not None
     process.stdin.close()
@@ -52,9 +52,9 @@ def settle(job: Job, stopped: bool) -> None:
 
 
 def conclude(job: Job, state: str, error: str | None) -> None:
-    """Writes how a job ended."""
+    """Sets and writes the final state of a job."""
     job.status = dataclasses.replace(job.status, state=state, error=error)
-    # Whoever deletes the folder of one job must not end the others; the table tells how it went all the same.
+    # If a user deletes the folder of one job, the other jobs go on; the table still shows this state.
     with suppress(OSError):
         write_status(job.folder, job.status)
 
@@ -72,13 +72,13 @@ def _last_line(path: Path) -> str:
 
 
 def process_of(job: Job) -> subprocess.Popen[bytes]:
-    """The process of a job that was started."""
+    """The process of a started job."""
     assert job.process is not None
     return job.process
 
 
 def kill(jobs: Sequence[Job]) -> None:
-    """Ends processes at once, with whatever they started."""
+    """Kills the processes of `jobs`, with all that they started."""
     for job in jobs:
         process = process_of(job)
         if process.poll() is None:

@@ -1,4 +1,4 @@
-"""Runs the jobs of a sweep, each in a process of its own, so many at once, and leaves none behind."""
+"""Runs the jobs of a sweep, each in its own process; no process outlives the sweep."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rlcont.sweep.shares import job_environment, visible_gpus
 from rlcont.sweep.show import Show, make_show, print_summary
 
 POLL = 0.1
-"""Seconds between two looks at the processes."""
+"""Seconds between two polls of the processes."""
 REFRESH = 0.5
-"""Seconds between two looks at what the jobs say."""
+"""Seconds between two reads of the jobs' status files."""
 
 
 class Stop:
-    """How often the user has asked for the end, by Ctrl-C or SIGTERM, and when first."""
+    """Counts Ctrl-C and SIGTERM, and keeps the time of the first."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -43,19 +43,19 @@ class Stop:
 
 
 def run_sweep(plans: Sequence[Plan], at_once: int) -> int:
-    """Makes the folders of a sweep and runs its jobs, as `run_jobs` does.
+    """Creates the folders of a sweep and runs its jobs; returns the exit code of `run_jobs`.
 
     Raises:
-        UserError: the folders cannot be made.
+        UserError: the folders cannot be created.
     """
     return run_jobs(*make_folders(plans), at_once)
 
 
 def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
-    """Runs those jobs of the sweep in `folder` that are waiting, `at_once` side by side.
+    """Runs the waiting jobs of the sweep in `folder`, `at_once` at a time.
 
     Returns:
-        The exit code: 0, 1 where a job did not finish, 130 or 143 where Ctrl-C or SIGTERM ended it.
+        The exit code: 0; 1 if a job did not finish; 130 or 143 after Ctrl-C or SIGTERM.
     """
     with signals_stop() as stop:
         waiting = [job for job in jobs if job.status.state == "waiting"]
@@ -74,7 +74,7 @@ def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
 
 
 class Runner:
-    """Keeps every place filled while jobs wait."""
+    """Runs jobs in `at_once` slots until none is waiting or running."""
 
     def __init__(self, jobs: Sequence[Job], at_once: int, show: Show):
         self.waiting = list(jobs)
@@ -149,7 +149,7 @@ class Runner:
 
 @contextmanager
 def signals_stop() -> Iterator[Stop]:
-    """While it lasts, Ctrl-C and SIGTERM are counted, not obeyed."""
+    """A context in which Ctrl-C and SIGTERM are only counted."""
     stop = Stop()
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

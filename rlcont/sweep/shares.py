@@ -1,4 +1,4 @@
-"""What each job of a sweep gets of the machine: threads, a GPU, a part of the memory."""
+"""Each job's share of the machine: threads, a GPU, memory."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 def jobs_at_once(wanted: str | int, num_jobs: int) -> int:
-    """How many jobs run side by side: one per core for auto, never more than there are."""
+    """How many jobs run at once: one per core for auto, at most `num_jobs`."""
     return min(num_jobs, available_cores() if wanted == "auto" else int(wanted))
 
 
 def job_environment(
     slot: int, at_once: int, cores: int, memory: int, gpus: list[str], inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """Environment variables of the job in place `slot` of `at_once`.
+    """Environment variables of the job in slot `slot` of `at_once`.
 
-    Threads and bytes of memory are shared out evenly, GPUs in turn. A number of threads that the user has set is left
-    as it is.
+    Threads and bytes of memory are divided evenly, GPUs are assigned in turn. A number of threads set by the user is
+    kept.
     """
     environment = {THREADS: str(threads_for(cores // at_once)), **inherited, MEMORY_SHARE: str(memory // at_once)}
     if gpus:
@@ -32,9 +32,9 @@ def job_environment(
 
 
 def visible_gpus(inherited: Mapping[str, str]) -> list[str]:
-    """The GPUs that jobs may use, as CUDA_VISIBLE_DEVICES names them: those it lists already, or all there are."""
+    """GPUs that jobs may use, as CUDA_VISIBLE_DEVICES names them: those it lists, else all of the machine."""
     if DEVICES in inherited:
-        # CUDA takes the devices before the first that it does not know; -1 is the usual way to write such a one.
+        # CUDA ignores the list from the first invalid entry on, which is usually written as -1.
         listed = [name.strip() for name in inherited[DEVICES].split(",")]
         return listed[: next((i for i, name in enumerate(listed) if name in ("", "-1")), len(listed))]
     try:
@@ -45,7 +45,7 @@ def visible_gpus(inherited: Mapping[str, str]) -> list[str]:
 
 
 def parse_gpus(listing: str) -> list[str]:
-    """Identifiers in what `nvidia-smi -L` prints; of a GPU that is split into instances, those of the instances."""
+    """Identifiers in the output of `nvidia-smi -L`; for a GPU that is split by MIG, those of its instances."""
     gpus: list[str] = []
     for kind, uuid in re.findall(r"^\s*(GPU|MIG) .*UUID: ([^)]+)\)", listing, re.MULTILINE):
         if kind == "MIG" and gpus and gpus[-1].startswith("GPU-"):

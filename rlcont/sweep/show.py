@@ -1,4 +1,4 @@
-"""What a sweep says while it goes: a live table on a terminal, plain lines elsewhere."""
+"""Progress of a sweep: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rlcont.runs.console import eta, on_terminal, print_table, shown
+from rlcont.runs.console import eta, format_return, on_terminal, print_table
 from rlcont.runs.status import Status
 from rlcont.sweep.plan import Job
 
 LINE_INTERVAL = 60.0
-"""Seconds between two plain lines about the evaluations of one job."""
+"""Least seconds between two plain lines about one job."""
 FIGURES_WIDTH = 59
-"""Columns of the live table that are not the job's name."""
+"""Characters of the live table beside the job's name."""
 STYLES = {"finished": "green", "failed": "red", "killed": "red", "interrupted": "yellow", "pruned": "yellow"}
 
 
 class Show(Protocol):
-    """Shows how a sweep goes."""
+    """Shows the progress of a sweep."""
 
     def started(self, job: Job) -> None:
-        """Called when a job's process runs."""
+        """Called when a job's process has started."""
 
     def refresh(self, running: Sequence[Job], num_waiting: int) -> None:
         """Called about twice a second."""
 
     def ended(self, job: Job) -> None:
-        """Called when a job's process is gone."""
+        """Called when a job's process has ended."""
 
     def stopping(self, num_running: int) -> None:
-        """Called when the user has asked for the end."""
+        """Called at the first Ctrl-C or SIGTERM."""
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
 
 
 def make_show(headline: str, num_jobs: int) -> Show:
-    """Below the headline a live table where standard output is a terminal, lines where it is not."""
+    """Prints the headline; returns a live table if standard output is a terminal, else plain lines."""
     print(headline, flush=True)
     return TableShow(Console(highlight=False), num_jobs) if on_terminal() else LineShow(num_jobs)
 
 
 class LineShow:
-    """A line when a job starts and when it ends, and between them one a minute at most."""
+    """A line when a job starts and ends, and at most one a minute in between."""
 
     def __init__(self, num_jobs: int):
         self.num_jobs = num_jobs
@@ -80,7 +80,7 @@ class LineShow:
 
 
 class TableShow:
-    """One row per running job, the others counted; above it, a line for each job that ended."""
+    """A row per running job and counts of the others; above the table, a line for each job that has ended."""
 
     def __init__(self, console: Console, num_jobs: int):
         self.console = console
@@ -108,7 +108,7 @@ class TableShow:
         self.live.stop()
 
     def table(self, running: Sequence[Job], num_waiting: int) -> Group:
-        """As many running jobs as the terminal is high, and how many others there are."""
+        """As many running jobs as fit on the terminal, and counts of all states."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column("job", no_wrap=True)
         for title in ("step", "return", "evaluation", "steps/s", "ETA"):
@@ -123,7 +123,7 @@ class TableShow:
 
 
 def print_summary(jobs: Sequence[Job]) -> None:
-    """How every job ended and where it lies, then what the failed ones said last."""
+    """Prints each job's final state and folder, then the errors of failed jobs."""
     rows = [[str(job.number), state(job), evaluation(job.status), str(job.folder)] for job in jobs]
     print_table(["job", "status", "last return", "folder"], rows)
     for job in jobs:
@@ -132,7 +132,7 @@ def print_summary(jobs: Sequence[Job]) -> None:
 
 
 def state(job: Job) -> str:
-    """The state, with the signal or the exit code that a process came to its end by."""
+    """A job's state, with the signal or the exit code of its process."""
     if job.status.state == "killed":
         return f"killed ({job.status.error})"
     if job.status.state == "failed" and job.process:
@@ -141,17 +141,17 @@ def state(job: Job) -> str:
 
 
 def ending(job: Job) -> str:
-    """How a job ended, in a line."""
+    """The final state of a job in one line."""
     if job.status.state == "failed":
         return f"{state(job)}: {job.status.error}"
     return f"{state(job)}, last return {evaluation(job.status)}"
 
 
 def evaluation(status: Status) -> str:
-    """The last evaluation."""
+    """Mean and deviation of the last evaluation."""
     if status.return_mean is None:
         return "-"
-    return f"{shown(status.return_mean)} ± {shown(status.return_std)}"
+    return f"{format_return(status.return_mean)} ± {format_return(status.return_std)}"
 
 
 def _stopping(num_running: int) -> str:
@@ -169,15 +169,15 @@ def _figures(status: Status) -> list[str]:
     left = eta(status.total_steps - status.step, speed) if speed else "-"
     return [
         _progress(status),
-        shown(status.train_return),
-        shown(status.return_mean),
+        format_return(status.train_return),
+        format_return(status.return_mean),
         f"{speed:.0f}" if speed else "-",
         left,
     ]
 
 
 def _shortened(name: str, width: int) -> str:
-    """`name` without its middle, where that is too long; its end is the seed."""
+    """`name`, shortened in the middle if it is too long; the end is kept because it holds the seed."""
     if len(name) <= width:
         return name
     end = width // 2

@@ -1,40 +1,32 @@
-"""Deterministic episodes on environments that training never sees."""
+"""Evaluation: deterministic episodes on environments of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from rlcont.core.errors import UserError
 from rlcont.core.protocols import Policy
 from rlcont.core.seeding import integers
-from rlcont.core.types import Array
+from rlcont.core.types import Array, Evaluation
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
 
 STEP_LIMIT = 100_000
-"""Steps of an episode without a time limit after which it is taken for endless."""
+"""Steps after which an episode without a time limit is considered endless."""
 MAX_ENVS = 10
-"""Episodes that are played at once."""
-
-
-class Evaluation(NamedTuple):
-    """Outcome of N episodes: undiscounted returns and lengths in steps, [N] each."""
-
-    returns: Array
-    lengths: Array
+"""Episodes that are played at once, unless the caller says otherwise."""
 
 
 class Evaluator:
-    """Plays the same N episodes each time, each from a fixed seed of its own.
+    """Plays the same N episodes at each call; each has a fixed seed.
 
-    Nothing here shares a generator with training, and acting without exploration changes nothing in the
-    agent, so training runs the same however often it is evaluated.
+    Evaluation shares no generator with training, and acting without exploration changes nothing in the agent. So
+    training is the same however often it is evaluated.
 
     Args:
-        at_once: episodes that are played side by side.
+        at_once: episodes that are played at once.
         watch: called with the number of an episode and its environment after the reset and after each step.
     """
 
@@ -52,10 +44,10 @@ class Evaluator:
         self.watch = watch
 
     def __call__(self, policy: Policy, stop: Callable[[], object] = lambda: False) -> Evaluation | None:
-        """Plays every episode to its end; None where `stop` said so before.
+        """Plays all episodes; returns None if `stop` returns true before the end.
 
         Raises:
-            UserError: an episode without a time limit passed STEP_LIMIT steps.
+            UserError: an episode without a time limit passes STEP_LIMIT steps.
         """
         num = len(self.envs)
         groups = []
@@ -69,7 +61,7 @@ class Evaluator:
     def _play(
         self, policy: Policy, first: int, seeds: list[int], stop: Callable[[], object]
     ) -> tuple[Array, Array] | None:
-        """Returns and lengths of one episode per seed, acting for all of them at once; None where it was stopped."""
+        """Plays one episode per seed, with one call of the policy per step; returns and lengths, None if stopped."""
         spec, num = self.spec, len(seeds)
         returns, lengths = np.zeros(num), np.zeros(num, np.int64)
         obs = np.stack([env.reset(seed) for env, seed in zip(self.envs, seeds, strict=False)])
@@ -84,7 +76,7 @@ class Evaluator:
                     f"env={spec.env_id}: an evaluation episode passed {STEP_LIMIT} steps without an end; "
                     "set a time limit with env.max_episode_steps=N"
                 )
-            # The ended ones too: networks round differently with other batch sizes, and an episode must
+            # Ended episodes stay in the batch: networks round differently at other batch sizes, and an episode must
             # not depend on how long the others last.
             actions = policy.act(obs, explore=False)
             for i in tuple(running):
@@ -97,6 +89,6 @@ class Evaluator:
         return returns, lengths
 
     def close(self) -> None:
-        """Frees what the environments hold; they cannot be used afterwards."""
+        """Closes the environments."""
         for env in self.envs:
             env.close()

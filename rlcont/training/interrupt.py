@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: obeyed between two steps, or at once when they come again."""
+"""Ctrl-C and SIGTERM: the first is obeyed between two steps, the second at once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """While it is entered, remembers the first Ctrl-C or SIGTERM for whoever asks; the second raises `Stopped`.
+    """A context that stores the first Ctrl-C or SIGTERM in `received`, and raises `Stopped` at the second.
 
-    A third ends the process as if nobody had listened: an exception that comes at any moment can come where it is
-    swallowed, as in a destructor or a callback from C.
+    The third has its default effect and ends the process: an exception that is raised at any moment may be swallowed,
+    as in a destructor or a callback from C.
     """
 
     def __init__(self) -> None:
-        self.came: int | None = None
+        self.received: int | None = None
 
     def __enter__(self) -> Interrupt:
         self._in_main_thread = threading.current_thread() is threading.main_thread()
@@ -33,8 +33,8 @@ class Interrupt:
                 signal.signal(number, handler)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        if self.came is None:
-            self.came = number
+        if self.received is None:
+            self.received = number
             return
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)

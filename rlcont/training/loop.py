@@ -9,7 +9,8 @@ import torch
 
 from rlcont.core.errors import ActorsLost, UserError
 from rlcont.core.protocols import Agent, Collector
-from rlcont.training.evaluate import Evaluation, Evaluator
+from rlcont.core.types import Evaluation
+from rlcont.training.evaluate import Evaluator
 from rlcont.training.interval import Interval
 
 
@@ -102,7 +103,10 @@ class Training:
             UserError: the agent's state is not finite.
         """
         self.check({})
-        agent = self.agent.state_dict()
+        try:
+            agent = self.agent.state_dict()
+        except TypeError as error:
+            raise UserError(f"the agent cannot be saved: {error}") from error
         bad = not_finite(agent)
         if bad:
             raise UserError(f"training diverged by step {self.step}: {bad} is not finite")

@@ -1,4 +1,4 @@
-"""What happens outside while a run trains: its log, policies, checkpoints, status and signals."""
+"""The side effects of training: log, policies, checkpoints, status and signals."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from rlcont.config.run import RunConfig, to_container
 from rlcont.core.errors import ActorsLost, Stopped, UserError
 from rlcont.core.protocols import Agent
 from rlcont.core.spelling import flat_keys
+from rlcont.core.types import Evaluation
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.console import make_reporter
+from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.folder import config_text
-from rlcont.runs.log import RunLog, evaluation_row
+from rlcont.runs.log import RunLog
 from rlcont.runs.policies import save_policy
 from rlcont.runs.status import StatusFile
-from rlcont.training.evaluate import Evaluation
 from rlcont.training.interrupt import Interrupt
 from rlcont.training.loop import Training
 
@@ -27,14 +28,14 @@ log = logging.getLogger(__name__)
 
 
 class RunObserver:
-    """Passes what training reports to TensorBoard, policies, checkpoints, status.json and the terminal.
+    """Writes what training reports to TensorBoard, policies, checkpoints, status.json and the terminal.
 
     Args:
-        config: the run.
-        folder: its folder.
-        agent: whose policies are kept.
-        checkpoints: where they go.
-        before: for a run that goes on, the state of the observer that was kept with its checkpoint.
+        config: of the run.
+        folder: of the run.
+        agent: its policies are saved.
+        checkpoints: of the run.
+        before: for a resumed run, the observer's state in the checkpoint.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class RunObserver:
         self.interrupt.__enter__()
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        with contextlib.suppress(OSError):  # Of a full disk; what ended the run says it better.
+        with contextlib.suppress(OSError):  # The disk may be full, and the error that ended the run says so already.
             self.log.close()
         self.reporter.close()
         with contextlib.suppress(OSError):
@@ -74,7 +75,7 @@ class RunObserver:
 
     @property
     def seconds(self) -> float:
-        """Time that the run has taken, earlier sittings included."""
+        """Seconds that the run has taken, those before it was resumed included."""
         return time.perf_counter() - self.start
 
     def trained(self, values: dict[str, float], step: int, remark: str) -> None:
@@ -98,7 +99,7 @@ class RunObserver:
             names.append(f"step-{step}")
         state = self.agent.policy_state()
         with self._writing(step):
-            self.log.distributions(
+            self.log.histograms(
                 {f"distributions/{name}": value for name, value in self.agent.distributions().items()}, step
             )
             self.log.evaluation(evaluation, step, self.seconds)
@@ -116,11 +117,11 @@ class RunObserver:
         self.checkpoints.save(training.step, {"training": training.state_dict(), "observer": own}, training.agent.rows)
 
     def wants_stop(self) -> bool:
-        return self.interrupt.came is not None
+        return self.interrupt.received is not None
 
     def stop(self, step: int) -> None:
-        assert self.interrupt.came is not None
-        raise Stopped(self.interrupt.came, f"interrupted at step {step}; {self._way_on}")
+        assert self.interrupt.received is not None
+        raise Stopped(self.interrupt.received, f"interrupted at step {step}; {self._way_on}")
 
     def lost(self, error: ActorsLost) -> None:
         raise ActorsLost(f"{error}; {self._way_on}") from error
@@ -132,7 +133,7 @@ class RunObserver:
 
     @contextlib.contextmanager
     def _writing(self, step: int) -> Iterator[None]:
-        """Makes one clear line of a full disk or a folder that is gone."""
+        """Turns an OSError, such as a full disk or a missing folder, into a UserError."""
         try:
             yield
         except OSError as error:

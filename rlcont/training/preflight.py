@@ -1,7 +1,9 @@
-"""What is asked of the machine before a run is made, without torch: the environment, memory, a place to write."""
+"""Checks of the machine before a run is created, without torch: environment, memory, output folder."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,18 +17,17 @@ from rlcont.core.resources import available_memory, check_memory
 from rlcont.core.types import EnvSpec
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
-from rlcont.runs.folder import check_output
 
 
 def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
-    """Makes each distinct environment once and asks whether every run has memory and a folder to go to.
+    """Checks output folder, packages, environment and memory of each run; makes each distinct environment once.
 
     Args:
-        configs: the runs.
-        at_once: how many of them share the memory.
+        configs: of the runs.
+        at_once: number of runs that share the memory.
 
     Raises:
-        UserError: the first run that cannot be made.
+        UserError: the first check that fails.
     """
     specs: list[tuple[EnvConfig, EnvSpec]] = []
     for config in configs:
@@ -41,8 +42,22 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
             check_memory(key, needed, available_memory() // at_once)
 
 
+def check_output(output: str) -> None:
+    """Checks that `output` can be written, and creates nothing: the temporary file has no name.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    existing = next(path for path in (Path(output), *Path(output).absolute().parents) if os.path.lexists(path))
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        at = "" if existing == Path(output) else f" at {existing}"
+        raise UserError(f"output={output}: cannot be written ({error.strerror}{at})") from None
+
+
 def check_actors(config: RunConfig) -> None:
-    """Asks for the package that actors elsewhere need.
+    """Checks that Ray is installed if the run needs it.
 
     Raises:
         UserError: it is not installed.
@@ -52,10 +67,10 @@ def check_actors(config: RunConfig) -> None:
 
 
 def check_env(config: EnvConfig) -> EnvSpec:
-    """Makes an environment, opens an episode and takes a step: some arguments only matter then.
+    """Makes an environment, resets it and takes a step, because some arguments matter only then.
 
     Raises:
-        UserError: the environment cannot be made or stepped, or it does not fit.
+        UserError: the environment cannot be made or stepped, or its spaces are not supported.
     """
     env = BoxEnv(config)
     try:
@@ -71,5 +86,5 @@ def check_env(config: EnvConfig) -> EnvSpec:
 
 
 def _may_have_gpu() -> bool:
-    """Whether the replay may go to a GPU, whose memory only torch can tell."""
+    """Whether the replay may be on a GPU, whose memory only torch knows."""
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()

@@ -8,7 +8,7 @@ import torch
 
 from rlcont.algos.d4pg.config import D4PGConfig
 from rlcont.algos.ddpg.agent import DDPG
-from rlcont.core.types import Batch, Distribution, EnvSpec, Experience, Metrics
+from rlcont.core.types import Batch, EnvSpec, Experience, Histogram, Metrics
 from rlcont.exploration.config import NoiseConfig
 from rlcont.nn import nets
 from rlcont.nn.categorical import project, resampling
@@ -101,7 +101,7 @@ class D4PG(DDPG):
             f"v_max={v_max:.4g}, and are clipped; {way_out}"
         )
 
-    def distributions(self) -> dict[str, Distribution]:
+    def distributions(self) -> dict[str, Histogram]:
         """Also the value distribution, averaged over the last 256 transitions."""
         if len(self.replay) == 0:
             return {}
@@ -109,7 +109,7 @@ class D4PG(DDPG):
         obs = last.obs if self.normalizer is None else self.normalizer(last.obs)
         with torch.no_grad():
             probs = self.critic(obs, last.action).softmax(1).mean(0)
-        return super().distributions() | {"value": Distribution(self.support.atoms.tolist(), probs.tolist())}
+        return super().distributions() | {"value": Histogram(self.support.atoms.tolist(), probs.tolist())}
 
     def _mean(self, probs: torch.Tensor) -> torch.Tensor:
         # No matrix product: it would be rounded where bfloat16 is on.

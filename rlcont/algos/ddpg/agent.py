@@ -10,7 +10,7 @@ from rlcont.algos.agent import BaseAgent
 from rlcont.algos.ddpg.config import DDPGConfig
 from rlcont.core.protocols import Accelerate, eager
 from rlcont.core.seeding import torch_generator
-from rlcont.core.types import Array, Batch, Distribution, EnvSpec, EnvStep, Experience, Metrics
+from rlcont.core.types import Array, Batch, EnvSpec, EnvStep, Experience, Histogram, Metrics
 from rlcont.exploration.config import NoiseConfig
 from rlcont.exploration.explorer import Explorer
 from rlcont.memory.prioritized import PrioritizedReplay
@@ -244,7 +244,7 @@ class DDPG(BaseAgent):
             **self.replay.status(),
         }
 
-    def distributions(self) -> dict[str, Distribution]:
+    def distributions(self) -> dict[str, Histogram]:
         return self.replay.distributions()
 
     def policy_module(self) -> torch.nn.Module:

@@ -1,0 +1,57 @@
+"""evaluations.csv: one row for each evaluation of a run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from rlcont.core.types import Evaluation
+
+TABLE = "evaluations.csv"
+EVALUATION_COLUMNS = (
+    "step",
+    "return_mean",
+    "return_std",
+    "return_min",
+    "return_max",
+    "steps_mean",
+    "seconds",
+)
+
+
+def make_table(folder: Path) -> None:
+    """Creates the table, with its header alone."""
+    with (folder / TABLE).open("w", newline="") as file:
+        csv.writer(file).writerow(EVALUATION_COLUMNS)
+
+
+def add_evaluation(folder: Path, step: int, row: Mapping[str, float], seconds: float) -> None:
+    """Appends an evaluation that was made at `step`, `seconds` after the run began."""
+    with (folder / TABLE).open("a", newline="") as file:
+        # All digits of the float32 that TensorBoard keeps, so that both say the same.
+        numbers = [f"{np.float32(value):.9g}" for value in row.values()]
+        csv.writer(file).writerow([step, *numbers, f"{seconds:.1f}"])
+
+
+def read_evaluations(folder: Path) -> list[dict[str, str]]:
+    """The rows of evaluations.csv; none if the file does not exist yet. A half-written last row is skipped."""
+    try:
+        lines = (folder / TABLE).read_text().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    return list(csv.DictReader(line for line in lines if line.endswith("\n")))
+
+
+def evaluation_row(evaluation: Evaluation) -> dict[str, float]:
+    """Statistics of an evaluation. `return_std` is the sample deviation (N - 1), 0 for one episode."""
+    returns = evaluation.returns
+    return {
+        "return_mean": float(returns.mean()),
+        "return_std": float(returns.std(ddof=1)) if len(returns) > 1 else 0.0,
+        "return_min": float(returns.min()),
+        "return_max": float(returns.max()),
+        "steps_mean": float(evaluation.lengths.mean()),
+    }
