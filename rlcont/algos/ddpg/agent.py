@@ -66,17 +66,18 @@ class DDPG:
         self.accelerated_update = accelerate(self.update)
         self.normalizer = self.explorer.normalizer
         self.reward_scale = RewardScale(device) if config.normalize_reward else None
-        self.replay = self.make_replay(torch_generator(seed, "replay", device), total_steps)
+        self.replay = self.make_replay(torch_generator(seed, "replay"), total_steps)
 
     def make_replay(self, generator: torch.Generator, total_steps: int) -> Replay:
         """The memory, empty."""
         config, dims = self.config, (self.spec.obs_dim, self.spec.action_dim)
         if config.replay == "uniform":
-            return Replay(config.replay_size, *dims, generator)
+            return Replay(config.replay_size, *dims, generator, self.device)
         return PrioritizedReplay(
             config.replay_size,
             *dims,
             generator,
+            self.device,
             alpha=config.priority_alpha,
             beta=config.priority_beta,
             num_batches=config.num_updates(total_steps, self.num_envs),
