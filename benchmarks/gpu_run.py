@@ -64,25 +64,15 @@ def stages(device: str, python: str, wheels: Path, scratch: Path) -> list[list[S
     """What is done one after the other; the steps of a stage run side by side."""
     wheel_files = sorted(str(path) for path in wheels.glob("*.whl"))
     pip = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile", "--no-cache-dir"]
-    pytest = [
-        python,
-        "-m",
-        "pytest",
-        "-v",
-        "--tb=short",
-        "--show-capture=no",
-        "-rfE",
-        "-p",
-        "no:cacheprovider",
-        "-n",
-        "6",
-    ]
+    quiet = ["-v", "--tb=short", "--show-capture=no", "-rfE", "--durations=15"]
+    plugins = ["-p", "no:cacheprovider", "-p", "gpu_failures", "-n", "6"]
+    pytest = [python, "-m", "pytest", *quiet, *plugins, str(BENCHMARKS / "gpu_checks.py")]
     speed = [python, str(BENCHMARKS / "gpu_speed.py"), "--device"]
     return [
         [Step("install", [*pip, "--target", str(scratch / "site"), *wheel_files], 60)],
         [Step("machine", [python, str(BENCHMARKS / "gpu_facts.py"), device], 60)],
         [
-            Step("checks", [*pytest, "--durations=15", str(BENCHMARKS / "gpu_checks.py")], 180),
+            Step("checks", pytest, 180),
             *short_runs("Pendulum-v1", device, python, scratch),
         ],
         [Step("speed, GPU", [*speed, device, "--limit", "110"], 130)],

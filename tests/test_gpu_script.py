@@ -174,3 +174,15 @@ def test_the_settings_of_every_case_and_short_run_are_right(device):
     typed = [command[command.index("rlcont") + 1 :] for command in commands]
     for settings in [*typed, *(case.settings(device) for case in gpu_speed.CASES[device])]:
         assert validate(compose_job(settings).container).device == device
+
+
+def test_a_failed_check_is_said_at_once(tmp_path):
+    (tmp_path / "test_it.py").write_text("def test_fails():\n    assert 1 == 2\n\ndef test_goes_on():\n    pass\n")
+    env = os.environ | {"GPU_ROWS": str(tmp_path / "rows"), "PYTHONPATH": str(ROOT / "benchmarks")}
+    env.pop("PYTEST_XDIST_WORKER", None)
+    command = [sys.executable, "-m", "pytest", "-p", "gpu_failures", "-p", "no:cacheprovider", "-n", "1", tmp_path]
+    result = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert "1 failed, 1 passed" in result.stdout
+    assert gpu_rows.read(tmp_path / "rows") == [
+        {"table": "failed checks", "check": "test_fails", "error": "assert 1 == 2"}
+    ]
