@@ -86,7 +86,7 @@ def scatter_add_repeats(device: str) -> str:
 
 
 TRIED: tuple[Callable[[str], str], ...] = (
-    *(machine, processor, versions, driver, product, compiled, recorded, scatter_add_repeats),
+    *(machine, processor, versions, driver, product, recorded, scatter_add_repeats, compiled),
 )
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,9 +65,9 @@ def stages(device: str, python: str, wheels: Path, scratch: Path) -> list[list[S
     """What is done one after the other; the steps of a stage run side by side."""
     wheel_files = sorted(str(path) for path in wheels.glob("*.whl"))
     pip = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile", "--no-cache-dir"]
-    quiet = ["-v", "--tb=short", "--show-capture=no", "-rfE", "--durations=15"]
-    plugins = ["-p", "no:cacheprovider", "-p", "gpu_failures", "-n", "6"]
-    pytest = [python, "-m", "pytest", *quiet, *plugins, str(BENCHMARKS / "gpu_checks.py")]
+    options = ["-vv", "--tb=short", "--show-capture=no", "-rfE", "--durations=15"]
+    plugins = ["-p", "no:cacheprovider", "-p", "gpu_failures", "-n", str(min(6, os.cpu_count() or 1))]
+    pytest = [python, "-m", "pytest", *options, *plugins, str(BENCHMARKS / "gpu_checks.py")]
     speed = [python, str(BENCHMARKS / "gpu_speed.py"), "--device"]
     return [
         [Step("install", [*pip, "--target", str(scratch / "site"), *wheel_files], 60)],
@@ -122,14 +123,16 @@ def run_stage(steps: Sequence[Step], left: float, env: dict[str, str], folder: P
     """Runs steps side by side, none for longer than its limit or the `left` seconds."""
     if left < LEAST:
         return [Result(step, "left out: no time", 0, "") for step in steps]
-    start = time.monotonic()
     logs = [folder / f"{number}.log" for number in range(len(steps))]
-    processes = [_started(step, env, folder, log) for step, log in zip(steps, logs, strict=True)]
-    results = []
-    for step, process, log in zip(steps, processes, logs, strict=True):
-        outcome = process if isinstance(process, str) else _ended(process, start + min(step.limit, left))
-        results.append(Result(step, outcome, time.monotonic() - start, log.read_text(errors="replace")))
-    return results
+    with ThreadPoolExecutor(len(steps)) as threads:
+        return list(threads.map(lambda step, log: _run(step, min(step.limit, left), env, folder, log), steps, logs))
+
+
+def _run(step: Step, limit: float, env: dict[str, str], folder: Path, log: Path) -> Result:
+    start = time.monotonic()
+    process = _started(step, env, folder, log)
+    outcome = process if isinstance(process, str) else _ended(process, limit)
+    return Result(step, outcome, time.monotonic() - start, log.read_text(errors="replace"))
 
 
 def _started(step: Step, env: dict[str, str], folder: Path, log: Path) -> subprocess.Popen[bytes] | str:
@@ -148,10 +151,10 @@ def _started(step: Step, env: dict[str, str], folder: Path, log: Path) -> subpro
             return f"cannot be started: {error.strerror}"
 
 
-def _ended(process: subprocess.Popen[bytes], deadline: float) -> str:
-    """Waits for a process until `deadline`, then ends it with all that it started."""
+def _ended(process: subprocess.Popen[bytes], limit: float) -> str:
+    """Waits for a process, `limit` seconds at most, then ends it with all that it started."""
     try:
-        code = process.wait(max(0.0, deadline - time.monotonic()))
+        code = process.wait(limit)
         outcome = "ok" if code == 0 else f"exit code {code}"
     except subprocess.TimeoutExpired:
         outcome = "given up at its time limit"
@@ -231,7 +234,7 @@ def main() -> int:
             write_report(out, facts, results, read(scratch / ROWS))
             for result in results[-len(steps) :]:
                 print(f"{result.step.name}: {result.outcome}, {result.seconds:.1f} s; {result.last_line}", flush=True)
-    print((out / "report.md").read_text()[:11_000])
+        print((out / "report.md").read_text()[:11_000], flush=True)
     return 0 if all(result.outcome == "ok" for result in results) else 1
 
 
