@@ -291,6 +291,23 @@ def test_a_recorded_update_copies_batches_in_and_metrics_out():
         assert torch.equal(value, other)
 
 
+def test_an_update_is_recorded_on_tensors_like_those_of_the_calls_before():
+    """Code compiled anew for other strides could not be recorded. A replay's batches are views into wider rows."""
+    strides = []
+
+    def update(batch):
+        strides.append(tuple(tensor.stride() for tensor in batch))
+        return {"sum": batch.obs.sum()}
+
+    recorded = _recorded(update, lambda update, batch: lambda: update(batch))
+    obs, next_obs = torch.ones(4, 9)[:, :3], torch.ones(4, 9)[:, 6:]
+    batch = random_batch(0, 4)._replace(obs=obs, next_obs=next_obs)
+    for _ in range(CALLS_BEFORE_RECORDING + 2):
+        recorded(batch)
+    assert len(strides) == CALLS_BEFORE_RECORDING + 2
+    assert len(set(strides)) == 1
+
+
 # What auto comes to
 
 MANY, FEW = UPDATES_THAT_EARN_A_COMPILATION, UPDATES_THAT_EARN_A_COMPILATION - 1

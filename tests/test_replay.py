@@ -164,3 +164,14 @@ def test_the_seed_alone_decides_what_is_sampled():
     torch.manual_seed(0)
     first, second, third = (ids_of(replay.sample(50)) for replay in replays)
     assert first == second != third
+
+
+def test_rows_that_live_elsewhere_are_drawn_by_the_same_generator():
+    """Torch's meta device holds shapes and no numbers, and has no generator of its own."""
+    here = make_replay(100)
+    here.add(transitions(range(10)))
+    there = Replay(here.capacity, OBS_DIM, ACTION_DIM, torch.Generator(), "meta")
+    there.load_state_dict(here.state_dict())
+    assert there.sample(4).obs.device.type == "meta"
+    here.sample(4)
+    assert torch.equal(there.state_dict()["generator"], here.state_dict()["generator"])

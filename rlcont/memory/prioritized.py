@@ -31,12 +31,13 @@ class PrioritizedReplay(Replay):
         obs_dim: int,
         action_dim: int,
         generator: torch.Generator,
+        device: str = "cpu",
         *,
         alpha: float,
         beta: float,
         num_batches: int,
     ):
-        super().__init__(capacity, obs_dim, action_dim, generator)
+        super().__init__(capacity, obs_dim, action_dim, generator, device)
         self.alpha = alpha
         self.start_beta = beta
         self.num_batches = num_batches
@@ -58,8 +59,8 @@ class PrioritizedReplay(Replay):
     def sample(self, batch_size: int) -> Batch:
         # One draw from each of batch_size equal stretches of the sum, as the paper's appendix B.2.1 has it.
         stretch = self.tree.total / batch_size
-        jitter = torch.rand(batch_size, generator=self.generator, device=self.rows.device, dtype=torch.float64)
-        slot = self.tree.find((torch.arange(batch_size, device=self.rows.device) + jitter) * stretch)
+        place = torch.arange(batch_size) + torch.rand(batch_size, generator=self.generator, dtype=torch.float64)
+        slot = self.tree.find(place.to(self.rows.device, non_blocking=True) * stretch)
         probability = self.tree.leaves[slot] / self.tree.total
         weight = (len(self) * probability) ** -self.beta
         self.num_sampled += 1

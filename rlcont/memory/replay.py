@@ -16,17 +16,20 @@ class Replay:
 
     One float32 row a transition, so that a batch is one gather and a write touches one stretch of memory.
 
+    Args:
+        generator: draws on the CPU wherever the rows live, so that a run can go on on another device.
+
     Shapes:
         rows [capacity, 2 O + A + 2] as obs | action | reward | discount | next_obs.
     """
 
-    def __init__(self, capacity: int, obs_dim: int, action_dim: int, generator: torch.Generator):
+    def __init__(self, capacity: int, obs_dim: int, action_dim: int, generator: torch.Generator, device: str = "cpu"):
         self.capacity = capacity
         self.generator = generator
         self.num_added = 0
         self._widths = [obs_dim, action_dim, 1, 1, obs_dim]
         width = row_width(obs_dim, action_dim)
-        self.rows = torch.empty(capacity, width, device=generator.device)
+        self.rows = torch.empty(capacity, width, device=device)
 
     def __len__(self) -> int:
         return min(self.num_added, self.capacity)
@@ -42,8 +45,9 @@ class Replay:
 
     def sample(self, batch_size: int) -> Batch:
         """`batch_size` transitions drawn uniformly with replacement, of equal weight."""
-        slot = torch.randint(len(self), (batch_size,), generator=self.generator, device=self.rows.device)
-        return self._batch(slot, torch.ones(batch_size, device=self.rows.device))
+        device = self.rows.device
+        slot = torch.randint(len(self), (batch_size,), generator=self.generator)
+        return self._batch(slot.to(device, non_blocking=True), torch.ones(batch_size, device=device))
 
     def last(self, num: int) -> Batch:
         """The last `num` transitions, or as many as there are, of equal weight."""

@@ -306,8 +306,9 @@ def _with_own_code(update: Update) -> Update:
 def _recorded(update: Update, record: Recorder) -> Update:
     """`update` recorded once and replayed from then on: one launch, where there was one for each kernel.
 
-    The first calls are made as they are, since what they set up (compiled code, workspaces) must not be recorded.
-    A recording reads and writes fixed addresses: batches are copied in, metrics are copied out.
+    A recording reads and writes fixed addresses: batches are copied in, metrics are copied out. The first calls are
+    made as they are, since what they set up (compiled code, workspaces) must not be recorded; they read the copies too,
+    since code is compiled for the strides of its tensors, and a batch is views into wider rows.
     """
     num_calls = 0
     inputs: Any = None
@@ -315,15 +316,15 @@ def _recorded(update: Update, record: Recorder) -> Update:
 
     def run(batch: NamedTuple) -> Metrics:
         nonlocal num_calls, inputs, replay
-        num_calls += 1
-        if num_calls <= CALLS_BEFORE_RECORDING:
-            return update(batch)
-        if replay is None:
+        if inputs is None:
             inputs = type(batch)(*(tensor.clone() for tensor in batch))
-            replay = record(update, inputs)
         for fixed, tensor in zip(inputs, batch, strict=True):
             fixed.copy_(tensor)
-        return {name: value.clone() for name, value in replay().items()}
+        num_calls += 1
+        if num_calls > CALLS_BEFORE_RECORDING and replay is None:
+            replay = record(update, inputs)
+        metrics = update(inputs) if replay is None else replay()
+        return {name: value.clone() for name, value in metrics.items()}
 
     return run
 

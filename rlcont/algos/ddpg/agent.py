@@ -65,7 +65,7 @@ class DDPG(BaseAgent):
         self.critic_optimizer = Adam(self.critic.weights, config.critic.lr)
         self.normalizer = self.explorer.normalizer
         self.reward_scale = RewardScale(device) if config.normalize_reward else None
-        self.replay = self.make_replay(torch_generator(seed, "replay", device), total_steps)
+        self.replay = self.make_replay(torch_generator(seed, "replay"), total_steps)
         self.accelerated_update = accelerate(self.update)
         self.accelerated_critic_update = accelerate(self.update_without_actor)
 
@@ -73,11 +73,12 @@ class DDPG(BaseAgent):
         """The memory, empty."""
         config, dims = self.config, (self.spec.obs_dim, self.spec.action_dim)
         if config.replay == "uniform":
-            return Replay(config.replay_size, *dims, generator)
+            return Replay(config.replay_size, *dims, generator, self.device)
         return PrioritizedReplay(
             config.replay_size,
             *dims,
             generator,
+            self.device,
             alpha=config.priority_alpha,
             beta=config.priority_beta,
             num_batches=config.num_updates(total_steps, self.num_envs),
