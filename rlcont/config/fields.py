@@ -11,12 +11,13 @@ import functools
 import inspect
 import textwrap
 import types
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from rlcont.algos.find import config_class
 from rlcont.config.actors import ActorsConfig
 from rlcont.config.names import algorithm, file_values, options
-from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
+from rlcont.config.run import CHANGEABLE, RunConfig, SearchConfig, SweepConfig
 from rlcont.core.spelling import flat_keys
 from rlcont.exploration.config import NoiseConfig
 
@@ -64,6 +65,13 @@ def search_fields() -> list[Field]:
     return _fields(SearchConfig, "search.")
 
 
+def resume_fields() -> list[Field]:
+    """The keys that may change when a run, a sweep or a search is resumed."""
+    keys = (*CHANGEABLE, "sweep.jobs", "search.trials")
+    fields = [*general_fields(), *kind_fields("actors", "ray"), *sweep_fields(), *search_fields()]
+    return [field for field in fields if field.key in keys]
+
+
 def algorithm_fields(name: str) -> list[Field]:
     """The keys of `algo=name`.
 
@@ -78,8 +86,15 @@ def algorithm_fields(name: str) -> list[Field]:
 
 
 def option_fields(group: str, option: str) -> list[Field]:
-    """The keys of an option of a group of KINDS; none for noise=auto, which is no noise of its own."""
-    return kind_fields(group, kind_of(file_values(group, option)))
+    """The keys of an option of a group of KINDS without its kind; noise=auto has none."""
+    fields = kind_fields(group, kind_of(file_values(group, option)))
+    return [field for field in fields if field.key != f"{group}.kind"]
+
+
+def run_fields(choices: Mapping[str, str]) -> list[Field]:
+    """The keys of a run with an option chosen in algo and in each group of KINDS."""
+    own = [field for group in KINDS for field in option_fields(group, choices[group])]
+    return [*general_fields(), *algorithm_fields(choices["algo"]), *own]
 
 
 def kind_fields(group: str, kind: str) -> list[Field]:

@@ -62,6 +62,14 @@ def option_file(group: str, option: str) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
+def is_option(group: str, option: str) -> bool:
+    """Whether an option has a YAML file."""
+    try:
+        return option_file(group, option) is not None
+    except UserError:
+        return False
+
+
 def existing_file(group: str, option: str) -> Path:
     """The YAML file of an option.
 

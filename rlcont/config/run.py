@@ -12,6 +12,15 @@ from rlcont.core.schema import Count, Flag, NonNegativeInt, Text, schema
 from rlcont.envs.config import EnvConfig
 from rlcont.exploration.config import NoiseConfig
 
+ROUNDING = ("device", "compile", "precision", "workers")
+"""Keys that change how a run is computed: its numbers may differ in their last digit."""
+CHANGEABLE = (
+    *("total_steps", "eval.every", "eval.save_policies", "log.every", "checkpoint.every", "checkpoint.keep"),
+    "actors.address",
+    *ROUNDING,
+)
+"""Keys that may change when a run is resumed: none of them changes how or from what the agent learns."""
+
 
 @schema
 class EvalConfig:

@@ -10,8 +10,7 @@ from typing import Any
 
 import yaml
 
-from rlcont.cli.words import CHANGEABLE, ROUNDING
-from rlcont.config.run import RunConfig, to_container
+from rlcont.config.run import CHANGEABLE, ROUNDING, RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
