@@ -129,7 +129,7 @@ RANGES = [
     ("algo=a2c tuned=HalfCheetah-v4", "did you mean a2c/HalfCheetah-v4?"),
     ("algo=a2c algo.auto_num_envs=4", "type num_envs=4"),
     ("algo.auto_checkpoint_every=4", "type checkpoint.every=4"),
-    ("checkpoint.every=0", "checkpoint.every=0: must be a whole number at least 1, or null"),
+    ("checkpoint.every=0", "checkpoint.every=0: must be auto or a whole number at least 1, or null"),
     ("checkpoint.keep=none", "checkpoint.keep=none: must be a whole number at least 1"),
     ("algo=a2c algo.policy=betta", "did you mean beta?"),
     ("algo=a2c algo.policy=beta algo.init_std=0.6", "must be from 0.02 to 0.55"),

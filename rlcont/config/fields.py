@@ -17,8 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from rlcont.algos.find import config_class
 from rlcont.config.actors import ActorsConfig
 from rlcont.config.names import algorithm, file_values, options
-from rlcont.config.run import CHANGEABLE, RunConfig, SearchConfig, SweepConfig
-from rlcont.core.spelling import flat_keys
+from rlcont.config.run import BY_ALGORITHM, CHANGEABLE, RunConfig, SearchConfig, SweepConfig
 from rlcont.exploration.config import NoiseConfig
 
 KINDS = {"noise": NoiseConfig, "actors": ActorsConfig}
@@ -47,11 +46,12 @@ class Field(NamedTuple):
 def general_fields() -> list[Field]:
     """The keys of every run, but for those of its algorithm, its noise and its actors."""
     chosen_by_groups = ("algo_name", "algorithm", "algo", "env.id", *KINDS)
-    fields = [field for field in _fields(RunConfig, "") if field.key not in chosen_by_groups]
-    # Composing puts the algorithm's own number in place of auto, so the dataclass never sees it.
     return [
-        field._replace(allowed=f"auto or a {field.allowed}", choices=["auto"]) if field.key == "num_envs" else field
-        for field in fields
+        field._replace(allowed=f"auto or a {field.allowed}", choices=["auto", *field.choices])
+        if field.key in BY_ALGORITHM
+        else field
+        for field in _fields(RunConfig, "")
+        if field.key not in chosen_by_groups
     ]
 
 
@@ -73,16 +73,20 @@ def resume_fields() -> list[Field]:
 
 
 def algorithm_fields(name: str) -> list[Field]:
-    """The keys of `algo=name`.
+    """The keys of `algo=name`, with those of the noise that noise=auto stands for.
 
     Raises:
         UserError: there is no such algorithm.
     """
-    fields = _fields(config_class(algorithm(name)), "algo.")
-    auto_noise = file_values("algo", name).get("auto_noise", {})
-    by_key = {field.key.removeprefix("noise."): field for field in kind_fields("noise", auto_noise.get("kind", "none"))}
-    by_key["kind"] = by_key["kind"]._replace(meaning="What noise=auto stands for.")
-    return fields + [by_key[key]._replace(key=f"algo.auto_noise.{key}") for key in flat_keys(auto_noise)]
+    auto_noise = kind_fields("noise", kind_of(file_values("algo", name).get("auto_noise")))
+    if auto_noise:
+        auto_noise[0] = auto_noise[0]._replace(meaning="What noise=auto stands for.")
+    return class_fields(algorithm(name)) + [field._replace(key=f"algo.auto_{field.key}") for field in auto_noise]
+
+
+def class_fields(algorithm: str) -> list[Field]:
+    """The hyper-parameters of an algorithm, as its dataclass has them."""
+    return _fields(config_class(algorithm), "algo.")
 
 
 def option_fields(group: str, option: str) -> list[Field]:
@@ -102,12 +106,15 @@ def kind_fields(group: str, kind: str) -> list[Field]:
     by_kind = _by_kind(group)
     if kind not in by_kind:
         return []
-    fields = _fields(by_kind[kind], f"{group}.")
-    kinds = sorted(by_kind)
     return [
-        field._replace(allowed=_one_of(kinds), choices=kinds) if field.key == f"{group}.kind" else field
-        for field in fields
+        field._replace(allowed=_one_of(kinds(group)), choices=kinds(group)) if field.key == f"{group}.kind" else field
+        for field in _fields(by_kind[kind], f"{group}.")
     ]
+
+
+def kinds(group: str) -> list[str]:
+    """All kinds in a group of KINDS."""
+    return sorted(_by_kind(group))
 
 
 def kinds_with(group: str, key: str) -> list[str]:

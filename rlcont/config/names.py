@@ -7,6 +7,7 @@ of an installed one of the same name. The file of an algorithm `module:Class` st
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,35 @@ def file_values(group: str, option: str) -> dict[str, Any]:
     own = read_yaml(existing_file(group, option))
     values: dict[str, Any] = {}
     for default in _bases(own):
-        values = _merged(values, file_values(group, default))
+        values = merged(values, file_values(group, default))
     own.pop("defaults", None)
-    return _merged(values, own)
+    return merged(values, own)
+
+
+def origin(key: str, origins: dict[str, str]) -> str:
+    """'FILE: ' where a file gave `key`, what it is part of, or part of it; nothing where it was typed."""
+    for name, file in origins.items():
+        if f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}."):
+            return f"{file}: "
+    return ""
+
+
+def merged(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` on top of `values`, key by key at every depth; an `auto_noise` of another kind replaces the one below."""
+    result = dict(values)
+    for key, value in over.items():
+        before = values.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            is_new_kind = key == "auto_noise" and value.get("kind", before.get("kind")) != before.get("kind")
+            value = value if is_new_kind else merged(before, value)
+        result[key] = value
+    return result
+
+
+def complete_noise(noise: Any) -> Any:
+    """The values of a noise on top of those of the file that is named as its kind."""
+    kind = noise.get("kind") if isinstance(noise, dict) else None
+    return merged(file_values("noise", kind), noise) if kind in options("noise") else noise
 
 
 def algorithm(option: str) -> str:
@@ -134,15 +161,20 @@ def default_option(group: str) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """What a file says.
+    """What a file says, with 1e-3 read as a number, as Hydra reads it.
 
     Raises:
         UserError: it is no YAML, or holds no keys and values.
     """
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        pass
+
+    exponent = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+.0123456789"))
     try:
-        values = yaml.safe_load(path.read_text()) or {}
+        values = yaml.load(path.read_text(), Loader) or {}
     except yaml.MarkedYAMLError as error:
         raise broken_yaml(path, error) from None
     if not isinstance(values, dict):
@@ -159,15 +191,6 @@ def broken_yaml(path: Path, error: Any) -> UserError:
 def short(path: Path) -> str:
     """A file as the documentation names it: one of rlcont's own from configs/ on, another by its whole path."""
     return str(path.relative_to(CONFIG_DIR.parent) if path.is_relative_to(CONFIG_DIR) else path)
-
-
-def _merged(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` on top of `values`, key by key at every depth."""
-    merged = dict(values)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(values.get(key), dict)
-        merged[key] = _merged(values[key], value) if both else value
-    return merged
 
 
 def _bases(values: dict[str, Any]) -> list[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,22 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlcont.algos.find import config_class
+from rlcont.config.auto import refuse_typed
 from rlcont.config.fields import KINDS, kinds_with
 from rlcont.config.names import GROUPS, existing_file, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, flat_keys, nearest, nearest_key, shown
-
-AUTO = {"algo.auto_num_envs": "num_envs", "algo.auto_checkpoint_every": "checkpoint.every"}
-"""Keys by which an algorithm's file says what auto stands for."""
-
-
-class Chosen(NamedTuple):
-    """What the chosen files say, before any value that was typed: values, the option of each group (None: no file), and
-    the file that gave each key."""
-
-    config: DictConfig
-    choices: dict[str, str | None]
-    origins: dict[str, str]
 
 
 def free_kwargs(override: str) -> str:
@@ -87,8 +75,8 @@ def check_form(override: Override) -> None:
         raise UserError(f"{line}: must be key=value, with a value")
 
 
-def check_option(override: Override, algo: Callable[[], str]) -> None:
-    """Refuses an option that its group does not have; `algo` tells the algorithm that was chosen."""
+def check_option(override: Override, algo: str) -> None:
+    """Refuses an option that its group does not have; a hint for `tuned` prefers files of `algo`."""
     group, value = override.key_or_group, override.value()
     if override.is_delete():
         return None
@@ -109,12 +97,12 @@ def check_option(override: Override, algo: Callable[[], str]) -> None:
         return None
     if group == "tuned":
         listed = "none or ALGO/ENV, a file in configs/tuned"
-        allowed = [option for option in allowed if option.startswith(f"{algo()}/")] or allowed
+        allowed = [option for option in allowed if option.startswith(f"{algo}/")] or allowed
     raise UserError(f"{group}={shown(value)}: allowed: {listed}{nearest(str(value), allowed)}")
 
 
-def check_key(override: Override, chosen: Chosen) -> None:
-    """Refuses a key that the chosen files do not declare, or that does not count with them."""
+def check_key(override: Override, config: DictConfig, choices: dict[str, str | None]) -> None:
+    """Refuses a key that is not in `config`, the values of the chosen files, or that does not count with them."""
     line, key = line_of(override), override.key_or_group
     if key.startswith("env.kwargs."):
         return
@@ -123,18 +111,14 @@ def check_key(override: Override, chosen: Chosen) -> None:
         raise UserError(f"{line}: choose it with {group}={shown(override.value())}")
     if key == "env.kwargs":
         raise UserError(f"{line}: name the argument, as in env.kwargs.NAME=VALUE")
-    noise = chosen.choices["noise"]
-    if key.startswith("algo.auto_noise") and noise != "auto":
-        raise UserError(f"{line}: counts only with noise=auto")
-    if key in AUTO:
-        raise UserError(f"{line}: is what {AUTO[key]}=auto stands for; type {AUTO[key]}={shown(override.value())}")
+    refuse_typed(line, key, override.value(), choices["noise"])
     for typed in flat_keys({key: override.value()}):
         try:
-            node = OmegaConf.select(chosen.config, typed, default=chosen)
+            node = OmegaConf.select(config, typed, default=override)
         except OmegaConfBaseException:  # It reaches into a list.
-            node = chosen
-        if node is chosen or override.package is not None:
-            raise UserError(f"{line}: {_unknown_key(typed, line, chosen)}")
+            node = override
+        if node is override or override.package is not None:
+            raise UserError(f"{line}: {_unknown_key(typed, line, config, choices)}")
         if isinstance(node, DictConfig):
             raise UserError(
                 f"{line}: stands for several keys; set {' or '.join(f'{typed}.{name!s}=VALUE' for name in node)}"
@@ -160,15 +144,15 @@ def _unreadable(key: str, value: str) -> str:
     )
 
 
-def _unknown_key(key: str, line: str, chosen: Chosen) -> str:
+def _unknown_key(key: str, line: str, config: DictConfig, choices: dict[str, str | None]) -> str:
     """Why `key` is not declared: it belongs to another noise or other actors, or to nothing at all."""
     group, _, name = key.partition(".")
     kinds = kinds_with(group, key) if group in KINDS else []
     if not kinds:
-        declared: Any = OmegaConf.to_container(chosen.config, resolve=False)
+        declared: Any = OmegaConf.to_container(config, resolve=False)
         near = nearest_key(key, [*flat_keys(declared), *GROUPS])
-        return f"no such key{near or '; rlcont --help algo=' + str(chosen.choices['algo']) + ' lists them'}"
-    choice = chosen.choices[group]
+        return f"no such key{near or '; rlcont --help algo=' + str(choices['algo']) + ' lists them'}"
+    choice = choices[group]
     if group == "noise" and choice == "auto":
         return (
             "noise=auto takes its kind and values from the algorithm's settings; "

@@ -12,6 +12,9 @@ from rlcont.core.schema import Count, Flag, NonNegativeInt, Text, schema
 from rlcont.envs.config import EnvConfig
 from rlcont.exploration.config import NoiseConfig
 
+BY_ALGORITHM = {"num_envs": ("auto_num_envs", 1), "checkpoint.every": ("auto_checkpoint_every", 10_000)}
+"""Keys that may be `auto` until a run is composed: what an algorithm's YAML file calls its own number, and the number
+of an algorithm whose file names none."""
 ROUNDING = ("device", "compile", "precision", "workers")
 """Keys that change how a run is computed: its numbers may differ in their last digit."""
 CHANGEABLE = (

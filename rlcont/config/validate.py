@@ -11,6 +11,7 @@ from pydantic_core import ArgsKwargs, ErrorDetails
 from rlcont.algos.find import config_class
 from rlcont.config import fields
 from rlcont.config.actors import RayActors
+from rlcont.config.names import origin
 from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, nearest, nearest_key, shown
@@ -94,11 +95,11 @@ def _one_line(error: ValidationError, prefix: str, container: dict[str, Any], or
     key = ".".join([*prefix.split(".")[:-1], *path])
     known = [
         *fields.general_fields(),
-        *fields.algorithm_fields(container["algo_name"]),
+        *fields.class_fields(container["algorithm"]),
         *(field for group, kind in kinds.items() for field in fields.kind_fields(group, kind)),
     ]
     # A complaint about several values at once is not about one file.
-    file = "" if first["type"] == "value_error" and _of_several(first) else _origin(key, origins)
+    file = "" if first["type"] == "value_error" and _of_several(first) else origin(key, origins)
     return UserError(file + _complaint(key, first, {field.key: field for field in known}, container))
 
 
@@ -140,11 +141,3 @@ def _at(container: Any, key: str) -> Any:
     for part in key.split("."):
         container = container[part]
     return container
-
-
-def _origin(key: str, origins: dict[str, str]) -> str:
-    """'FILE: ' where a file gave `key`, what it is part of, or part of it; nothing where it was typed."""
-    for name, file in origins.items():
-        if f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}."):
-            return f"{file}: "
-    return ""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from rlcont.config.compose import composed_by_hydra
+from rlcont.config.compose import compose_job
 from rlcont.config.names import CONFIG_DIR
 from rlcont.config.overrides import free_kwargs
 from rlcont.config.validate import validate
@@ -21,9 +22,9 @@ def sweep_by_hydra(overrides: list[str]) -> None:
 
 
 def _job(config: DictConfig) -> None:
-    """One job, called by a Hydra launcher."""
+    """One job, called by a Hydra launcher: composed from its overrides as any other job is."""
     prepare_threads()
     from rlcont.training.build import run
 
-    composed = composed_by_hydra(config)
+    composed = compose_job(list(HydraConfig.get().overrides.task))
     run(validate(composed.container), composed.choices)
