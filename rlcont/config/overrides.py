@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rlcont.algos.find import config_class
 from rlcont.config.auto import refuse_typed
 from rlcont.config.fields import KINDS, kinds_with
-from rlcont.config.names import GROUPS, existing_file, options
+from rlcont.config.names import GROUPS, file_values, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, flat_keys, nearest, nearest_key, shown
 
@@ -90,11 +90,11 @@ def check_option(override: Override, algo: str) -> None:
         from rlcont.envs.box import find_env
 
         return find_env(value)
-    listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)
     if group == "algo" and isinstance(value, str) and ":" in value:
-        existing_file(group, value)
+        file_values(group, value)
         config_class(value)
         return None
+    listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)
     if group == "tuned":
         listed = "none or ALGO/ENV, a file in configs/tuned"
         allowed = [option for option in allowed if option.startswith(f"{algo}/")] or allowed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import cast
 
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
@@ -17,7 +16,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from rlcont.config import names
-from rlcont.config.names import existing_file, folders
+from rlcont.config.names import existing_file, folders, read_yaml
 from rlcont.core.errors import UserError
 
 
@@ -57,7 +56,7 @@ class GeneratedSource(ConfigSource):
             find_env(option)
             return OmegaConf.create({"id": option, "kwargs": {}, "max_episode_steps": None})
         if group == "algo" and ":" in option:
-            return cast(DictConfig, OmegaConf.create(existing_file(group, option).read_text()))
+            return OmegaConf.create(read_yaml(existing_file(group, option)))
         return None
 
 
