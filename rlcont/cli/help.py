@@ -14,7 +14,7 @@ from rlcont.config.fields import (
     option_fields,
     sweep_fields,
 )
-from rlcont.config.names import file_values, main_values, options, summary
+from rlcont.config.names import main_values, option_values, options, summary
 from rlcont.core.spelling import flat_keys, shown
 
 WIDTH = 100
@@ -56,7 +56,7 @@ def help_text(words: list[str]) -> str:
     parts.append(_section("Keys of a sweep", sweep_fields(), values))
     for group, option in chosen.items():
         fields = algorithm_fields(option) if group == "algo" else option_fields(group, option)
-        values = flat_keys({group: file_values(group, option)})
+        values = flat_keys({group: option_values(group, option)})
         parts.append(_section(f"Keys of {group}={option}", fields, values))
     parts.append("rlcont --help algo=ddpg noise=ou adds the keys of these two; --cfg prints every value.\n")
     return "\n".join(parts)
@@ -90,7 +90,7 @@ def _options() -> str:
 
 def _groups() -> str:
     """Each group with its options, one a line where their files say what they are."""
-    lines = ["Groups: each chooses a file from configs/"]
+    lines = ["Groups: each chooses a YAML file, from rlcont's own folder or from one that RLCONT_CONFIGS lists"]
     for group, meaning in GROUP_MEANINGS.items():
         listed = options(group)
         described = [(option, summary(group, option)) for option in listed]

@@ -48,7 +48,7 @@ def resolve(container: dict[str, Any], origins: dict[str, str]) -> None:
 def _resolve_noise(container: dict[str, Any], origins: dict[str, str]) -> None:
     auto_noise = container["algo"].pop("auto_noise", {"kind": "none"})
     noise = container["noise"]
-    if noise["kind"] != "auto":
+    if noise.get("kind") != "auto":
         return
     for key in flat_keys(noise, "noise."):
         if key != "noise.kind":

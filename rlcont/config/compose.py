@@ -25,7 +25,9 @@ from rlcont.config.names import (
     broken_yaml,
     complete_noise,
     default_option,
+    file_values,
     folders,
+    is_option,
     merged,
     option_file,
     origin,
@@ -246,8 +248,8 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 
 def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[str, str]) -> Composed:
     values: Any = OmegaConf.to_container(config, resolve=True)
-    env_id = values["env"]["id"]
-    if env_id != choices["env"]:
+    env_id, env = values["env"].get("id"), str(choices["env"])
+    if env_id != (file_values("env", env).get("id") if is_option("env", env) else env):
         raise UserError(f"{origin('env.id', origins)}env.id={env_id}: choose the environment with env={env_id}")
     sweep, search = values.pop("sweep"), values.pop("search")
     assert choices["algo"] is not None

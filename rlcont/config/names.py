@@ -33,7 +33,7 @@ def folders() -> list[Path]:
         if not folder.is_dir():
             raise UserError(f"{VARIABLE}={folder}: no such folder")
         if (folder / "config.yaml").exists():
-            raise UserError(f"{VARIABLE}={folder}: config.yaml is not read there; put its values into experiment/")
+            raise UserError(f"{VARIABLE}={folder}: config.yaml is not read there; put its values into an experiment")
         if not any((folder / group).is_dir() for group in GROUPS):
             raise UserError(f"{VARIABLE}={folder}: holds none of the folders {', '.join(GROUPS)}")
     return [*own, CONFIG_DIR]
@@ -94,16 +94,24 @@ def summary(group: str, option: str) -> str:
     return ""
 
 
-def file_values(group: str, option: str) -> dict[str, Any]:
+def file_values(group: str, option: str, begun: tuple[str, ...] = ()) -> dict[str, Any]:
     """The values of an option's file on top of those of the files of its group that it begins from.
 
+    Args:
+        group: the group.
+        option: the option.
+        begun: options whose files lead to this one.
+
     Raises:
-        UserError: there is no such file, or it is no YAML.
+        UserError: there is no such file, it is no YAML, or it begins from itself.
     """
-    own = read_yaml(existing_file(group, option))
+    path = existing_file(group, option)
+    if option in begun:
+        raise UserError(f"{short(path)}: begins from itself; give one of the files another name")
+    own = read_yaml(path)
     values: dict[str, Any] = {}
     for default in _bases(own):
-        values = merged(values, file_values(group, default))
+        values = merged(values, file_values(group, default, (*begun, option)))
     own.pop("defaults", None)
     return merged(values, own)
 
@@ -132,6 +140,14 @@ def complete_noise(noise: Any) -> Any:
     """The values of a noise on top of those of the file that is named as its kind."""
     kind = noise.get("kind") if isinstance(noise, dict) else None
     return merged(file_values("noise", kind), noise) if kind in options("noise") else noise
+
+
+def option_values(group: str, option: str) -> dict[str, Any]:
+    """What `group=option` comes to: the values of its files, and of a noise what the file of its kind says besides."""
+    values = file_values(group, option)
+    if group == "noise":
+        return complete_noise(values)
+    return {**values, "auto_noise": complete_noise(values["auto_noise"])} if "auto_noise" in values else values
 
 
 def algorithm(option: str) -> str:

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rlcont.algos.find import config_class
 from rlcont.config.auto import refuse_typed
 from rlcont.config.fields import KINDS, kinds_with
-from rlcont.config.names import GROUPS, file_values, options
+from rlcont.config.names import GROUPS, algorithm, file_values, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, flat_keys, nearest, nearest_key, shown
 
@@ -84,16 +84,16 @@ def check_option(override: Override, algo: str) -> None:
     allowed = options(group)
     if override.package is not None:
         raise UserError(f"{line_of(override)}: no such key; did you mean {group}={shown(value)}?")
+    if group == "algo" and isinstance(value, str) and (value in allowed or ":" in value):
+        file_values(group, value)
+        config_class(algorithm(value))
+        return None
     if value in allowed:
         return None
     if group == "env" and isinstance(value, str):
         from rlcont.envs.box import find_env
 
         return find_env(value)
-    if group == "algo" and isinstance(value, str) and ":" in value:
-        file_values(group, value)
-        config_class(value)
-        return None
     listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)
     if group == "tuned":
         listed = "none or ALGO/ENV, a file in configs/tuned"

@@ -112,6 +112,8 @@ def _complaint(key: str, first: ErrorDetails, known: dict[str, fields.Field], co
             return f"{key}: must be given"
         case "union_tag_invalid":
             return f"{key}.kind={first['ctx']['tag']}: must be one of {first['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{key}.kind: must be given"
         case "value_error":
             value = "" if _of_several(first) else f"={shown(first['input'])}"
             return f"{key}{value}: {first['ctx']['error']}"
