@@ -299,10 +299,6 @@ def test_a_wrong_file_is_named(tmp_path, no_torch, file, text, typed, expected, 
     for part in ("rlcont", "configs"):
         shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
     (source / "configs" / f"{file}.yaml").write_text(text)
-    if file == "algo/mine":
-        (source / "rlcont" / "algos" / "mine.py").write_text(
-            "from rlcont.algos.ddpg import DDPG, DDPGConfig\n\n\nclass Mine(DDPG):\n    Config = DDPGConfig\n"
-        )
     result = subprocess.run(
         [sys.executable, "-m", "rlcont", "env=Pendulum-v1", *typed, *sweep],
         cwd=empty,

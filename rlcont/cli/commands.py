@@ -151,7 +151,7 @@ _LIST = (
         """\
         Looks for good settings of one algorithm on one environment. Optuna proposes them, each trial is a run per seed,
         and a trial's value is the mean of the last evaluations. Trials that lag behind are cut short. The best settings
-        are written as a file for configs/tuned.
+        are written as a file for the folder tuned of RLCONT_CONFIGS.
 
         SPACE is interval(0.9,0.999), tag(log,interval(1e-5,1e-2)), int(interval(1,5)), or a list such as 128,256. Every
         trial is averaged over the seeds listed in seed, which run side by side. sweep.jobs is the number of runs at

@@ -1,4 +1,4 @@
-"""Hydra: from the YAML files and what the user typed to one plain container per job."""
+"""Composition by Hydra: YAML files and overrides in, one plain container per job out."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ from rlcont.core.spelling import flat_keys, shown
 
 
 class Chosen(NamedTuple):
-    """What the chosen files say, before any value that was typed: values, the option of each group (None: no file), and
-    the file that gave each key."""
+    """The chosen files, merged, before any typed value: values, the option of each group (None: no file), and the file
+    that gave each key."""
 
     config: DictConfig
     choices: dict[str, str | None]
@@ -59,8 +59,8 @@ class Chosen(NamedTuple):
 
 
 class Composed(NamedTuple):
-    """One job: its values, the option chosen in each group (None: no file), what it says of its sweep and search, and
-    the file that gave each key."""
+    """One job: its values, the option of each group (None: no file), the values of its sweep and its search, and the
+    file that gave each key."""
 
     container: dict[str, Any]
     choices: dict[str, str | None]
@@ -70,10 +70,10 @@ class Composed(NamedTuple):
 
 
 def parse_sweep(overrides: list[str]) -> list[Override]:
-    """What was typed for a sweep or a search, in which a key may stand for several values, a glob of options included.
+    """Parses the overrides of a sweep or a search, in which a key may list several values or a glob of options.
 
     Raises:
-        UserError: an override that cannot be read, or is typed twice.
+        UserError: an override cannot be read, or is typed twice.
     """
     with hydra_loader() as loader:
         parsed = parse([free_kwargs(override) for override in overrides], loader)
@@ -82,12 +82,11 @@ def parse_sweep(overrides: list[str]) -> list[Override]:
 
 
 def expand_sweep(overrides: list[str]) -> list[list[str]]:
-    """The jobs of a sweep, each as its own overrides, in Hydra's order: every combination of the values that were
-    listed. The values of the keys in sweep.zip belong together, first with first and so on.
+    """The overrides of each job of a sweep, in Hydra's order: one job per combination of the listed values. The values
+    of the keys in sweep.zip are paired, first with first and so on.
 
     Raises:
-        UserError: an override that cannot be read, is typed twice, or stands for no value at all; keys that cannot be
-            paired.
+        UserError: an override cannot be read, is typed twice, or lists no value; or keys cannot be paired.
     """
     parsed = parse_sweep(overrides)
     hydras = [line_of(override) for override in parsed if override.is_hydra_override()]
@@ -112,11 +111,11 @@ def expand_sweep(overrides: list[str]) -> list[list[str]]:
 
 
 def _paired(overrides: list[Override]) -> list[Override]:
-    """Those of the keys in sweep.zip."""
+    """The overrides of the keys in sweep.zip."""
     typed = next((override for override in overrides if override.key_or_group == "sweep.zip"), None)
     keys = typed.value() if typed is not None and not typed.is_sweep_override() else []
     if typed is None or not isinstance(keys, list):
-        return []  # What is wrong with it, its type says.
+        return []  # Validation says what is wrong with it.
     by_key = {override.key_or_group: override for override in overrides}
     counts = {}
     for key in map(str, keys):
@@ -133,7 +132,7 @@ def compose_job(overrides: list[str]) -> Composed:
     """Composes one job.
 
     Raises:
-        UserError: one line for the first override or file that cannot be meant.
+        UserError: one line for the first override or file that is wrong.
     """
     parsed = parse([free_kwargs(override) for override in overrides])
     for override in parsed:
@@ -145,7 +144,7 @@ def compose_job(overrides: list[str]) -> Composed:
     algo = next((str(override.value()) for override in groups if override.key_or_group == "algo"), "")
     for override in groups:
         check_option(override, algo or default_option("algo"))
-    # Twice the same option is harmless, but not to Hydra.
+    # Hydra refuses the same option twice, which is harmless.
     chosen = _chosen(tuple(folders()), tuple(dict.fromkeys(line_of(override) for override in groups)))
     typed = flat_keys({override.key_or_group: override.value() for override in values})
     config, origins = copy.deepcopy(chosen.config), dict(chosen.origins)
@@ -168,7 +167,7 @@ def compose_job(overrides: list[str]) -> Composed:
 
 
 def _choose_auto_noise(config: DictConfig, kind: Any) -> None:
-    """Gives `auto_noise` the values of the kind that was typed, where that is another than before."""
+    """Gives `auto_noise` the values of the typed kind, where that differs from the kind before."""
     before = OmegaConf.select(config, "algo.auto_noise.kind")
     if kind in kinds("noise") and before not in (None, kind):
         OmegaConf.update(config, "algo.auto_noise", complete_noise({"kind": kind}), merge=False)
@@ -200,10 +199,10 @@ def _chosen(config_folders: tuple[Path, ...], groups: tuple[str, ...]) -> Chosen
 
 
 def _layers(files: list[tuple[str, str]]) -> list[tuple[Path, dict[str, Any]]]:
-    """What each file says, under its package, of files (name, package) in the order they are merged.
+    """The values of each file under its package, of files (name, package) in the order of merging.
 
     Raises:
-        UserError: a file that Hydra would merge into something else than it means.
+        UserError: Hydra would not merge a file as its author meant it.
     """
     layers = []
     for name, package in files:
@@ -223,7 +222,7 @@ def _layers(files: list[tuple[str, str]]) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def _origins(layers: list[tuple[Path, dict[str, Any]]]) -> dict[str, str]:
-    """The file that has the last word on each key."""
+    """The file whose value of each key wins."""
     origins: dict[str, str] = {}
     for path, values in layers:
         for key in flat_keys(values):
@@ -233,7 +232,7 @@ def _origins(layers: list[tuple[Path, dict[str, Any]]]) -> dict[str, str]:
 
 
 def _complete_noise(config: DictConfig, layers: list[tuple[Path, dict[str, Any]]]) -> None:
-    """Gives both noises what their kinds' own files say, and `auto_noise` nothing of another kind's values."""
+    """Completes both noises from the files of their kinds, and removes values of another kind from `auto_noise`."""
     whole: dict[str, Any] = {}
     for _, values in layers:
         whole = merged(whole, values)

@@ -1,6 +1,6 @@
-"""Every key of a configuration: what it may be and what it means, read off the dataclasses.
+"""Every key of a configuration: allowed values and meaning, read off the dataclasses.
 
-Validation, help and completion all speak by what is said here.
+Error messages, help and completion all use these descriptions.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Field(NamedTuple):
     key: str
     """Dotted, as typed."""
     allowed: str
-    """What it may be."""
+    """What the value may be, in words."""
     choices: list[str]
-    """All it may be, where that can be listed."""
+    """All allowed values, where they can be listed."""
     meaning: str
 
     @property
     def article(self) -> str:
-        """What goes before `allowed` in a sentence."""
+        """The word before `allowed` in a sentence."""
         return "a " if self.allowed.startswith(("number", "whole number", "list")) else ""
 
 
@@ -123,12 +123,12 @@ def kinds_with(group: str, key: str) -> list[str]:
 
 
 def kind_of(values: object) -> str:
-    """The kind that the values of a group of KINDS are of."""
-    return str(values.get("kind")) if isinstance(values, dict) else ""
+    """The kind of the values of a group of KINDS; empty where they name none."""
+    return str(values.get("kind", "")) if isinstance(values, dict) else ""
 
 
 def _by_kind(group: str) -> dict[str, type]:
-    """The dataclasses of a group of KINDS by the kind each is for."""
+    """The dataclass of each kind of a group of KINDS."""
     union = get_args(KINDS[group])[0]
     return {get_args(get_type_hints(cls)["kind"])[0]: cls for cls in get_args(union)}
 

@@ -1,7 +1,7 @@
-"""The names that the folders of YAML files offer, and what the files say, without Hydra.
+"""The options of each group and the contents of their YAML files, without Hydra.
 
-There are rlcont's own folder and, before it, the folders that RLCONT_CONFIGS lists: a file found there counts in place
-of an installed one of the same name. The file of an algorithm `module:Class` stands beside the module.
+Files are searched for in the folders that RLCONT_CONFIGS lists, then in rlcont's own folder: the first file of a name
+counts. The file of an algorithm `module:Class` is beside the module.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ GROUPS = ("algo", "env", "noise", "actors", "tuned", "experiment")
 
 
 def folders() -> list[Path]:
-    """The folders of YAML files, the first to be asked first.
+    """The folders of YAML files, in the order of the search.
 
     Raises:
-        UserError: RLCONT_CONFIGS lists what is no such folder.
+        UserError: RLCONT_CONFIGS lists something else than such folders.
     """
     own = [Path(part).absolute() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
     for folder in own:
@@ -103,7 +103,7 @@ def file_values(group: str, option: str, begun: tuple[str, ...] = ()) -> dict[st
         begun: options whose files lead to this one.
 
     Raises:
-        UserError: there is no such file, it is no YAML, or it begins from itself.
+        UserError: the file does not exist, is not YAML, or begins from itself.
     """
     path = existing_file(group, option)
     if option in begun:
@@ -143,7 +143,7 @@ def complete_noise(noise: Any) -> Any:
 
 
 def option_values(group: str, option: str) -> dict[str, Any]:
-    """What `group=option` comes to: the values of its files, and of a noise what the file of its kind says besides."""
+    """The values that `group=option` chooses: those of its files; for a noise, the rest from the file of its kind."""
     values = file_values(group, option)
     if group == "noise":
         return complete_noise(values)
@@ -151,7 +151,7 @@ def option_values(group: str, option: str) -> dict[str, Any]:
 
 
 def algorithm(option: str) -> str:
-    """The algorithm whose values the file of `algo=option` holds: that of its own name, or of the file it begins from.
+    """The algorithm whose hyper-parameters `algo=option` holds: the one of that name, or of the file it begins from.
 
     Raises:
         UserError: there is none.
@@ -171,16 +171,16 @@ def main_values() -> dict[str, Any]:
 
 
 def default_option(group: str) -> str:
-    """What config.yaml chooses in a group when nothing is typed."""
+    """The option that config.yaml chooses in a group."""
     defaults = read_yaml(CONFIG_DIR / "config.yaml")["defaults"]
     return next(default[group] for default in defaults if isinstance(default, dict) and group in default)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """What a file says, with 1e-3 read as a number, as Hydra reads it.
+    """The contents of a YAML file, with 1e-3 read as a number, as Hydra does.
 
     Raises:
-        UserError: it is no YAML, or holds no keys and values.
+        UserError: the file is not YAML, or does not hold keys and values.
     """
     import yaml
 
@@ -199,13 +199,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def broken_yaml(path: Path, error: Any) -> UserError:
-    """What yaml.MarkedYAMLError says about a file, as one line."""
+    """A yaml.MarkedYAMLError in a file, as one line."""
     line = (error.problem_mark or error.context_mark).line + 1
     return UserError(f"{short(path)}, line {line}: broken YAML ({error.problem or error.context})")
 
 
 def short(path: Path) -> str:
-    """A file as the documentation names it: one of rlcont's own from configs/ on, another by its whole path."""
+    """A file's path for messages: from configs/ on for one of rlcont's own, else the whole path."""
     return str(path.relative_to(CONFIG_DIR.parent) if path.is_relative_to(CONFIG_DIR) else path)
 
 

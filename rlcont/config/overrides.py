@@ -1,4 +1,4 @@
-"""What the user typed on the command line: read, and held against what the chosen files declare."""
+"""The overrides of a command line: parsed, and checked against the keys of the chosen files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from rlcont.core.spelling import did_you_mean, flat_keys, nearest, nearest_key, 
 
 
 def free_kwargs(override: str) -> str:
-    """`env.kwargs.x=1` as Hydra wants it for a key that no YAML file declares."""
+    """`env.kwargs.x=1` with the ++ that Hydra needs for a key that is in no YAML file."""
     return re.sub(r"^\+{0,2}(?=env\.kwargs\.)", "++", override)
 
 
 def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """Parses one by one, so that a complaint names the override it is about."""
+    """Parses each override alone, so that an error names it."""
     parser = OverridesParser.create(loader)
     parsed = []
     for override in overrides:
@@ -50,7 +50,7 @@ def line_of(override: Override) -> str:
 
 
 def refuse_doubles(parsed: list[Override]) -> None:
-    """Refuses one key with two values: which of them is meant?"""
+    """Refuses a key that is typed with two values."""
     seen: dict[str, Override] = {}
     for override in parsed:
         before = seen.setdefault(override.key_or_group, override)
@@ -61,7 +61,7 @@ def refuse_doubles(parsed: list[Override]) -> None:
 
 
 def check_form(override: Override) -> None:
-    """Refuses what no single run can be told, whatever its key."""
+    """Refuses an override that no single run can have, whatever its key."""
     line, key = line_of(override), override.key_or_group
     if override.is_hydra_override():
         raise UserError(f"{line}: Hydra's own settings count in sweeps only; add -m")
@@ -76,7 +76,7 @@ def check_form(override: Override) -> None:
 
 
 def check_option(override: Override, algo: str) -> None:
-    """Refuses an option that its group does not have; a hint for `tuned` prefers files of `algo`."""
+    """Refuses an option that its group does not have; the hint for `tuned` prefers files of `algo`."""
     group, value = override.key_or_group, override.value()
     if override.is_delete():
         return None
@@ -102,7 +102,7 @@ def check_option(override: Override, algo: str) -> None:
 
 
 def check_key(override: Override, config: DictConfig, choices: dict[str, str | None]) -> None:
-    """Refuses a key that is not in `config`, the values of the chosen files, or that does not count with them."""
+    """Refuses a key that is not in `config`, the values of the chosen files, or that has no effect with them."""
     line, key = line_of(override), override.key_or_group
     if key.startswith("env.kwargs."):
         return
@@ -127,7 +127,7 @@ def check_key(override: Override, config: DictConfig, choices: dict[str, str | N
 
 
 def check_decay(values: list[Override], noise: dict[str, Any]) -> None:
-    """Refuses a decay that is described but off."""
+    """Refuses settings of a decay whose kind is none."""
     for override in values:
         for key in ("noise.decay.final", "noise.decay.steps"):
             typed = flat_keys({override.key_or_group: override.value()})
@@ -145,7 +145,7 @@ def _unreadable(key: str, value: str) -> str:
 
 
 def _unknown_key(key: str, line: str, config: DictConfig, choices: dict[str, str | None]) -> str:
-    """Why `key` is not declared: it belongs to another noise or other actors, or to nothing at all."""
+    """Why a key does not exist: it belongs to another noise or other actors, or to nothing."""
     group, _, name = key.partition(".")
     kinds = kinds_with(group, key) if group in KINDS else []
     if not kinds:
@@ -162,7 +162,7 @@ def _unknown_key(key: str, line: str, config: DictConfig, choices: dict[str, str
 
 
 def _refuse_plus(override: Override) -> None:
-    """Refuses Hydra's + and ++: every key is declared."""
+    """Refuses Hydra's + and ++, which add keys: every key is in a YAML file."""
     if override.is_add() or override.is_force_add():
         line = line_of(override)
         raise UserError(f"{line}: no + is needed; write {line.lstrip('+')}")

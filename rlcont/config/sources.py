@@ -1,4 +1,4 @@
-"""Where Hydra finds configurations: folders of YAML files, and what is generated for names that lie in no folder."""
+"""Hydra's sources of configurations: folders of YAML files, and generated ones for names without a file there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rlcont.core.errors import UserError
 
 
 class GeneratedSource(ConfigSource):
-    """The configs that lie in no folder: env=ID of every registered id, algo=module:Class of every importable one."""
+    """Configurations without a file in a folder: env=ID of registered ids, algo=module:Class of importable classes."""
 
     @staticmethod
     def scheme() -> str:
@@ -61,7 +61,7 @@ class GeneratedSource(ConfigSource):
 
 
 class SearchPath(SearchPathPlugin):
-    """A user's own folders before rlcont's, and what is generated behind it."""
+    """Searches a user's own folders before rlcont's, and GeneratedSource last."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in reversed(folders()[:-1]):
@@ -71,7 +71,7 @@ class SearchPath(SearchPathPlugin):
 
 @contextlib.contextmanager
 def hydra_loader() -> Iterator[ConfigLoader]:
-    """Hydra over the folders of YAML files, with every registered environment id known to it."""
+    """Hydra, initialised with all sources."""
     for plugin in (GeneratedSource, SearchPath):
         Plugins.instance().register(plugin)
     GlobalHydra.instance().clear()
