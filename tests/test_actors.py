@@ -152,7 +152,7 @@ def test_a_cluster_that_is_not_there_is_named():
 
 
 MISTAKES = [
-    ("algo=a2c", "actors=ray: a2c learns from what its policy of the moment draws; allowed: inline"),
+    ("algo=a2c", "actors=ray: a2c learns only from data of its current policy; allowed: inline"),
     ("workers=2", "workers=2: must be auto or 1 with actors=ray; actors.num=N makes N processes"),
     ("actors.rollout_length=20000", "algo.replay_size=200000: must hold what an actor sends at once, 200010 trans"),
     ("actors.address=ray://here", "actors.address=ray://here: must be auto, local or HOST:PORT"),

@@ -104,6 +104,42 @@ def test_what_noise_auto_stands_for_can_be_changed_and_counts_only_with_auto():
     assert "noise=auto" in error_of("noise=ou", "algo.auto_noise.sigma=0.3")
 
 
+def test_auto_noise_of_another_kind_takes_nothing_from_the_kind_before(tmp_path, monkeypatch):
+    """The literal values are those of configs/noise/ou.yaml."""
+    folder = tmp_path / "own"
+    for name, text in {
+        "algo/silent": "defaults: [ddpg, _self_]\nauto_noise: {kind: none}\n",
+        "tuned/ddpg/Pendulum-v1": "# @package _global_\nalgo: {auto_noise: {kind: ou}}\n",
+        "tuned/ddpg/Hopper-v4": "# @package _global_\nalgo: {auto_noise: {kind: gaussian, decay: {kind: linear}}}\n",
+        "experiment/quieter": "# @package _global_\nalgo: {auto_noise: {theta: 0.3}}\n",
+    }.items():
+        path = folder / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setenv("RLCONT_CONFIGS", str(folder))
+    noise = config_of("env=Pendulum-v1").noise
+    assert (noise.kind, noise.theta, noise.sigma, noise.mu, noise.dt) == ("ou", 0.15, 0.2, 0.0, 1.0)
+    noise = config_of("env=Pendulum-v1", "experiment=quieter", "algo.auto_noise.mu=0.1").noise
+    assert (noise.theta, noise.sigma, noise.mu) == (0.3, 0.2, 0.1)
+    assert config_of("algo=silent", "env=Hopper-v4").noise == config_of("noise=none").noise
+    noise = config_of("env=Hopper-v4").noise
+    assert (noise.kind, noise.sigma, noise.decay.kind) == ("gaussian", 0.1, "linear")
+
+
+def test_a_typed_kind_of_auto_noise_takes_nothing_from_the_kind_before():
+    assert config_of("algo.auto_noise.kind=ou") == config_of("noise=ou")
+    assert config_of("algo.auto_noise.kind=ou", "algo.auto_noise.theta=0.3").noise.theta == 0.3
+    assert config_of("algo.auto_noise.kind=none") == config_of("noise=none")
+    assert "no such key" in error_of("algo.auto_noise.kind=none", "algo.auto_noise.sigma=0.3")
+
+
+def test_what_auto_stands_for_is_a_number_of_the_algorithms():
+    for algo, num_envs, every in (("ddpg", 1, 10_000), ("d4pg", 1, 10_000), ("a2c", 16, 100_000)):
+        config = config_of(f"algo={algo}", "tuned=none")
+        assert (config.num_envs, config.checkpoint.every) == (num_envs, every)
+    assert config_of("num_envs=auto", "checkpoint.every=auto") == config_of()
+
+
 def test_a_registered_id_without_a_file_composes():
     composed = compose_job(["env=MountainCarContinuous-v0"])
     assert composed.container["env"] == {"id": "MountainCarContinuous-v0", "kwargs": {}, "max_episode_steps": None}

@@ -1,7 +1,7 @@
 """What is said of each key is what pydantic makes of its type."""
 
 import dataclasses
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_type_hints
 
 import pytest
 from pydantic import TypeAdapter
@@ -22,10 +22,11 @@ def pydantic_fields(cls: Any, prefix: str) -> dict[str, FieldInfo]:
     """
     found = {}
     own = [getattr(parent, "__pydantic_fields__", {}) for parent in cls.__mro__]
+    hints = get_type_hints(cls)
     for name in cls.__pydantic_fields__:
         field = [fields[name] for fields in own if name in fields][-1]
-        if dataclasses.is_dataclass(field.annotation):
-            found |= pydantic_fields(field.annotation, f"{prefix}{name}.")
+        if dataclasses.is_dataclass(hints[name]):
+            found |= pydantic_fields(hints[name], f"{prefix}{name}.")
         else:
             found[f"{prefix}{name}"] = field
     return found

@@ -7,11 +7,12 @@ import yaml
 from script import SCRIPT, rlcont
 
 from rlcont.algos.find import config_class
-from rlcont.cli.help import RESUME
-from rlcont.cli.words import CHANGEABLE
+from rlcont.cli.commands import COMMANDS
 from rlcont.config.fields import algorithm_fields, general_fields, kind_fields
 from rlcont.config.names import CONFIG_DIR, options
+from rlcont.config.run import CHANGEABLE
 
+# What --help and completion may not load.
 HEAVY = ["hydra", "omegaconf", "gymnasium", "mujoco", "torch", "numpy"]
 
 
@@ -76,16 +77,26 @@ def test_help_for_a_noise_has_its_fields(tmp_path, nothing_heavy, noise):
         assert field.meaning in flat
 
 
-@pytest.mark.parametrize("command", ["eval", "resume"])
-def test_commands_on_a_run_have_a_help_of_their_own(tmp_path, nothing_heavy, command):
-    text = said(tmp_path, nothing_heavy, command, "--help")
-    assert text.startswith(f"rlcont {command} RUN_DIR")
-    assert text == said(tmp_path, nothing_heavy, "--help", command)
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "train"])
+def test_a_command_describes_itself_and_its_keys(tmp_path, nothing_heavy, name):
+    text = said(tmp_path, nothing_heavy, name, "--help")
+    command = COMMANDS[name]
+    assert text.startswith(f"rlcont {name} {command.usage.splitlines()[0]}")
+    assert text == said(tmp_path, nothing_heavy, "--help", name)
+    assert all(len(line) <= 100 for line in text.splitlines())
+    fields = [key.field for key in command.keys] + (command.fields() if command.fields else [])
+    for field in fields:
+        assert f"  {field.key} " in text
+        assert field.meaning in " ".join(text.split())
 
 
-def test_the_help_of_resume_names_all_that_it_can_change():
-    words = set(RESUME.replace(",", " ").split())
-    assert set(CHANGEABLE) <= words
+def test_the_help_of_train_is_the_general_one(tmp_path, nothing_heavy):
+    assert said(tmp_path, nothing_heavy, "train", "--help") == said(tmp_path, nothing_heavy, "--help")
+
+
+def test_the_help_of_resume_names_all_that_it_can_change(tmp_path, nothing_heavy):
+    text = said(tmp_path, nothing_heavy, "resume", "--help")
+    assert all(f"\n  {key} " in text for key in (*CHANGEABLE, "sweep.jobs", "search.trials"))
 
 
 COMPLETIONS = [
@@ -109,7 +120,17 @@ COMPLETIONS = [
     ("eval outputs/Pendulum-v1/ddpg/one checkpoint=", {"checkpoint=last", "checkpoint=step-10"}),
     ("eval outputs/Pendulum-v1/ddpg/one ep", {"episodes="}),
     ("resume outputs/Pendulum-v1/ddpg/t", {"outputs/Pendulum-v1/ddpg/two"}),
-    ("resume outputs/Pendulum-v1/ddpg/one check", {"checkpoint.every=", "checkpoint.keep="}),
+    ("eval outputs/Pendulum-v1/ddpg/one video=", {"video=true", "video=false"}),
+    ("export outputs/Pendulum-v1/ddpg/o", {"outputs/Pendulum-v1/ddpg/one"}),
+    ("export outputs/Pendulum-v1/ddpg/one check", {"checkpoint="}),
+    ("export outputs/Pendulum-v1/ddpg/one checkpoint=", {"checkpoint=last", "checkpoint=step-10"}),
+    ("compare outputs/Pendulum-v1/ddpg/one t", {"to=", "threshold="}),
+    ("runs outputs/Pendulum-v1/ddpg/t", {"outputs/Pendulum-v1/ddpg/two"}),
+    ("resume outputs/Pendulum-v1/ddpg/one check", {"checkpoint."}),
+    ("resume outputs/Pendulum-v1/ddpg/one checkpoint.", {"checkpoint.every=", "checkpoint.keep="}),
+    ("resume outputs/Pendulum-v1/ddpg/one device=c", {"device=cpu", "device=cuda"}),
+    ("search env=Pendulum-v1 search.sampler=", {"search.sampler=tpe", "search.sampler=random"}),
+    ("train noise=o", {"noise=ou"}),
 ]
 
 

@@ -109,7 +109,7 @@ def test_on_a_terminal_folders_stay_whole(outputs):
         (["nowhere"], "nowhere: no such folder"),
         (["."], ".: no run in it"),
         ([], "outputs: no such folder"),
-        (["a", "b"], "b: runs takes one folder"),
+        (["a", "b"], "a b: runs: name one folder"),
         (["--all"], "--all: no such option"),
         (["seed=1"], "seed=1: no such option"),
     ],

@@ -22,6 +22,9 @@ from rlcont.runs.folder import load_config
 ROOT = Path(__file__).parent.parent
 
 COMMANDS_AND_OPTIONS = [
+    ("help", "did you mean --help?"),
+    ("version", "did you mean --version?"),
+    ("search -m algo.gamma=0.9,0.99", "-m: does not count in a search"),
     ("tain", "did you mean train?"),
     ("evla outputs/run", "did you mean eval?"),
     ("ddpg HalfCheetah-v4", "did you mean algo=ddpg?"),
@@ -62,8 +65,9 @@ SWEEPS = [
 RUNS = [
     ("runs nowhere", "nowhere: no such folder"),
     ("runs .", "no run in it"),
+    ("runs seed=1", "seed=1: no such option; runs takes one folder"),
     ("runs --all", "--all: no such option; runs takes one folder"),
-    ("runs a b", "b: runs takes one folder"),
+    ("runs a b", "a b: runs: name one folder, as in: rlcont runs outputs"),
     ("compare", "name runs, sweeps or folders of them"),
     ("compare nowhere", "nowhere: no such folder"),
     ("compare .", ".: no run in it has an evaluation"),
@@ -125,7 +129,7 @@ RANGES = [
     ("algo=a2c tuned=HalfCheetah-v4", "did you mean a2c/HalfCheetah-v4?"),
     ("algo=a2c algo.auto_num_envs=4", "type num_envs=4"),
     ("algo.auto_checkpoint_every=4", "type checkpoint.every=4"),
-    ("checkpoint.every=0", "checkpoint.every=0: must be a whole number at least 1, or null"),
+    ("checkpoint.every=0", "checkpoint.every=0: must be auto or a whole number at least 1, or null"),
     ("checkpoint.keep=none", "checkpoint.keep=none: must be a whole number at least 1"),
     ("algo=a2c algo.policy=betta", "did you mean beta?"),
     ("algo=a2c algo.policy=beta algo.init_std=0.6", "must be from 0.02 to 0.55"),
@@ -179,7 +183,15 @@ EVAL = [
     ("eval nowhere", "nowhere: no run (it has no config.yaml)"),
     ("eval nowhere elsewhere", "name one run folder"),
     ("eval nowhere episode=3", "did you mean episodes?"),
-    ("eval nowhere episodes=none", "episodes=none: must be a whole number at least 1"),
+    ("eval nowhere episodes=none", "episodes=none: must be a whole number from 1 to 100000"),
+    ("eval nowhere episodes=0", "episodes=0: must be a whole number from 1 to 100000"),
+    ("eval nowhere video=yes", "video=yes: must be true or false"),
+    ("eval nowhere video=true render=true", "one of them; a window or files"),
+    ("eval nowhere seed=1 seed=2", "seed is typed twice"),
+    ("export nowhere", "nowhere: no run (it has no config.yaml)"),
+    ("export", "export: name one run folder, as in: rlcont export outputs/HalfCheetah-v4/ddpg/RUN"),
+    ("export nowhere chekpoint=best", "did you mean checkpoint?"),
+    ("export nowhere to=a to=b", "to is typed twice"),
     ("eval nowhere seed=", "seed=: must be a whole number at least 0"),
     ("eval nowhere --checkpoint best", "did you mean checkpoint=VALUE?"),
 ]
@@ -188,7 +200,11 @@ RESUME = [
     ("resume nowhere", "nowhere: no run (it has no config.yaml)"),
     ("resume nowhere total_step=9", "did you mean total_steps?"),
     ("resume nowhere algo.lr=0.1", "algo.lr=0.1: fixed for the whole run"),
-    ("resume nowhere --total_steps=9", "no such option"),
+    (
+        "resume nowhere --total_steps=9",
+        "no such option; resume takes one run or sweep folder and key=value words",
+    ),
+    ("resume nowhere --total-steps=9", "did you mean total_steps=9?"),
     ("resum nowhere", "did you mean resume?"),
 ]
 MISTAKES = [
@@ -283,10 +299,6 @@ def test_a_wrong_file_is_named(tmp_path, no_torch, file, text, typed, expected, 
     for part in ("rlcont", "configs"):
         shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
     (source / "configs" / f"{file}.yaml").write_text(text)
-    if file == "algo/mine":
-        (source / "rlcont" / "algos" / "mine.py").write_text(
-            "from rlcont.algos.ddpg import DDPG, DDPGConfig\n\n\nclass Mine(DDPG):\n    Config = DDPGConfig\n"
-        )
     result = subprocess.run(
         [sys.executable, "-m", "rlcont", "env=Pendulum-v1", *typed, *sweep],
         cwd=empty,

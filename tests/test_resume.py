@@ -9,9 +9,9 @@ import torch
 from interruptions import curves, differences, train
 from tiny import TINY, TINY_A2C, tiny
 
-from rlcont.cli.words import CHANGEABLE
 from rlcont.config.compose import compose_job
 from rlcont.config.fields import general_fields, kind_fields
+from rlcont.config.run import CHANGEABLE
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.runs.checkpoint import Checkpoints, _sealed

@@ -16,7 +16,6 @@ from script import SCRIPT, rlcont
 from tiny import tiny
 
 from rlcont.config.compose import compose_job
-from rlcont.config.names import CONFIG_DIR
 from rlcont.config.run import SearchConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
@@ -267,26 +266,22 @@ def test_the_winners_file_makes_the_run_that_won(searched):
     assert to_container(validate(composed.container)) == won
 
 
-def test_the_noise_that_won_becomes_what_auto_stands_for(tmp_path, monkeypatch):
-    plan = plan_search(tiny("noise=ou", "noise.sigma=0.3", "algo.actor.lr=1e-3,1e-4", "tuned=none"))
+@pytest.mark.parametrize(
+    "noise", [["noise=ou", "noise.sigma=0.3"], ["noise=gaussian", "noise.sigma=0.2"], ["noise=none"]]
+)
+def test_the_noise_that_won_becomes_what_auto_stands_for(tmp_path, monkeypatch, noise):
+    plan = plan_search(tiny(*noise, "algo.actor.lr=1e-3,1e-4", "tuned=none"))
     trial = optuna.trial.create_trial(
         value=-100.0,
         params={"algo.actor.lr": "1e-4"},
         distributions={"algo.actor.lr": CategoricalDistribution(("1e-3", "1e-4"))},
     )
-    path = write_tuned(plan, tmp_path, trial, {"complete": 1})
-    auto_noise = yaml.safe_load(path.read_text())["algo"]["auto_noise"]
-    assert (auto_noise["kind"], auto_noise["sigma"]) == ("ou", 0.3)
-    configs = tmp_path / "configs"
-    configs.mkdir()
-    for entry in CONFIG_DIR.iterdir():
-        if entry.name != "tuned":
-            (configs / entry.name).symlink_to(entry)
-    (tmp_path / "tuned").rename(configs / "tuned")
-    (configs / "tuned" / "none.yaml").symlink_to(CONFIG_DIR / "tuned" / "none.yaml")
-    monkeypatch.setattr("rlcont.config.names.CONFIG_DIR", configs)
-    composed = compose_job(["env=Pendulum-v1", "log.every=100"])
     won = plan.run(trial.params, "0").config
+    path = write_tuned(plan, tmp_path, trial, {"complete": 1})
+    assert yaml.safe_load(path.read_text())["algo"]["auto_noise"]["kind"] == won.noise.kind
+    monkeypatch.setenv("RLCONT_CONFIGS", str(tmp_path))
+    composed = compose_job(["env=Pendulum-v1", "log.every=100"])
+    assert composed.choices["tuned"] == "ddpg/Pendulum-v1"
     assert to_container(validate(composed.container)) == to_container(won)
 
 

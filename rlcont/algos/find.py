@@ -1,4 +1,9 @@
-"""From the name of an algorithm to its classes."""
+"""From the name of an algorithm to its classes and its YAML file.
+
+`ddpg` is the folder rlcont/algos/ddpg, with DDPGConfig in config.py and DDPG in agent.py. `my_package:MyAlgo` is an
+importable package of anybody's with the same two files, or one module with both classes; its values are in MyAlgo.yaml
+beside the module.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rlcont.algos.base import AlgorithmConfig
 from rlcont.core.errors import UserError
 
 
@@ -15,18 +21,25 @@ def config_class(name: str) -> Any:
     """The dataclass of an algorithm's hyper-parameters; loads no torch unless the algorithm's config module does.
 
     Raises:
-        UserError: there is no such algorithm.
+        UserError: there is no such class.
     """
-    return _attribute(name, "config", "Config")
+    found = _class(name, "config", "Config")
+    if not issubclass(found, AlgorithmConfig):
+        raise UserError(f"algo={name}: {found.__name__} must be derived from rlcont.algos.base.AlgorithmConfig")
+    return found
 
 
 def agent_class(name: str) -> Any:
     """The class of an algorithm's agent; loads torch.
 
     Raises:
-        UserError: there is no such algorithm.
+        UserError: there is no such class.
     """
-    return _attribute(name, "agent", "")
+    found = _class(name, "agent", "")
+    missing = [method for method in ("act", "observe", "learn") if not hasattr(found, method)]
+    if missing:
+        raise UserError(f"algo={name}: {found.__name__} is no agent; it has no {' and no '.join(missing)}")
+    return found
 
 
 def yaml_file(name: str) -> Path | None:
@@ -38,44 +51,47 @@ def yaml_file(name: str) -> Path | None:
     module, is_foreign, cls = name.rpartition(":")
     if not is_foreign:
         return None
-    try:
-        spec = importlib.util.find_spec(module)
-    except Exception as error:
-        raise _cannot_import(name, module, error) from error
-    if spec is None or spec.origin is None:
-        raise _cannot_import(name, module, ModuleNotFoundError(f"No module named {module!r}"))
-    return Path(spec.origin).with_name(f"{cls}.yaml")
+    spec = _spec(name, module)
+    folder = spec.submodule_search_locations[0] if spec.submodule_search_locations else Path(spec.origin).parent
+    return Path(folder, f"{cls}.yaml")
 
 
-def _attribute(name: str, part: str, suffix: str) -> Any:
+def _class(name: str, part: str, suffix: str) -> Any:
+    """The class that an algorithm's package defines in `part`; capitals do not count in rlcont's own names."""
     package, is_foreign, cls = name.rpartition(":")
     if not is_foreign:
         package = f"rlcont.algos.{name}"
         if not name.isidentifier() or importlib.util.find_spec(package) is None:
             raise UserError(f"algo={name}: no such algorithm")
     module = _import(name, package, part)
-    cls = cls or name
-    wanted = f"{cls}{suffix}".lower()
-    found = [value for key, value in vars(module).items() if key.lower() == wanted and isinstance(value, type)]
-    if not found:
-        raise UserError(f"algo={name}: {module.__name__} defines no class {cls}{suffix}")
-    return found[0]
+    wanted = f"{cls or name}{suffix}"
+    for key, value in vars(module).items():
+        if isinstance(value, type) and (key == wanted or (not is_foreign and key.lower() == wanted.lower())):
+            return value
+    raise UserError(f"algo={name}: {module.__name__} defines no class {wanted}")
+
+
+def _spec(name: str, module: str) -> Any:
+    try:
+        spec = importlib.util.find_spec(module)
+    except Exception as error:
+        raise _cannot_import(name, module, error) from error
+    if spec is None or not (spec.has_location or spec.submodule_search_locations):
+        raise _cannot_import(name, module, ModuleNotFoundError(f"No module named {module!r}", name=module))
+    return spec
 
 
 def _import(name: str, package: str, part: str) -> ModuleType:
     """`package.part`, or `package` itself where it is a single file or has no such part."""
+    is_package = _spec(name, package).submodule_search_locations is not None
     try:
-        spec = importlib.util.find_spec(package)
-        has_part = (
-            spec is not None
-            and spec.submodule_search_locations is not None
-            and importlib.util.find_spec(f"{package}.{part}") is not None
-        )
+        has_part = is_package and importlib.util.find_spec(f"{package}.{part}") is not None
         return importlib.import_module(f"{package}.{part}" if has_part else package)
     except Exception as error:
         raise _cannot_import(name, package, error) from error
 
 
 def _cannot_import(name: str, module: str, error: Exception) -> UserError:
-    hint = "; is its folder in PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
+    is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+    hint = "; is its folder in PYTHONPATH?" if is_absent else ""
     return UserError(f"algo={name}: module {module!r} cannot be imported ({error}){hint}")

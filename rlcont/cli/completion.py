@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlcont.cli.words import CHANGEABLE, COMMANDS, FLAGS
-from rlcont.config.fields import (
-    KINDS,
-    Field,
-    algorithm_fields,
-    general_fields,
-    option_fields,
-    search_fields,
-    sweep_fields,
-)
-from rlcont.config.names import GROUPS, default_option, options
+from rlcont.cli.commands import COMMANDS, FLAGS, Command
+from rlcont.config.fields import KINDS, run_fields
+from rlcont.config.names import GROUPS, default_option, is_option, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
 
@@ -76,62 +68,47 @@ def candidates(words: list[str]) -> list[str]:
     *before, word = words or [""]
     if before[:1] == ["--completion"]:
         found = list(SCRIPTS)
-    elif before[:1] == ["eval"]:
-        found = _eval_candidates(before, word)
-    elif before[:1] == ["resume"]:
-        found = [*_runs(word), *(f"{key}=" for key in CHANGEABLE)]
-    elif before[:1] == ["runs"]:
-        found = []
-    elif before[:1] == ["export"]:
-        found = [word for word in _eval_candidates(before, word) if word.startswith(("policy", "outputs"))] + ["to="]
-    elif before[:1] == ["compare"]:
-        found = [*_runs(word), "to=", "threshold="]
+    elif before and before[0] in COMMANDS:
+        found = _after(COMMANDS[before[0]], before[1:], word)
     else:
-        found = _train_candidates(before, word)
+        found = [*_after(COMMANDS["train"], before, word), *(() if before else COMMANDS)]
+        found += FLAGS if word.startswith("-") else ()
     return sorted({candidate for candidate in found if candidate.startswith(word)})
 
 
-def _train_candidates(before: list[str], word: str) -> list[str]:
-    key, is_value, typed = word.partition("=")
-    fields = _fields(before)
+def _after(command: Command, before: list[str], word: str) -> list[str]:
+    """What may stand for `word` after a command and the words `before`."""
+    name, is_value, typed = word.partition("=")
+    choices = _choices(before)
+    fields = command.fields() if command.fields else []
+    if command.takes_run_keys:
+        fields = [*fields, *run_fields(choices)]
     if is_value:
+        listed = [key.kind.candidates(before) for key in command.keys if key.name == name]
+        listed += [field.choices for field in fields if field.key == name]
+        listed += [options(name)] if command.takes_run_keys and name in GROUPS else []
         # Of a sweep's list, only the last value is still open.
-        done = f"{key}={typed[: typed.rfind(',') + 1]}"
-        return [done + value for value in _values(key, fields)]
-    if word.startswith("-"):
-        return list(FLAGS)
-    keys = [f"{group}=" for group in GROUPS] + [f"{field.key}=" for field in fields if field.key != "env.kwargs"]
+        done = f"{name}={typed[: typed.rfind(',') + 1]}"
+        return [done + value for values in listed for value in values]
+    keys = [f"{key.name}=" for key in command.keys]
+    keys += [f"{field.key}=" for field in fields if field.key != "env.kwargs"]
+    keys += [f"{group}=" for group in GROUPS] if command.takes_run_keys else []
     # Keys grow by one part at a time, as paths do.
     opened = [key[: key.find(".", len(word)) + 1] or key for key in keys if key.startswith(word)]
-    return [*opened, *(COMMANDS if not before else ())]
+    return [*opened, *(_runs(word) if command.folders else ())]
 
 
-def _fields(before: list[str]) -> list[Field]:
-    """The fields that count with what was chosen so far."""
-    chosen = {key: value for key, _, value in (word.partition("=") for word in before)}
-    choices = {
-        group: chosen[group] if chosen.get(group) in options(group) else default_option(group)
+def _choices(before: list[str]) -> dict[str, str]:
+    """What was chosen so far in the groups whose options differ in their keys."""
+    typed = {key: value for key, _, value in (word.partition("=") for word in before)}
+    return {
+        group: typed[group] if group in typed and is_option(group, typed[group]) else default_option(group)
         for group in ("algo", *KINDS)
     }
-    own = [field for group in KINDS for field in option_fields(group, choices[group]) if field.key != f"{group}.kind"]
-    return [*general_fields(), *sweep_fields(), *search_fields(), *algorithm_fields(choices["algo"]), *own]
-
-
-def _values(key: str, fields: list[Field]) -> list[str]:
-    if key in GROUPS:
-        return options(key)
-    return next((field.choices for field in fields if field.key == key), [])
-
-
-def _eval_candidates(before: list[str], word: str) -> list[str]:
-    if word.startswith("checkpoint="):
-        kept = [path.stem for folder in before[1:] for path in Path(folder).glob("policies/*.safetensors")]
-        return [f"checkpoint={name}" for name in kept or ("last", "best")]
-    return [*_runs(word), "episodes=", "checkpoint=", "seed=", "video=true", "render=true"]
 
 
 def _runs(word: str) -> list[str]:
-    # A run lies three folders below the one that all are made in.
+    """Folders of runs. A run lies three folders below the one that all are made in."""
     base = word.rpartition("/")[0] or "outputs"
     patterns = ["*/" * depth + "config.yaml" for depth in range(4)]
     return [str(path.parent) for pattern in patterns for path in Path(base).glob(pattern)]

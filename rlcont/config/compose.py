@@ -1,46 +1,40 @@
-"""Hydra: from the YAML files and what the user typed to one plain container per job."""
+"""Composition by Hydra: YAML files and overrides in, one plain container per job out."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.config_source import ConfigResult, ConfigSource
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
-from rlcont.config import names
+from rlcont.config import auto, names
+from rlcont.config.fields import kinds
 from rlcont.config.names import (
     GROUPS,
     algorithm,
     broken_yaml,
-    existing_file,
+    complete_noise,
+    default_option,
+    file_values,
     folders,
+    is_option,
+    merged,
     option_file,
-    options,
+    origin,
+    read_yaml,
     short,
 )
 from rlcont.config.overrides import (
-    Chosen,
     check_decay,
     check_form,
     check_key,
@@ -50,13 +44,23 @@ from rlcont.config.overrides import (
     parse,
     refuse_doubles,
 )
+from rlcont.config.sources import hydra_loader
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import flat_keys, nearest, spelled
+from rlcont.core.spelling import flat_keys, spelled
+
+
+class Chosen(NamedTuple):
+    """The chosen files, merged, before any typed value: values, the option of each group (None: no file), and the file
+    that gave each key."""
+
+    config: DictConfig
+    choices: dict[str, str | None]
+    origins: dict[str, str]
 
 
 class Composed(NamedTuple):
-    """One job: its values, the option chosen in each group (None: no file), what it says of its sweep and search, and
-    the file that gave each key."""
+    """One job: its values, the option of each group (None: no file), the values of its sweep and its search, and the
+    file that gave each key."""
 
     container: dict[str, Any]
     choices: dict[str, str | None]
@@ -65,84 +69,24 @@ class Composed(NamedTuple):
     origins: dict[str, str]
 
 
-class GeneratedSource(ConfigSource):
-    """The configs that lie in no folder: env=ID of every registered id, algo=module:Class of every importable one."""
-
-    @staticmethod
-    def scheme() -> str:
-        return "rlcont"
-
-    def available(self) -> bool:
-        return True
-
-    def is_group(self, config_path: str) -> bool:
-        return config_path in ("env", "algo")
-
-    def is_config(self, config_path: str) -> bool:
-        try:
-            return self._values(config_path) is not None
-        except UserError:
-            return False
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        return ConfigResult(
-            self.provider, self.full_path(), self._values(config_path) or OmegaConf.create(), {"package": None}
-        )
-
-    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        return []
-
-    @staticmethod
-    def _values(config_path: str) -> DictConfig | None:
-        group, _, option = config_path.removesuffix(".yaml").partition("/")
-        if group == "env":
-            from rlcont.envs.box import find_env
-
-            find_env(option)
-            return OmegaConf.create({"id": option, "kwargs": {}, "max_episode_steps": None})
-        if group == "algo" and ":" in option:
-            return cast(DictConfig, OmegaConf.create(existing_file(group, option).read_text()))
-        return None
-
-
-class SearchPath(SearchPathPlugin):
-    """A user's own folders before rlcont's, and what is generated behind it."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for folder in reversed(folders()[:-1]):
-            search_path.prepend("user", f"file://{folder}")
-        search_path.append("rlcont", "rlcont://")
-
-
-@contextlib.contextmanager
-def _hydra() -> Iterator[ConfigLoader]:
-    """Hydra over the folders of YAML files, with every registered environment id known to it."""
-    for plugin in (GeneratedSource, SearchPath):
-        Plugins.instance().register(plugin)
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(names.CONFIG_DIR), job_name="rlcont", version_base="1.3"):
-        yield GlobalHydra.instance().config_loader()
-
-
 def parse_sweep(overrides: list[str]) -> list[Override]:
-    """What was typed for a sweep or a search, in which a key may stand for several values, a glob of options included.
+    """Parses the overrides of a sweep or a search, in which a key may list several values or a glob of options.
 
     Raises:
-        UserError: an override that cannot be read, or is typed twice.
+        UserError: an override cannot be read, or is typed twice.
     """
-    with _hydra() as loader:
+    with hydra_loader() as loader:
         parsed = parse([free_kwargs(override) for override in overrides], loader)
     refuse_doubles(parsed)
     return parsed
 
 
 def expand_sweep(overrides: list[str]) -> list[list[str]]:
-    """The jobs of a sweep, each as its own overrides, in Hydra's order: every combination of the values that were
-    listed. The values of the keys in sweep.zip belong together, first with first and so on.
+    """The overrides of each job of a sweep, in Hydra's order: one job per combination of the listed values. The values
+    of the keys in sweep.zip are paired, first with first and so on.
 
     Raises:
-        UserError: an override that cannot be read, is typed twice, or stands for no value at all; keys that cannot be
-            paired.
+        UserError: an override cannot be read, is typed twice, or lists no value; or keys cannot be paired.
     """
     parsed = parse_sweep(overrides)
     hydras = [line_of(override) for override in parsed if override.is_hydra_override()]
@@ -167,11 +111,11 @@ def expand_sweep(overrides: list[str]) -> list[list[str]]:
 
 
 def _paired(overrides: list[Override]) -> list[Override]:
-    """Those of the keys in sweep.zip."""
+    """The overrides of the keys in sweep.zip."""
     typed = next((override for override in overrides if override.key_or_group == "sweep.zip"), None)
     keys = typed.value() if typed is not None and not typed.is_sweep_override() else []
     if typed is None or not isinstance(keys, list):
-        return []  # What is wrong with it, its type says.
+        return []  # Validation says what is wrong with it.
     by_key = {override.key_or_group: override for override in overrides}
     counts = {}
     for key in map(str, keys):
@@ -188,7 +132,7 @@ def compose_job(overrides: list[str]) -> Composed:
     """Composes one job.
 
     Raises:
-        UserError: one line for the first override or file that cannot be meant.
+        UserError: one line for the first override or file that is wrong.
     """
     parsed = parse([free_kwargs(override) for override in overrides])
     for override in parsed:
@@ -197,28 +141,23 @@ def compose_job(overrides: list[str]) -> Composed:
     groups = [override for override in parsed if override.key_or_group in GROUPS]
     groups = [override for override in groups if line_of(override) != "experiment=null"]
     values = [override for override in parsed if override.key_or_group not in GROUPS]
-
-    def algo() -> str:
-        typed = [str(override.value()) for override in groups if override.key_or_group == "algo"]
-        return typed[0] if typed else str(_chosen(tuple(folders()), ()).choices["algo"])
-
+    algo = next((str(override.value()) for override in groups if override.key_or_group == "algo"), "")
     for override in groups:
-        check_option(override, algo)
-    # Twice the same option is harmless, but not to Hydra.
+        check_option(override, algo or default_option("algo"))
+    # Hydra refuses the same option twice, which is harmless.
     chosen = _chosen(tuple(folders()), tuple(dict.fromkeys(line_of(override) for override in groups)))
+    typed = flat_keys({override.key_or_group: override.value() for override in values})
+    config, origins = copy.deepcopy(chosen.config), dict(chosen.origins)
+    _choose_auto_noise(config, typed.get("algo.auto_noise.kind"))
     for override in values:
-        check_key(override, chosen)
-    typed = tuple(override.key_or_group for override in values)
-    origins = {
-        key: file for key, file in chosen.origins.items() if not f"{key}.".startswith(tuple(f"{t}." for t in typed))
-    }
-    config = copy.deepcopy(chosen.config)
+        check_key(override, config, chosen.choices)
+        _forget(origins, override.key_or_group)
     try:
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
         composed = _composed(config, chosen.choices, origins)
     except OmegaConfBaseException as error:
         key = str(error.full_key)
-        raise UserError(f"{_from(key, origins)}{key}: {_first_line(error)}") from None
+        raise UserError(f"{origin(key, origins)}{key}: {_first_line(error)}") from None
     except HydraException as error:
         raise UserError(f"{' '.join(overrides)}: {_first_line(error)}") from None
     except RecursionError:
@@ -227,20 +166,26 @@ def compose_job(overrides: list[str]) -> Composed:
     return composed
 
 
-def composed_by_hydra(config: DictConfig) -> Composed:
-    """The job that a Hydra launcher has composed and is running."""
-    runtime = HydraConfig.get()
-    choices = {group: _existing(group, runtime.runtime.choices.get(group)) for group in GROUPS}
-    return _composed(_without_hydra(config), choices, {})
+def _choose_auto_noise(config: DictConfig, kind: Any) -> None:
+    """Gives `auto_noise` the values of the typed kind, where that differs from the kind before."""
+    before = OmegaConf.select(config, "algo.auto_noise.kind")
+    if kind in kinds("noise") and before not in (None, kind):
+        OmegaConf.update(config, "algo.auto_noise", complete_noise({"kind": kind}), merge=False)
+
+
+def _forget(origins: dict[str, str], key: str) -> None:
+    """Drops the files of a key that was typed, and of all below it."""
+    for known in [known for known in origins if f"{known}.".startswith(f"{key}.")]:
+        del origins[known]
 
 
 @functools.cache
 def _chosen(config_folders: tuple[Path, ...], groups: tuple[str, ...]) -> Chosen:
     """Composes the chosen files; the jobs of a sweep that choose the same ones share the result."""
-    with _hydra() as loader:
+    with hydra_loader() as loader:
         try:
             defaults = loader.compute_defaults_list("config", list(groups), RunMode.RUN).defaults
-            origins = _origins([(str(default.config_path), default.package or "") for default in defaults])
+            layers = _layers([(str(default.config_path), default.package or "") for default in defaults])
             config = compose("config", list(groups), return_hydra_config=True)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -248,30 +193,52 @@ def _chosen(config_folders: tuple[Path, ...], groups: tuple[str, ...]) -> Chosen
         except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
             raise UserError(f"configs: {_first_line(error)}") from None
     choices = {group: _existing(group, config.hydra.runtime.choices.get(group)) for group in GROUPS}
-    return Chosen(_without_hydra(config), choices, origins)
+    config = _without_hydra(config)
+    _complete_noise(config, layers)
+    return Chosen(config, choices, _origins(layers))
 
 
-def _origins(files: list[tuple[str, str]]) -> dict[str, str]:
-    """The file that has the last word on each key, of files (name, package) in the order they are merged."""
-    origins: dict[str, str] = {}
+def _layers(files: list[tuple[str, str]]) -> list[tuple[Path, dict[str, Any]]]:
+    """The values of each file under its package, of files (name, package) in the order of merging.
+
+    Raises:
+        UserError: Hydra would not merge a file as its author meant it.
+    """
+    layers = []
     for name, package in files:
         group, _, option = name.partition("/")
         path = option_file(group, option) if option else names.CONFIG_DIR / f"{name}.yaml"
         if path is None or not path.is_file():
             continue
-        values = yaml.load(path.read_text(), get_yaml_loader()) or {}
-        if not isinstance(values, dict):
-            raise UserError(f"{short(path)}: must hold keys and values, not a {type(values).__name__}")
+        values = read_yaml(path)
         values.pop("defaults", None)
         for key, value in values.items():
             if not package and key in ("algo", "env", "noise", "actors") and not isinstance(value, dict):
                 raise UserError(f"{short(path)}: {key}={spelled(value)}: must hold keys and values")
         if group in ("tuned", "experiment") and package:
             raise UserError(f"{short(path)}: must begin with # @package _global_")
-        for key in flat_keys(values, f"{package}." * bool(package)):
-            origins = {earlier: file for earlier, file in origins.items() if not earlier.startswith(f"{key}.")}
+        layers.append((path, {package: values} if package else values))
+    return layers
+
+
+def _origins(layers: list[tuple[Path, dict[str, Any]]]) -> dict[str, str]:
+    """The file whose value of each key wins."""
+    origins: dict[str, str] = {}
+    for path, values in layers:
+        for key in flat_keys(values):
+            _forget(origins, key)
             origins[key] = short(path)
     return origins
+
+
+def _complete_noise(config: DictConfig, layers: list[tuple[Path, dict[str, Any]]]) -> None:
+    """Completes both noises from the files of their kinds, and removes values of another kind from `auto_noise`."""
+    whole: dict[str, Any] = {}
+    for _, values in layers:
+        whole = merged(whole, values)
+    OmegaConf.update(config, "noise", complete_noise(OmegaConf.to_container(config.noise, resolve=False)), merge=False)
+    if "auto_noise" in whole["algo"]:
+        OmegaConf.update(config, "algo.auto_noise", complete_noise(whole["algo"]["auto_noise"]), merge=False)
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
@@ -280,57 +247,19 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 
 def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[str, str]) -> Composed:
     values: Any = OmegaConf.to_container(config, resolve=True)
-    env_id = values["env"]["id"]
-    if env_id != choices["env"]:
-        raise UserError(f"{_from('env.id', origins)}env.id={env_id}: choose the environment with env={env_id}")
+    env_id, env = values["env"].get("id"), str(choices["env"])
+    if env_id != (file_values("env", env).get("id") if is_option("env", env) else env):
+        raise UserError(f"{origin('env.id', origins)}env.id={env_id}: choose the environment with env={env_id}")
     sweep, search = values.pop("sweep"), values.pop("search")
     assert choices["algo"] is not None
     container = {"algo_name": choices["algo"], "algorithm": algorithm(choices["algo"]), **values}
-    _resolve_auto_noise(container, origins)
-    _resolve_auto(container, origins)
+    auto.resolve(container, origins)
     return Composed(container, choices, sweep, search, origins)
-
-
-def _from(key: str, origins: dict[str, str]) -> str:
-    return f"{origins[key]}: " if key in origins else ""
 
 
 def _existing(group: str, choice: str | None) -> str | None:
     """The chosen option, or None where an optional file does not exist."""
     return choice if group == "env" or (choice is not None and option_file(group, choice)) else None
-
-
-def _resolve_auto_noise(container: dict[str, Any], origins: dict[str, str]) -> None:
-    """Replaces noise=auto by the algorithm's own choice."""
-    auto_noise = container["algo"].pop("auto_noise", {"kind": "none"})
-    if container["noise"]["kind"] != "auto":
-        return
-    for key in container["noise"]:
-        if key != "kind":
-            raise UserError(f"{_from(f'noise.{key}', origins)}noise.{key}: noise is auto; set algo.auto_noise.{key}")
-    kind = auto_noise.get("kind") if isinstance(auto_noise, dict) else auto_noise
-    allowed = [option for option in options("noise") if option != "auto"]
-    if kind not in allowed:
-        file = _from("algo.auto_noise.kind", origins) or _from("algo.auto_noise", origins)
-        hint = nearest(str(kind), allowed)
-        raise UserError(f"{file}algo.auto_noise.kind={spelled(kind)}: allowed: {', '.join(allowed)}{hint}")
-    defaults = OmegaConf.load(existing_file("noise", kind))
-    container["noise"] = OmegaConf.to_container(OmegaConf.merge(defaults, auto_noise))
-    origins |= {
-        key.removeprefix("algo.auto_"): file for key, file in origins.items() if key.startswith("algo.auto_noise")
-    }
-
-
-def _resolve_auto(container: dict[str, Any], origins: dict[str, str]) -> None:
-    """Replaces num_envs=auto and checkpoint.every=auto by the algorithm's own numbers."""
-    num_envs = container["algo"].pop("auto_num_envs", 1)
-    if container["num_envs"] == "auto":
-        container["num_envs"] = num_envs
-        if "algo.auto_num_envs" in origins:
-            origins["num_envs"] = origins["algo.auto_num_envs"]
-    every = container["algo"].pop("auto_checkpoint_every", 10_000)
-    if container["checkpoint"]["every"] == "auto":
-        container["checkpoint"]["every"] = every
 
 
 def _first_line(error: Exception) -> str:

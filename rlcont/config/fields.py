@@ -1,6 +1,6 @@
-"""Every key of a configuration: what it may be and what it means, read off the dataclasses.
+"""Every key of a configuration: allowed values and meaning, read off the dataclasses.
 
-Validation, help and completion all speak by what is said here.
+Error messages, help and completion all use these descriptions.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import functools
 import inspect
 import textwrap
 import types
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from rlcont.algos.find import config_class
 from rlcont.config.actors import ActorsConfig
 from rlcont.config.names import algorithm, file_values, options
-from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
-from rlcont.core.spelling import flat_keys
+from rlcont.config.run import BY_ALGORITHM, CHANGEABLE, RunConfig, SearchConfig, SweepConfig
 from rlcont.exploration.config import NoiseConfig
 
 KINDS = {"noise": NoiseConfig, "actors": ActorsConfig}
@@ -32,25 +32,26 @@ class Field(NamedTuple):
     key: str
     """Dotted, as typed."""
     allowed: str
-    """What it may be."""
+    """What the value may be, in words."""
     choices: list[str]
-    """All it may be, where that can be listed."""
+    """All allowed values, where they can be listed."""
     meaning: str
 
     @property
     def article(self) -> str:
-        """What goes before `allowed` in a sentence."""
+        """The word before `allowed` in a sentence."""
         return "a " if self.allowed.startswith(("number", "whole number", "list")) else ""
 
 
 def general_fields() -> list[Field]:
     """The keys of every run, but for those of its algorithm, its noise and its actors."""
     chosen_by_groups = ("algo_name", "algorithm", "algo", "env.id", *KINDS)
-    fields = [field for field in _fields(RunConfig, "") if field.key not in chosen_by_groups]
-    # Composing puts the algorithm's own number in place of auto, so the dataclass never sees it.
     return [
-        field._replace(allowed=f"auto or a {field.allowed}", choices=["auto"]) if field.key == "num_envs" else field
-        for field in fields
+        field._replace(allowed=f"auto or a {field.allowed}", choices=["auto", *field.choices])
+        if field.key in BY_ALGORITHM
+        else field
+        for field in _fields(RunConfig, "")
+        if field.key not in chosen_by_groups
     ]
 
 
@@ -64,22 +65,40 @@ def search_fields() -> list[Field]:
     return _fields(SearchConfig, "search.")
 
 
+def resume_fields() -> list[Field]:
+    """The keys that may change when a run, a sweep or a search is resumed."""
+    keys = (*CHANGEABLE, "sweep.jobs", "search.trials")
+    fields = [*general_fields(), *kind_fields("actors", "ray"), *sweep_fields(), *search_fields()]
+    return [field for field in fields if field.key in keys]
+
+
 def algorithm_fields(name: str) -> list[Field]:
-    """The keys of `algo=name`.
+    """The keys of `algo=name`, with those of the noise that noise=auto stands for.
 
     Raises:
         UserError: there is no such algorithm.
     """
-    fields = _fields(config_class(algorithm(name)), "algo.")
-    auto_noise = file_values("algo", name).get("auto_noise", {})
-    by_key = {field.key.removeprefix("noise."): field for field in kind_fields("noise", auto_noise.get("kind", "none"))}
-    by_key["kind"] = by_key["kind"]._replace(meaning="What noise=auto stands for.")
-    return fields + [by_key[key]._replace(key=f"algo.auto_noise.{key}") for key in flat_keys(auto_noise)]
+    auto_noise = kind_fields("noise", kind_of(file_values("algo", name).get("auto_noise")))
+    if auto_noise:
+        auto_noise[0] = auto_noise[0]._replace(meaning="What noise=auto stands for.")
+    return class_fields(algorithm(name)) + [field._replace(key=f"algo.auto_{field.key}") for field in auto_noise]
+
+
+def class_fields(algorithm: str) -> list[Field]:
+    """The hyper-parameters of an algorithm, as its dataclass has them."""
+    return _fields(config_class(algorithm), "algo.")
 
 
 def option_fields(group: str, option: str) -> list[Field]:
-    """The keys of an option of a group of KINDS; none for noise=auto, which is no noise of its own."""
-    return kind_fields(group, kind_of(file_values(group, option)))
+    """The keys of an option of a group of KINDS without its kind; noise=auto has none."""
+    fields = kind_fields(group, kind_of(file_values(group, option)))
+    return [field for field in fields if field.key != f"{group}.kind"]
+
+
+def run_fields(choices: Mapping[str, str]) -> list[Field]:
+    """The keys of a run with an option chosen in algo and in each group of KINDS."""
+    own = [field for group in KINDS for field in option_fields(group, choices[group])]
+    return [*general_fields(), *algorithm_fields(choices["algo"]), *own]
 
 
 def kind_fields(group: str, kind: str) -> list[Field]:
@@ -87,12 +106,15 @@ def kind_fields(group: str, kind: str) -> list[Field]:
     by_kind = _by_kind(group)
     if kind not in by_kind:
         return []
-    fields = _fields(by_kind[kind], f"{group}.")
-    kinds = sorted(by_kind)
     return [
-        field._replace(allowed=_one_of(kinds), choices=kinds) if field.key == f"{group}.kind" else field
-        for field in fields
+        field._replace(allowed=_one_of(kinds(group)), choices=kinds(group)) if field.key == f"{group}.kind" else field
+        for field in _fields(by_kind[kind], f"{group}.")
     ]
+
+
+def kinds(group: str) -> list[str]:
+    """All kinds in a group of KINDS."""
+    return sorted(_by_kind(group))
 
 
 def kinds_with(group: str, key: str) -> list[str]:
@@ -101,12 +123,12 @@ def kinds_with(group: str, key: str) -> list[str]:
 
 
 def kind_of(values: object) -> str:
-    """The kind that the values of a group of KINDS are of."""
-    return str(values.get("kind")) if isinstance(values, dict) else ""
+    """The kind of the values of a group of KINDS; empty where they name none."""
+    return str(values.get("kind", "")) if isinstance(values, dict) else ""
 
 
 def _by_kind(group: str) -> dict[str, type]:
-    """The dataclasses of a group of KINDS by the kind each is for."""
+    """The dataclass of each kind of a group of KINDS."""
     union = get_args(KINDS[group])[0]
     return {get_args(get_type_hints(cls)["kind"])[0]: cls for cls in get_args(union)}
 

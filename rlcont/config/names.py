@@ -1,12 +1,13 @@
-"""The names that the folders of YAML files offer, and what the files say, without Hydra.
+"""The options of each group and the contents of their YAML files, without Hydra.
 
-There are rlcont's own folder and, before it, the folders that RLCONT_CONFIGS lists: a file found there counts in place
-of an installed one of the same name. The file of an algorithm `module:Class` stands beside the module.
+Files are searched for in the folders that RLCONT_CONFIGS lists, then in rlcont's own folder: the first file of a name
+counts. The file of an algorithm `module:Class` is beside the module.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,17 @@ GROUPS = ("algo", "env", "noise", "actors", "tuned", "experiment")
 
 
 def folders() -> list[Path]:
-    """The folders of YAML files, the first to be asked first.
+    """The folders of YAML files, in the order of the search.
 
     Raises:
-        UserError: RLCONT_CONFIGS lists what is no such folder.
+        UserError: RLCONT_CONFIGS lists something else than such folders.
     """
     own = [Path(part).absolute() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
     for folder in own:
         if not folder.is_dir():
             raise UserError(f"{VARIABLE}={folder}: no such folder")
         if (folder / "config.yaml").exists():
-            raise UserError(f"{VARIABLE}={folder}: config.yaml is not read there; put its values into experiment/")
+            raise UserError(f"{VARIABLE}={folder}: config.yaml is not read there; put its values into an experiment")
         if not any((folder / group).is_dir() for group in GROUPS):
             raise UserError(f"{VARIABLE}={folder}: holds none of the folders {', '.join(GROUPS)}")
     return [*own, CONFIG_DIR]
@@ -62,6 +63,14 @@ def option_file(group: str, option: str) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
+def is_option(group: str, option: str) -> bool:
+    """Whether an option has a YAML file."""
+    try:
+        return option_file(group, option) is not None
+    except UserError:
+        return False
+
+
 def existing_file(group: str, option: str) -> Path:
     """The YAML file of an option.
 
@@ -85,22 +94,64 @@ def summary(group: str, option: str) -> str:
     return ""
 
 
-def file_values(group: str, option: str) -> dict[str, Any]:
+def file_values(group: str, option: str, begun: tuple[str, ...] = ()) -> dict[str, Any]:
     """The values of an option's file on top of those of the files of its group that it begins from.
 
+    Args:
+        group: the group.
+        option: the option.
+        begun: options whose files lead to this one.
+
     Raises:
-        UserError: there is no such file, or it is no YAML.
+        UserError: the file does not exist, is not YAML, or begins from itself.
     """
-    own = read_yaml(existing_file(group, option))
+    path = existing_file(group, option)
+    if option in begun:
+        raise UserError(f"{short(path)}: begins from itself; give one of the files another name")
+    own = read_yaml(path)
     values: dict[str, Any] = {}
     for default in _bases(own):
-        values = merged(values, file_values(group, default))
+        values = merged(values, file_values(group, default, (*begun, option)))
     own.pop("defaults", None)
     return merged(values, own)
 
 
+def origin(key: str, origins: dict[str, str]) -> str:
+    """'FILE: ' where a file gave `key`, what it is part of, or part of it; nothing where it was typed."""
+    for name, file in origins.items():
+        if f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}."):
+            return f"{file}: "
+    return ""
+
+
+def merged(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` on top of `values`, key by key at every depth; an `auto_noise` of another kind replaces the one below."""
+    result = dict(values)
+    for key, value in over.items():
+        before = values.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            is_new_kind = key == "auto_noise" and value.get("kind", before.get("kind")) != before.get("kind")
+            value = value if is_new_kind else merged(before, value)
+        result[key] = value
+    return result
+
+
+def complete_noise(noise: Any) -> Any:
+    """The values of a noise on top of those of the file that is named as its kind."""
+    kind = noise.get("kind") if isinstance(noise, dict) else None
+    return merged(file_values("noise", kind), noise) if kind in options("noise") else noise
+
+
+def option_values(group: str, option: str) -> dict[str, Any]:
+    """The values that `group=option` chooses: those of its files; for a noise, the rest from the file of its kind."""
+    values = file_values(group, option)
+    if group == "noise":
+        return complete_noise(values)
+    return {**values, "auto_noise": complete_noise(values["auto_noise"])} if "auto_noise" in values else values
+
+
 def algorithm(option: str) -> str:
-    """The algorithm whose values the file of `algo=option` holds: that of its own name, or of the file it begins from.
+    """The algorithm whose hyper-parameters `algo=option` holds: the one of that name, or of the file it begins from.
 
     Raises:
         UserError: there is none.
@@ -120,21 +171,26 @@ def main_values() -> dict[str, Any]:
 
 
 def default_option(group: str) -> str:
-    """What config.yaml chooses in a group when nothing is typed."""
+    """The option that config.yaml chooses in a group."""
     defaults = read_yaml(CONFIG_DIR / "config.yaml")["defaults"]
     return next(default[group] for default in defaults if isinstance(default, dict) and group in default)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """What a file says.
+    """The contents of a YAML file, with 1e-3 read as a number, as Hydra does.
 
     Raises:
-        UserError: it is no YAML, or holds no keys and values.
+        UserError: the file is not YAML, or does not hold keys and values.
     """
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        pass
+
+    exponent = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+.0123456789"))
     try:
-        values = yaml.safe_load(path.read_text()) or {}
+        values = yaml.load(path.read_text(), Loader) or {}
     except yaml.MarkedYAMLError as error:
         raise broken_yaml(path, error) from None
     if not isinstance(values, dict):
@@ -143,23 +199,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def broken_yaml(path: Path, error: Any) -> UserError:
-    """What yaml.MarkedYAMLError says about a file, as one line."""
+    """A yaml.MarkedYAMLError in a file, as one line."""
     line = (error.problem_mark or error.context_mark).line + 1
     return UserError(f"{short(path)}, line {line}: broken YAML ({error.problem or error.context})")
 
 
 def short(path: Path) -> str:
-    """A file as the documentation names it: one of rlcont's own from configs/ on, another by its whole path."""
+    """A file's path for messages: from configs/ on for one of rlcont's own, else the whole path."""
     return str(path.relative_to(CONFIG_DIR.parent) if path.is_relative_to(CONFIG_DIR) else path)
-
-
-def merged(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` on top of `values`, key by key at every depth."""
-    result = dict(values)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(values.get(key), dict)
-        result[key] = merged(values[key], value) if both else value
-    return result
 
 
 def _bases(values: dict[str, Any]) -> list[str]:

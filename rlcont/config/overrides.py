@@ -1,10 +1,9 @@
-"""What the user typed on the command line: read, and held against what the chosen files declare."""
+"""The overrides of a command line: parsed, and checked against the keys of the chosen files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,31 +13,20 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlcont.algos.find import config_class
+from rlcont.config.auto import refuse_typed
 from rlcont.config.fields import KINDS, kinds_with
-from rlcont.config.names import GROUPS, existing_file, options
+from rlcont.config.names import GROUPS, algorithm, file_values, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, flat_keys, nearest, nearest_key, spelled
 
-AUTO = {"algo.auto_num_envs": "num_envs", "algo.auto_checkpoint_every": "checkpoint.every"}
-"""Keys by which an algorithm's file says what auto stands for."""
-
-
-class Chosen(NamedTuple):
-    """What the chosen files say, before any value that was typed: values, the option of each group (None: no file), and
-    the file that gave each key."""
-
-    config: DictConfig
-    choices: dict[str, str | None]
-    origins: dict[str, str]
-
 
 def free_kwargs(override: str) -> str:
-    """`env.kwargs.x=1` as Hydra wants it for a key that no YAML file declares."""
+    """`env.kwargs.x=1` with the ++ that Hydra needs for a key that is in no YAML file."""
     return re.sub(r"^\+{0,2}(?=env\.kwargs\.)", "++", override)
 
 
 def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """Parses one by one, so that a complaint names the override it is about."""
+    """Parses each override alone, so that an error names it."""
     parser = OverridesParser.create(loader)
     parsed = []
     for override in overrides:
@@ -62,7 +50,7 @@ def line_of(override: Override) -> str:
 
 
 def refuse_doubles(parsed: list[Override]) -> None:
-    """Refuses one key with two values: which of them is meant?"""
+    """Refuses a key that is typed with two values."""
     seen: dict[str, Override] = {}
     for override in parsed:
         before = seen.setdefault(override.key_or_group, override)
@@ -73,7 +61,7 @@ def refuse_doubles(parsed: list[Override]) -> None:
 
 
 def check_form(override: Override) -> None:
-    """Refuses what no single run can be told, whatever its key."""
+    """Refuses an override that no single run can have, whatever its key."""
     line, key = line_of(override), override.key_or_group
     if override.is_hydra_override():
         raise UserError(f"{line}: Hydra's own settings count in sweeps only; add -m")
@@ -87,8 +75,8 @@ def check_form(override: Override) -> None:
         raise UserError(f"{line}: must be key=value, with a value")
 
 
-def check_option(override: Override, algo: Callable[[], str]) -> None:
-    """Refuses an option that its group does not have; `algo` tells the algorithm that was chosen."""
+def check_option(override: Override, algo: str) -> None:
+    """Refuses an option that its group does not have; the hint for `tuned` prefers files of `algo`."""
     group, value = override.key_or_group, override.value()
     if override.is_delete():
         return None
@@ -96,6 +84,10 @@ def check_option(override: Override, algo: Callable[[], str]) -> None:
     allowed = options(group)
     if override.package is not None:
         raise UserError(f"{line_of(override)}: no such key; did you mean {group}={spelled(value)}?")
+    if group == "algo" and isinstance(value, str) and (value in allowed or ":" in value):
+        file_values(group, value)
+        config_class(algorithm(value))
+        return None
     if value in allowed:
         return None
     if group == "env" and isinstance(value, str):
@@ -103,18 +95,14 @@ def check_option(override: Override, algo: Callable[[], str]) -> None:
 
         return find_env(value)
     listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)
-    if group == "algo" and isinstance(value, str) and ":" in value:
-        existing_file(group, value)
-        config_class(value)
-        return None
     if group == "tuned":
         listed = "none or ALGO/ENV, a file in configs/tuned"
-        allowed = [option for option in allowed if option.startswith(f"{algo()}/")] or allowed
+        allowed = [option for option in allowed if option.startswith(f"{algo}/")] or allowed
     raise UserError(f"{group}={spelled(value)}: allowed: {listed}{nearest(str(value), allowed)}")
 
 
-def check_key(override: Override, chosen: Chosen) -> None:
-    """Refuses a key that the chosen files do not declare, or that does not count with them."""
+def check_key(override: Override, config: DictConfig, choices: dict[str, str | None]) -> None:
+    """Refuses a key that is not in `config`, the values of the chosen files, or that has no effect with them."""
     line, key = line_of(override), override.key_or_group
     if key.startswith("env.kwargs."):
         return
@@ -123,18 +111,14 @@ def check_key(override: Override, chosen: Chosen) -> None:
         raise UserError(f"{line}: choose it with {group}={spelled(override.value())}")
     if key == "env.kwargs":
         raise UserError(f"{line}: name the argument, as in env.kwargs.NAME=VALUE")
-    noise = chosen.choices["noise"]
-    if key.startswith("algo.auto_noise") and noise != "auto":
-        raise UserError(f"{line}: counts only with noise=auto")
-    if key in AUTO:
-        raise UserError(f"{line}: is what {AUTO[key]}=auto stands for; type {AUTO[key]}={spelled(override.value())}")
+    refuse_typed(line, key, override.value(), choices["noise"])
     for typed in flat_keys({key: override.value()}):
         try:
-            node = OmegaConf.select(chosen.config, typed, default=chosen)
+            node = OmegaConf.select(config, typed, default=override)
         except OmegaConfBaseException:  # It reaches into a list.
-            node = chosen
-        if node is chosen or override.package is not None:
-            raise UserError(f"{line}: {_unknown_key(typed, line, chosen)}")
+            node = override
+        if node is override or override.package is not None:
+            raise UserError(f"{line}: {_unknown_key(typed, line, config, choices)}")
         if isinstance(node, DictConfig):
             raise UserError(
                 f"{line}: stands for several keys; set {' or '.join(f'{typed}.{name!s}=VALUE' for name in node)}"
@@ -143,7 +127,7 @@ def check_key(override: Override, chosen: Chosen) -> None:
 
 
 def check_decay(values: list[Override], noise: dict[str, Any]) -> None:
-    """Refuses a decay that is described but off."""
+    """Refuses settings of a decay whose kind is none."""
     for override in values:
         for key in ("noise.decay.final", "noise.decay.steps"):
             typed = flat_keys({override.key_or_group: override.value()})
@@ -160,15 +144,15 @@ def _unreadable(key: str, value: str) -> str:
     )
 
 
-def _unknown_key(key: str, line: str, chosen: Chosen) -> str:
-    """Why `key` is not declared: it belongs to another noise or other actors, or to nothing at all."""
+def _unknown_key(key: str, line: str, config: DictConfig, choices: dict[str, str | None]) -> str:
+    """Why a key does not exist: it belongs to another noise or other actors, or to nothing."""
     group, _, name = key.partition(".")
     kinds = kinds_with(group, key) if group in KINDS else []
     if not kinds:
-        declared: Any = OmegaConf.to_container(chosen.config, resolve=False)
+        declared: Any = OmegaConf.to_container(config, resolve=False)
         near = nearest_key(key, [*flat_keys(declared), *GROUPS])
-        return f"no such key{near or '; rlcont --help algo=' + str(chosen.choices['algo']) + ' lists them'}"
-    choice = chosen.choices[group]
+        return f"no such key{near or '; rlcont --help algo=' + str(choices['algo']) + ' lists them'}"
+    choice = choices[group]
     if group == "noise" and choice == "auto":
         return (
             "noise=auto takes its kind and values from the algorithm's settings; "
@@ -178,7 +162,7 @@ def _unknown_key(key: str, line: str, chosen: Chosen) -> str:
 
 
 def _refuse_plus(override: Override) -> None:
-    """Refuses Hydra's + and ++: every key is declared."""
+    """Refuses Hydra's + and ++, which add keys: every key is in a YAML file."""
     if override.is_add() or override.is_force_add():
         line = line_of(override)
         raise UserError(f"{line}: no + is needed; write {line.lstrip('+')}")

@@ -12,6 +12,18 @@ from rlcont.core.schema import Count, Flag, NonNegativeInt, Text, schema
 from rlcont.envs.config import EnvConfig
 from rlcont.exploration.config import NoiseConfig
 
+BY_ALGORITHM = {"num_envs": ("auto_num_envs", 1), "checkpoint.every": ("auto_checkpoint_every", 10_000)}
+"""Keys that may be `auto` until a run is composed: what an algorithm's YAML file calls its own number, and the number
+of an algorithm whose file names none."""
+ROUNDING = ("device", "compile", "precision", "workers")
+"""Keys that change how a run is computed: its numbers may differ in their last digit."""
+CHANGEABLE = (
+    *("total_steps", "eval.every", "eval.save_policies", "log.every", "checkpoint.every", "checkpoint.keep"),
+    "actors.address",
+    *ROUNDING,
+)
+"""Keys that may change when a run is resumed: none of them changes how or from what the agent learns."""
+
 
 @schema
 class EvalConfig:
@@ -27,7 +39,7 @@ class EvalConfig:
 
 @schema
 class LogConfig:
-    """What is written while training."""
+    """Log lines and TensorBoard points."""
 
     every: Count
     """Environment steps between two log lines."""
@@ -35,12 +47,12 @@ class LogConfig:
 
 @schema
 class CheckpointConfig:
-    """What is kept to go on from after an interruption."""
+    """Checkpoints, from which an interrupted run is resumed."""
 
     every: Count | None
-    """Environment steps between two checkpoints; null: none; auto: a number that suits the algorithm."""
+    """Environment steps between two checkpoints; null: none; auto: the algorithm's own number."""
     keep: Count
-    """Checkpoints that stay; older ones are deleted."""
+    """Number of checkpoints to keep; older ones are deleted."""
 
 
 @schema
@@ -50,9 +62,9 @@ class RunConfig:
     algo_name: Text
     """Name of the algorithm: a file of the group algo, or module:Class."""
     algorithm: Text
-    """The algorithm whose hyper-parameters that file holds: a folder of rlcont/algos, or module:Class."""
+    """Algorithm whose hyper-parameters that file holds: a folder of rlcont/algos, or module:Class."""
     algo: Any
-    """Hyper-parameters, of the algorithm's own dataclass."""
+    """Hyper-parameters, in the algorithm's own dataclass."""
     env: EnvConfig
     """The environment."""
     noise: NoiseConfig
@@ -64,15 +76,15 @@ class RunConfig:
     total_steps: Count
     """Environment steps, summed over the environments."""
     num_envs: Annotated[Count, Field(le=4096)]
-    """Environments stepped side by side, by each actor; auto: as many as suit the algorithm."""
+    """Environments stepped side by side, by each actor; auto: the algorithm's own number."""
     workers: Literal["auto"] | Count
-    """Processes that step them; auto: one, or one per core where the environments take long enough."""
+    """Processes that step the environments; auto: one, or one per core where a step takes long enough."""
     device: Literal["auto", "cpu", "cuda"]
-    """Where networks and replay live; auto: cuda where there is one."""
+    """Device of the networks and the replay; auto: cuda where there is one."""
     compile: Literal["auto"] | Flag
     """Compile the update; auto: where a compiler is found and the run is long enough."""
     precision: Literal["auto", "fp32", "bf16"]
-    """Of matrix products in updates; auto: fp32, since bf16 was measured to learn later."""
+    """Precision of matrix products in updates; auto: fp32, because bf16 was measured to learn later."""
     eval: EvalConfig
     """Evaluation."""
     log: LogConfig
@@ -80,7 +92,7 @@ class RunConfig:
     checkpoint: CheckpointConfig
     """Checkpoints."""
     output: Annotated[Text, Field(min_length=1)]
-    """Folder that runs are made in."""
+    """Folder in which runs are created."""
 
     @property
     def total_envs(self) -> int:
@@ -96,7 +108,7 @@ def _as_keys(value: Any) -> Any:
 
 @schema
 class SweepConfig:
-    """What concerns a sweep as a whole and none of its jobs."""
+    """Settings of a sweep as a whole, not of its jobs."""
 
     jobs: Literal["auto"] | Count
     """Jobs that run at once; auto: one per core."""
@@ -106,21 +118,22 @@ class SweepConfig:
 
 @schema
 class SearchConfig:
-    """What concerns a search as a whole and none of its runs."""
+    """Settings of a search as a whole, not of its runs."""
 
     trials: Count
-    """Settings to try, those included that are cut short or fail."""
+    """Number of settings to try, including those that are cut short or fail."""
     sampler: Literal["tpe", "random"]
-    """How settings are proposed: tpe learns from the trials before."""
+    """How settings are proposed: tpe learns from earlier trials, random does not."""
     pruner: Literal["median", "asha", "none"]
-    """Cuts a trial short, after a quarter of its steps at the earliest: median, if its best evaluation since then is
-    below the median of the others; asha, if it is not in the better half after a quarter or a half; none, never."""
+    """When a trial is cut short, at the earliest after a quarter of its steps: median, if its best evaluation since
+    then is below the median of the other trials; asha, if it is not in the better half after a quarter or a half of
+    the steps; none, never."""
     seed: NonNegativeInt
-    """Of the proposals."""
+    """Seed of the proposals."""
 
 
 def to_container(config: Any) -> dict[str, Any]:
-    """The plain values of a RunConfig, as `validate` takes them."""
+    """The plain values of a RunConfig, from which `validate` makes an equal one."""
     return {key: _plain(value) for key, value in dataclasses.asdict(config).items()}
 
 

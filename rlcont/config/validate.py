@@ -1,4 +1,4 @@
-"""From a plain container to the dataclasses, with one line per mistake."""
+"""Validation: a plain container becomes dataclasses, or one line about the first mistake."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic_core import ArgsKwargs, ErrorDetails
 from rlcont.algos.find import config_class
 from rlcont.config import fields
 from rlcont.config.actors import RayActors
+from rlcont.config.names import origin
 from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, nearest, nearest_key, spelled
@@ -50,7 +51,7 @@ def validate(container: dict[str, Any], origins: dict[str, str] | None = None) -
 
     Args:
         container: the values.
-        origins: the file each key is from, to be named in a complaint about it.
+        origins: the file that gave each key, named in a complaint about the key.
 
     Raises:
         UserError: one line for the first value that is missing, unknown, of the wrong type or out of range.
@@ -71,13 +72,13 @@ def validate(container: dict[str, Any], origins: dict[str, str] | None = None) -
 
 
 def _check_actors(config: RunConfig) -> None:
-    """Refuses actors elsewhere where they cannot be."""
+    """Refuses remote actors for an algorithm or settings that cannot use them."""
     if not isinstance(config.actors, RayActors):
         return
     if config.algo.on_policy:
         raise UserError(
-            f"actors=ray: {config.algo_name} learns from what its policy of the moment draws; allowed: inline, "
-            "where num_envs=N plays in N environments"
+            f"actors=ray: {config.algo_name} learns only from data of its current policy; allowed: inline, "
+            "with num_envs=N for N environments side by side"
         )
     if config.workers not in ("auto", 1):
         raise UserError(f"workers={config.workers}: must be auto or 1 with actors=ray; actors.num=N makes N processes")
@@ -89,16 +90,16 @@ def _one_line(error: ValidationError, prefix: str, container: dict[str, Any], or
     """The first complaint of pydantic as one line: the file it is in, key, value, what is allowed."""
     first = error.errors(include_url=False)[0]
     kinds = {group: fields.kind_of(container[group]) for group in fields.KINDS}
-    # pydantic puts the kind, such as that of noise, between the key's parts.
+    # pydantic inserts the kind, such as that of noise, between the parts of the key.
     path = [str(part) for part in first["loc"] if part != kinds.get(str(first["loc"][0]))]
     key = ".".join([*prefix.split(".")[:-1], *path])
     known = [
         *fields.general_fields(),
-        *fields.algorithm_fields(container["algo_name"]),
+        *fields.class_fields(container["algorithm"]),
         *(field for group, kind in kinds.items() for field in fields.kind_fields(group, kind)),
     ]
     # A complaint about several values at once is not about one file.
-    file = "" if first["type"] == "value_error" and _of_several(first) else _origin(key, origins)
+    file = "" if first["type"] == "value_error" and _of_several(first) else origin(key, origins)
     return UserError(file + _complaint(key, first, {field.key: field for field in known}, container))
 
 
@@ -111,6 +112,8 @@ def _complaint(key: str, first: ErrorDetails, known: dict[str, fields.Field], co
             return f"{key}: must be given"
         case "union_tag_invalid":
             return f"{key}.kind={first['ctx']['tag']}: must be one of {first['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{key}.kind: must be given"
         case "value_error":
             value = "" if _of_several(first) else f"={spelled(first['input'])}"
             return f"{key}{value}: {first['ctx']['error']}"
@@ -131,7 +134,7 @@ def _of_several(first: ErrorDetails) -> bool:
 
 
 def _as_number(key: str, value: Any) -> str:
-    """What 1M and 20k are taken for."""
+    """A hint for values such as 1M and 20k."""
     abbreviated = re.fullmatch(r"([0-9.]+)([kKmM])", str(value))
     return did_you_mean([f"{key}={abbreviated[1]}e{3 if abbreviated[2] in 'kK' else 6}"] if abbreviated else [])
 
@@ -140,11 +143,3 @@ def _at(container: Any, key: str) -> Any:
     for part in key.split("."):
         container = container[part]
     return container
-
-
-def _origin(key: str, origins: dict[str, str]) -> str:
-    """'FILE: ' where a file gave `key`, what it is part of, or part of it; nothing where it was typed."""
-    for name, file in origins.items():
-        if f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}."):
-            return f"{file}: "
-    return ""

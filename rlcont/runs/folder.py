@@ -32,7 +32,7 @@ def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path
     Raises:
         UserError: the folder cannot be created.
     """
-    parent = Path(config.output) / re.sub(r"[^\w.+-]", "-", config.env.id) / config.algo_name
+    parent = Path(config.output, *(re.sub(r"[^\w.+-]", "-", name) for name in (config.env.id, config.algo_name)))
     with writing_to(config.output):
         folder = make_exclusively(parent, f"{folder_time()}-s{config.seed}")
         describe_run(folder, config, {**provenance(), "choices": choices})

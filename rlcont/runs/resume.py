@@ -10,9 +10,8 @@ from typing import Any
 
 import yaml
 
-from rlcont.cli.words import CHANGEABLE, ROUNDING
 from rlcont.config.names import merged
-from rlcont.config.run import RunConfig, to_container
+from rlcont.config.run import CHANGEABLE, ROUNDING, RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest, nested_keys

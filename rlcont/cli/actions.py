@@ -1,0 +1,228 @@
+"""What each command does. torch and Gymnasium load only after the command line is known to be right."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlcont.core.errors import UserError
+from rlcont.core.extras import require
+
+if TYPE_CHECKING:
+    from rlcont.search.plan import SearchPlan
+
+LAUNCHERS = {
+    "hydra/launcher=slurm": ("slurm", "submitit"),
+    "hydra/launcher=ray_cluster": ("ray-launcher", "ray"),
+}
+"""The extra and the package that the launchers in configs/ need."""
+
+
+def train(*, overrides: list[str], flags: set[str]) -> None:
+    """Trains one agent, or every job of a sweep."""
+    sweeps = bool(flags & {"-m", "--multirun"})
+    for override in overrides:
+        if override.startswith("search."):
+            raise UserError(f"{override}: counts only in a search, as in: rlcont search {override} ...")
+        if override.startswith("sweep.") and not sweeps:
+            raise UserError(f"{override}: counts only in a sweep; add -m")
+    if sweeps and "--cfg" in flags:
+        raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
+    if sweeps:
+        _sweep(overrides)
+    else:
+        _train_one(overrides, only_show="--cfg" in flags)
+
+
+def _train_one(overrides: list[str], only_show: bool) -> None:
+    from rlcont.config.compose import compose_job
+    from rlcont.config.validate import validate
+
+    composed = compose_job(overrides)
+    config = validate(composed.container, composed.origins)
+    from rlcont.training.preflight import check_runs
+
+    check_runs([config])
+    if only_show:
+        from rlcont.runs.folder import config_text
+
+        print("".join(f"# {group}: {choice}\n" for group, choice in composed.choices.items()), end="")
+        print(config_text(config), end="")
+        return
+    from rlcont.core.resources import prepare_threads
+
+    prepare_threads()
+    from rlcont.training.run import run
+
+    run(config, composed.choices)
+
+
+def _sweep(overrides: list[str]) -> None:
+    """Checks every job, then runs them, or hands them to the Hydra launcher or sweeper that was typed."""
+    for launcher, (extra, package) in LAUNCHERS.items():
+        if launcher in overrides:
+            require(launcher, extra, package)
+    by_hydra = any(override.startswith(("hydra/launcher=", "hydra/sweeper=")) for override in overrides)
+    for override in overrides:
+        if override.lstrip("+~").startswith("hydra") and not by_hydra:
+            raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
+        if override.startswith("sweep.") and by_hydra:
+            raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
+    from rlcont.sweep.plan import check_agreement, make_plans
+    from rlcont.sweep.shares import jobs_at_once
+    from rlcont.training.preflight import check_runs
+
+    plans = make_plans(overrides)
+    if not by_hydra:
+        check_agreement(plans)
+    at_once = 1 if by_hydra else jobs_at_once(plans[0].sweep.jobs, len(plans))
+    check_runs([plan.config for plan in plans], at_once)
+    _check_device({plan.config.device for plan in plans})
+    if by_hydra:
+        from rlcont.sweep.by_hydra import sweep_by_hydra
+
+        return sweep_by_hydra(overrides)
+    from rlcont.sweep.runner import run_sweep
+
+    sys.exit(run_sweep(plans, at_once))
+
+
+def _check_device(devices: set[str]) -> None:
+    """Refuses cuda where there is none, before anything is created."""
+    if "cuda" in devices:
+        from rlcont.training.build import resolve_device
+
+        resolve_device("cuda")
+
+
+def resume(folder: Path, *, overrides: list[str]) -> None:
+    """Goes on with a run, a sweep or a search."""
+    if (folder / "search.json").exists():
+        require("search", "search", "optuna")
+        from rlcont.search.plan import plan_again
+
+        return _run_search(plan_again(folder, overrides), folder)
+    if (folder / "sweep.json").exists():
+        return _resume_sweep(folder, overrides)
+    from rlcont.runs.resume import plan_resume
+
+    plan = plan_resume(folder, overrides)
+    if plan is None:
+        return None
+    from rlcont.training.preflight import check_actors, check_env
+
+    check_actors(plan.config)
+    check_env(plan.config.env)
+    from rlcont.core.resources import prepare_threads
+
+    prepare_threads()
+    from rlcont.training.run import resume
+
+    resume(plan)
+    return None
+
+
+def _resume_sweep(folder: Path, overrides: list[str]) -> None:
+    """Runs the missing jobs of a sweep and goes on with the interrupted ones."""
+    for override in overrides:
+        if not override.startswith("sweep.jobs="):
+            raise UserError(
+                f"{override}: a sweep goes on as it was; resume can change sweep.jobs, or each run by itself"
+            )
+    from rlcont.config.compose import compose_job
+    from rlcont.config.validate import validate_sweep
+    from rlcont.sweep.again import jobs_of
+    from rlcont.sweep.runner import run_jobs
+    from rlcont.sweep.shares import jobs_at_once
+    from rlcont.training.preflight import check_runs
+
+    at_once, jobs, unfinished = jobs_of(folder)
+    if overrides:
+        at_once = validate_sweep(compose_job(overrides).sweep).jobs
+    if not unfinished:
+        return print(f"{folder}: finished, all {len(jobs)} jobs")
+    number = jobs_at_once(at_once, len(unfinished))
+    check_runs(unfinished, number)
+    sys.exit(run_jobs(folder, jobs, number))
+
+
+def search(*, overrides: list[str], flags: set[str]) -> None:
+    """Searches for good settings with Optuna."""
+    for flag in flags:
+        raise UserError(f"{flag}: does not count in a search")
+    require("search", "search", "optuna")
+    from rlcont.search.plan import plan_search
+
+    _run_search(plan_search(overrides), None)
+
+
+def _run_search(plan: SearchPlan, folder: Path | None) -> None:
+    from rlcont.search.plan import make_search_folder, runs_at_once
+    from rlcont.search.runner import run_search
+    from rlcont.training.preflight import check_runs
+
+    at_once = runs_at_once(plan)
+    check_runs([extreme.config for extreme in plan.extremes], at_once)
+    _check_device({plan.config.device})
+    sys.exit(run_search(plan, folder or make_search_folder(plan), at_once))
+
+
+def evaluate(
+    folder: Path, *, checkpoint: str, episodes: int | None, seed: int | None, video: bool, render: bool
+) -> None:
+    """Plays a policy that a run kept."""
+    from rlcont.core.resources import has_display, prepare_drawing
+
+    if video and render:
+        raise UserError("video=true render=true: one of them; a window or files")
+    if render and not has_display():
+        raise UserError("render=true: there is no display here (DISPLAY is not set); video=true writes a file")
+    if video:
+        require("video=true", "video", "imageio_ffmpeg")
+        prepare_drawing()
+    _prepare_to_play(folder, checkpoint)
+    from rlcont.report.play import evaluate_run
+
+    # Drawing an episode takes far longer than playing it.
+    episodes = episodes or (1 if video or render else 10)
+    print(evaluate_run(folder, checkpoint, episodes, seed, video=video, render=render), flush=True)
+
+
+def _prepare_to_play(folder: Path, checkpoint: str) -> None:
+    """Checks that a run kept a policy and that its environment can be made here, then prepares the threads of torch."""
+    from rlcont.runs.folder import load_config
+    from rlcont.runs.policies import policy_path
+
+    config = load_config(folder)
+    policy_path(folder, checkpoint)
+    from rlcont.core.resources import prepare_threads
+    from rlcont.training.preflight import check_env
+
+    check_env(config.env)
+    prepare_threads()
+
+
+def list_runs(folder: Path = Path("outputs")) -> None:
+    """Lists the runs below a folder."""
+    from rlcont.runs.listing import list_runs
+
+    list_runs(folder)
+
+
+def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:
+    """Compares groups of runs."""
+    require("compare", "compare", "matplotlib")
+    from rlcont.report.compare import compare
+    from rlcont.runs.files import folder_time
+
+    compare(list(folders), to or Path("outputs") / "comparisons" / folder_time(), threshold)
+
+
+def export(folder: Path, *, checkpoint: str, to: Path | None) -> None:
+    """Writes a policy as files that need no rlcont."""
+    require("export", "export", "onnx", "onnxruntime", "onnxscript")
+    _prepare_to_play(folder, checkpoint)
+    from rlcont.report.export import export_run
+
+    print(export_run(folder, checkpoint, to or folder / "export"))

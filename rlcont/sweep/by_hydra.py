@@ -1,0 +1,30 @@
+"""A sweep that is handed to a launcher or sweeper of Hydra's."""
+
+from __future__ import annotations
+
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from rlcont.config.compose import compose_job
+from rlcont.config.names import CONFIG_DIR
+from rlcont.config.overrides import free_kwargs
+from rlcont.config.validate import validate
+from rlcont.core.resources import prepare_threads
+
+
+def sweep_by_hydra(overrides: list[str]) -> None:
+    """Runs every job of the sweep that the overrides describe, by the launcher or sweeper they name."""
+    sys.argv[1:] = ["--multirun", *(free_kwargs(override) for override in overrides)]
+    hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(_job)()
+
+
+def _job(config: DictConfig) -> None:
+    """One job, called by a Hydra launcher: composed from its overrides as any other job is."""
+    prepare_threads()
+    from rlcont.training.run import run
+
+    composed = compose_job(list(HydraConfig.get().overrides.task))
+    run(validate(composed.container), composed.choices)
