@@ -77,11 +77,13 @@ def there(batch):
     return type(batch)(*(tensor.to(DEVICE) for tensor in batch))
 
 
-def played(function):
-    """`function`, an update, compiled and recorded; on the CPU a recording is played by the function itself."""
-    compiled = accelerate._compiled(function, True)
-    record = accelerate._record_cuda_graph if DEVICE == "cuda" else lambda update, batch: lambda: update(batch)
-    return accelerate._recorded(compiled, record)
+def compiled(update, device):
+    """`update` as code; for the device cuda, recorded too."""
+    return accelerate._CompiledUpdate(update, device, required=True)
+
+
+if DEVICE == "cpu":
+    accelerate._record_cuda_graph = lambda update, batch: lambda: update(batch)
 
 
 # Updates
@@ -165,7 +167,7 @@ def test_a_recorded_update_equals_one_that_is_not(overrides):
     run = configured(*overrides)
     spec = BoxEnv(run.env).spec
     agents = [on_device(run, spec) for _ in range(2)]
-    updates = [accelerate._compiled(agents[0].update, True), played(agents[1].update)]
+    updates = [compiled(agent.update, device) for agent, device in zip(agents, ("cpu", "cuda"), strict=True)]
     rng, largest = np.random.default_rng(0), 0.0
     for number in range(50):
         rows, returns = rng.normal(1, 3, (20, 3)), rng.normal(-5, 5 + number, 20)
@@ -197,9 +199,10 @@ def test_a2c_recorded_learns_as_when_it_is_not(policy):
     envs = Environments(run.env, [0, 1, 2, 3])
     trained = make_agent(run, envs.spec)
     agents = [on_device(run, envs.spec) for _ in range(2)]
-    for agent, accelerated in zip(agents, (lambda update: accelerate._compiled(update, True), played), strict=True):
+    for agent, device in zip(agents, ("cpu", "cuda"), strict=True):
         agent.load_state_dict(copy.deepcopy(trained.state_dict()))
-        agent.accelerated_prepare, agent.accelerated_update = map(accelerated, (agent.prepare, agent.update))
+        agent.accelerated_prepare = compiled(agent.prepare, device)
+        agent.accelerated_update = compiled(agent.update, device)
     obs, num_rollouts, largest = envs.reset(), 0, 0.0
     while num_rollouts < 13:
         step = envs.step(trained.act(obs, explore=True))

@@ -153,6 +153,18 @@ def test_a_gradient_that_is_not_finite_changes_no_weight_and_is_remembered(make,
     assert not optimizer.guard.is_finite()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_compiled_step_remembers_a_gradient_that_is_not_finite_too(value):
+    optimizer = Adam(torch.ones(4), 0.1)
+    step = torch.compile(optimizer.step, fullgraph=True, dynamic=False)
+    step(torch.ones(4))
+    assert optimizer.guard.is_finite()
+    step(torch.tensor([1.0, value, 0.0, 1.0]))
+    step(torch.ones(4))
+    assert not optimizer.guard.is_finite()
+    assert not not_finite(optimizer.state_dict())
+
+
 def test_finite_gradients_pass_the_guard_unchanged_however_large():
     guard = Guard(torch.ones(2))
     grad = torch.tensor([1e-45, -3e38, 0.0, 5.0])

@@ -20,7 +20,8 @@ class Guard:
     def __call__(self, grad: torch.Tensor) -> torch.Tensor:
         """`grad` [N], or zeros where any of it, or of the weights, is not finite."""
         total = grad.sum() + self.weights.sum()
-        self.nan.add_(total * 0)
+        # Not by 0 * total, which a compiler takes for 0.
+        self.nan.copy_(torch.where(total.isfinite(), self.nan, total))
         return torch.where(total.isfinite(), grad, 0.0)
 
     def is_finite(self) -> bool:
