@@ -1,155 +1,142 @@
-"""Imports point one way."""
+"""Imports run one way: between packages by the table below, between files without a circle."""
 
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "rlcont"
-MODULES = {str(path.relative_to(PACKAGE).with_suffix("")).replace("/", "."): path for path in PACKAGE.rglob("*.py")}
-FOUNDATION = {"core", "lazy", "schema"}
-LIGHT = {"errors", "names", "fields", "words", "help", "completion"}
-PARTS = FOUNDATION | {
-    "acting",
-    "explorer",
-    "nets",
-    "noise",
-    "normalize",
-    "optim",
-    "policies",
-    "schedule",
-    "seeding",
-    "state",
-    "support",
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "rlcont"
+FILES = {str(path.relative_to(PACKAGE).with_suffix("")).replace("/", "."): path for path in PACKAGE.rglob("*.py")}
+BELOW = {
+    "core": set(),
+    "nn": {"core"},
+    "memory": {"core"},
+    "envs": {"core"},
+    "exploration": {"core", "nn", "memory"},
+    "algos": {"core", "nn", "memory", "exploration"},
+    "config": {"core", "envs", "exploration", "algos"},
+    "runs": {"core", "config", "algos", "exploration"},
+    "actors": {"core", "config", "algos", "envs", "exploration"},
+    "training": {"core", "config", "algos", "envs", "actors", "runs"},
+    "sweep": {"core", "config", "runs", "training"},
+    "search": {"core", "config", "runs", "sweep"},
+    "report": {"core", "config", "envs", "runs", "training"},
+    "cli": {"core", "config", "algos", "envs", "runs", "training", "sweep", "search", "report"},
 }
+"""The packages that each package may import from."""
+ONLY = {
+    "gymnasium": {"envs.box", "envs.mujoco", "envs.snapshot"},
+    "mujoco": {"envs.mujoco", "envs.snapshot"},
+    "hydra": {"config.compose", "config.overrides", "config.sources", "sweep.by_hydra"},
+    "omegaconf": {"config.compose", "config.overrides", "config.sources", "sweep.by_hydra"},
+    "ray": {"actors.pool", "actors.cluster"},
+    "optuna": {"search.space", "search.study", "search.runner", "search.winner"},
+    "pickle": set(),
+    "dill": set(),
+    "cloudpickle": set(),
+    "shelve": set(),
+    "marshal": set(),
+    "joblib": set(),
+}
+"""The files that alone may import a library."""
+WITHOUT = {
+    ("torch", "gymnasium", "hydra", "numpy"): "cli.main cli.help cli.completion config.fields config.names algos.find",
+    (
+        "torch",
+        "gymnasium",
+    ): "config.compose config.validate cli.actions runs.listing runs.resume sweep.runner search.plan",
+    ("torch",): "envs.workers envs.vector envs.box training.preflight sweep.job report.compare core.packing",
+}
+"""Files whose import must not load certain libraries: a typo, a list or a worker should not wait for them."""
 
 
-def imports(name: str) -> set[str]:
-    """Modules that a file of the package imports: rlcont's own without the prefix, others by their root."""
+def imports(name, at_load_only=False):
+    """Modules that a file imports: rlcont's own without the prefix, others by their root."""
+    tree = ast.parse(FILES[name].read_text())
     found = set()
-    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+    for node in tree.body if at_load_only else ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name} imports relatively"
-            assert node.module is not None
-            found |= {f"rlcont.{alias.name}" for alias in node.names} if node.module == "rlcont" else {node.module}
-    return {
-        module.removeprefix("rlcont.") if module.startswith("rlcont.") else module.split(".")[0] for module in found
-    }
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {each if each.removeprefix("rlcont.") in FILES else str(node.module) for each in inside}
+    return {each.removeprefix("rlcont.") if each.startswith("rlcont.") else each.split(".")[0] for each in found}
 
 
-def own(name: str) -> set[str]:
-    return {module for module in imports(name) if module in MODULES or f"{module}.__init__" in MODULES}
+def own(name, at_load_only=False):
+    return {each for each in imports(name, at_load_only) if each in FILES}
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("ops.") and "__init__" not in name])
-def test_ops_import_only_torch(name):
-    assert own(name) <= {"lazy"}
-    assert not imports(name) & {"numpy", "gymnasium", "hydra", "omegaconf"}
+def test_packages_are_few_and_all_in_the_table():
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(BELOW)
+    assert len(list(PACKAGE.glob("[!_]*"))) <= 16
 
 
-def test_nets_import_only_torch():
-    assert not own("nets")
-    assert imports("nets") <= {"__future__", "collections", "copy", "functools", "torch", "typing"}
+@pytest.mark.parametrize("name", [name for name in FILES if "." in name])
+def test_a_file_imports_from_the_packages_below_its_own(name):
+    package = name.partition(".")[0]
+    assert {each.partition(".")[0] for each in own(name)} - {package} <= BELOW[package]
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("memory.") and "__init__" not in name])
-def test_memory_knows_only_the_vocabulary(name):
-    assert {module for module in own(name) if not module.startswith("memory.")} <= FOUNDATION
+def test_files_import_without_a_circle():
+    arrows = {name: own(name) for name in FILES}
+    while leaves := [name for name, targets in arrows.items() if not targets & arrows.keys()]:
+        for name in leaves:
+            del arrows[name]
+    assert not arrows
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("algos.") and "__init__" not in name])
-def test_an_algorithm_imports_parts_and_at_most_its_parent(name):
-    above = {
-        module for module in own(name) if not module.startswith(("memory.", "ops.", "algos.")) and module not in PARTS
-    }
-    assert not above
-    assert len([module for module in own(name) if module.startswith("algos.")]) <= 1
-    assert not imports(name) & {"hydra", "omegaconf", "gymnasium", "tensorboard", "rich", "torch"}
+@pytest.mark.parametrize("library", ONLY)
+def test_a_library_is_imported_where_it_belongs(library):
+    assert {name for name in FILES if library in imports(name)} <= ONLY[library]
+
+
+@pytest.mark.parametrize(
+    ("libraries", "name"), [(key, name) for key, names in WITHOUT.items() for name in names.split()]
+)
+def test_what_has_to_start_quickly_loads_nothing_heavy(libraries, name):
+    code = f"import sys, rlcont.{name}; sys.exit(', '.join(sys.modules.keys() & {set(libraries)!r}) or 0)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("algos.") and name.count(".") == 2])
+def test_an_algorithm_imports_at_most_its_parent(name):
+    algorithm = name.split(".")[1]
+    others = {each.split(".")[1] for each in own(name) if each.startswith("algos.") and each.count(".") == 2}
+    assert len(others - {algorithm}) <= 1
 
 
 def test_the_loop_knows_no_algorithm_no_configuration_and_no_terminal():
-    assert own("train") <= {"core", "envs", "evaluate"}
+    assert own("training.loop") <= {
+        "core.errors",
+        "core.protocols",
+        "core.types",
+        "training.evaluate",
+        "training.interval",
+    }
 
 
 def test_only_accelerate_compiles_and_lowers_precision():
     words = ("torch.compile(", "_dynamo", "bfloat16)")
-    assert [name for name in MODULES if any(word in MODULES[name].read_text() for word in words)] == ["accelerate"]
-
-
-def test_only_envs_its_camera_and_its_snapshots_import_gymnasium():
-    users = {name for name in MODULES if imports(name) & {"gymnasium", "mujoco"}}
-    assert users == {"camera", "envs", "snapshot"}
-    assert [name for name in MODULES if own(name) & {"camera", "snapshot"}] == ["envs"]
-
-
-def test_a_worker_loads_no_torch():
-    code = "import sys, rlcont.envs.workers as w; w.to_message([1]); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize("name", sorted(LIGHT))
-def test_help_and_completion_need_nothing_heavy(name):
-    assert own(name) <= LIGHT
-    standard = {
-        "__future__",
-        "ast",
-        "collections",
-        "difflib",
-        "functools",
-        "math",
-        "pathlib",
-        "re",
-        "textwrap",
-        "typing",
-    }
-    assert imports(name) - own(name) <= standard | {"yaml"}
-
-
-def test_hydra_stops_at_compose_and_overrides():
-    users = {name for name in MODULES if imports(name) & {"hydra", "omegaconf"}}
-    assert users <= {"compose", "overrides", "cli"}
-
-
-def test_only_commands_and_a_sweeps_job_know_of_the_build():
-    assert {name for name in MODULES if "build" in own(name)} <= {"cli", "sweep.job", "report.play"}
+    assert [name for name in FILES if any(word in FILES[name].read_text() for word in words)] == ["training.accelerate"]
 
 
 def test_nothing_that_is_kept_is_read_with_pickle():
-    for name in MODULES:
-        text = MODULES[name].read_text()
-        assert not imports(name) & {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}, name
+    for name, path in FILES.items():
+        text = path.read_text()
         for word in ("torch.load", "torch.save", "allow_pickle=True", "unsafe_load", "full_load"):
             assert word not in text, name
         for call in (*text.split("np.load(")[1:], *text.split("np.save(")[1:]):
             assert "allow_pickle=False" in call.split("\n")[0], name
 
 
-def test_what_stands_around_the_core_is_never_imported_by_it():
-    around = {
-        name
-        for name in MODULES
-        if name.startswith(("sweep.", "search.", "report.")) or name in ("listing", "differences")
-    }
-    core = set(MODULES) - around - {"cli"}
-    assert not {(name, module) for name in core for module in own(name) & around}
-
-
-@pytest.mark.parametrize(
-    "name", ["status", "differences", "listing", *(n for n in MODULES if n.startswith(("sweep.", "search.")))]
-)
-def test_watching_runs_needs_neither_torch_nor_the_environments(name):
-    heavy = {"build", "train", "envs", "evaluate", "log", "nets"}
-    assert own(name) & heavy == ({"build"} if name == "sweep.job" else set())
-    assert "torch" not in imports(name)
-
-
 def test_every_package_is_in_the_wheel():
-    import tomllib
-
-    pyproject = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
-    packages = {"rlcont", "rlcont.configs"} | {f"rlcont.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py")}
-    assert set(pyproject["tool"]["setuptools"]["packages"]) == packages
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    packages = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
+    assert set(listed) == packages | {"rlcont.configs"}

@@ -14,10 +14,9 @@ from rlcont.actors.cluster import connect, is_there
 from rlcont.actors.worker import RolloutResult, RolloutWorker, joined_collected
 from rlcont.config.actors import AHEAD, RayActors
 from rlcont.config.run import RunConfig
-from rlcont.core.errors import ActorsLost, UserError
+from rlcont.core.errors import ActorsLost, UserError, one_line
 from rlcont.core.protocols import Learner
 from rlcont.core.types import Collected
-from rlcont.runs.status import one_line
 
 HEAD_SECONDS = 15.0
 """How long the head of the cluster may be gone, for example while it restarts."""

@@ -20,3 +20,11 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, number: int, message: str):
         super().__init__(message)
         self.exit_code = 128 + number
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line: its type, unless it is a UserError, and the first line of its message."""
+    text = str(error).strip().partition("\n")[0]
+    if isinstance(error, UserError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

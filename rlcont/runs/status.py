@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from rlcont.core.errors import UserError
+from rlcont.core.errors import UserError, one_line
 from rlcont.runs.files import write_json
 from rlcont.runs.provenance import timestamp
 
@@ -111,14 +111,6 @@ def read_status(folder: Path) -> Status | None:
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path}: damaged ({one_line(error)}); delete it to resume the run") from None
     return status
-
-
-def one_line(error: BaseException) -> str:
-    """An error as one line: its type, unless it is a UserError, and the first line of its message."""
-    text = str(error).strip().partition("\n")[0]
-    if isinstance(error, UserError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _lives(status: Status) -> bool:

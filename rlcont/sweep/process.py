@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from rlcont.runs.status import LIVE, one_line, read_status, write_status
+from rlcont.core.errors import one_line
+from rlcont.runs.status import LIVE, read_status, write_status
 from rlcont.sweep.plan import Job
 
 

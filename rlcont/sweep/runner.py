@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rlcont.core.errors import one_line
 from rlcont.core.resources import available_cores, available_memory
-from rlcont.runs.status import one_line, read_status
+from rlcont.runs.status import read_status
 from rlcont.sweep.job import GRACE
 from rlcont.sweep.plan import Job, Plan, make_folders
 from rlcont.sweep.process import conclude, kill, process_of, settle, start

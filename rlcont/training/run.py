@@ -10,12 +10,11 @@ import torch
 
 from rlcont.config.actors import RayActors
 from rlcont.config.run import RunConfig
-from rlcont.core.errors import UserError
+from rlcont.core.errors import UserError, one_line
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.folder import add_to_description, create_run_folder, in_use
 from rlcont.runs.resume import ResumePlan
-from rlcont.runs.status import one_line
 from rlcont.training.build import RunParts, build
 from rlcont.training.loop import Schedule, train
 from rlcont.training.observer import RunObserver
