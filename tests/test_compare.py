@@ -83,10 +83,10 @@ def with_evaluations(folder, returns, every=100):
 def outputs(tmp_path):
     """Two groups on one environment, one on another, and a folder of something else."""
     for seed, returns in ((0, [0, 5, 10]), (1, [0, 7, 20]), (2, [0, 9, 8])):
-        with_evaluations(make_run(tmp_path, f"seed={seed}"), returns)
-    with_evaluations(make_run(tmp_path, "seed=0", "algo.tau=0.1"), [0, 30, 25, 25])
-    with_evaluations(make_run(tmp_path, "seed=5", "algo.tau=0.1"), [0, 20, 30, 35])
-    with_evaluations(make_run(tmp_path, "env=HalfCheetah-v4", "seed=3"), [-3])
+        with_evaluations(make_run(tmp_path, "total_steps=200", f"seed={seed}"), returns)
+    with_evaluations(make_run(tmp_path, "total_steps=200", "seed=0", "algo.tau=0.1"), [0, 30, 25, 25])
+    with_evaluations(make_run(tmp_path, "total_steps=200", "seed=5", "algo.tau=0.1"), [0, 20, 30, 35])
+    with_evaluations(make_run(tmp_path, "total_steps=200", "env=HalfCheetah-v4", "seed=3"), [-4, -3], every=200)
     (tmp_path / "outputs" / "other").mkdir()
     return tmp_path / "outputs"
 
@@ -149,10 +149,10 @@ def unfinished(outputs, tmp_path):
     """Beside them a run that failed before its first step, one that lost its last rows, one that has no evaluation, and
     a group of which no run is finished.
     """
-    failed = with_evaluations(make_run(tmp_path, "seed=6"), [-1000])
-    short = with_evaluations(make_run(tmp_path, "seed=7"), [0, 1])
-    empty = make_run(tmp_path, "seed=8")
-    alone = with_evaluations(make_run(tmp_path, "seed=0", "algo.tau=0.2"), [0, 1000])
+    failed = with_evaluations(make_run(tmp_path, "total_steps=200", "seed=6"), [-1000])
+    short = with_evaluations(make_run(tmp_path, "total_steps=200", "seed=7"), [0, 1])
+    empty = make_run(tmp_path, "total_steps=200", "seed=8")
+    alone = with_evaluations(make_run(tmp_path, "total_steps=200", "seed=0", "algo.tau=0.2"), [0, 1000])
     for folder in (failed, alone):
         status = json.loads((folder / "status.json").read_text())
         (folder / "status.json").write_text(json.dumps({**status, "state": "failed"}))
@@ -181,7 +181,7 @@ def test_runs_that_are_not_finished_are_shown_and_count_in_no_figure(unfinished,
 
 
 def test_where_no_run_is_finished_curves_are_drawn_all_the_same(tmp_path):
-    folder = with_evaluations(make_run(tmp_path), [0, 1])
+    folder = with_evaluations(make_run(tmp_path, "total_steps=200"), [0, 1])
     (folder / "status.json").unlink()
     compare([folder], tmp_path / "to", None)
     assert (tmp_path / "to" / "curves-Pendulum-v1.svg").exists()

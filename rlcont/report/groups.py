@@ -28,6 +28,11 @@ class Curve(NamedTuple):
     returns: Array
     seconds: Array
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run is finished and was evaluated at its end; remote actors may play past `total_steps`."""
+        return self.run.state == "finished" and self.steps.max(initial=-1) >= self.run.config["total_steps"]
+
 
 class Group(NamedTuple):
     """Runs of one algorithm on one environment that differ only in their seed."""
@@ -42,7 +47,8 @@ class Group(NamedTuple):
     @property
     def last_step(self) -> int:
         """Step of the last evaluation of any run."""
-        return _last_step([*self.curves, *self.unfinished])
+        curves = (*self.curves, *self.unfinished)
+        return max((int(curve.steps[-1]) for curve in curves if len(curve.steps)), default=0)
 
     @property
     def last(self) -> Array:
@@ -59,8 +65,6 @@ class Group(NamedTuple):
 def group_runs(places: Iterable[Path]) -> list[Group]:
     """Groups of the runs at or below `places`, ordered by environment, then by first appearance.
 
-    A run counts as finished if its state says so and its evaluations reach the last step of its group.
-
     Raises:
         UserError: no run has an evaluation, or a place is no folder.
     """
@@ -72,26 +76,17 @@ def group_runs(places: Iterable[Path]) -> list[Group]:
     grouped: dict[tuple[str, str], list[Curve]] = defaultdict(list)
     for curve, label in zip(curves, labels, strict=True):
         grouped[curve.run.config["env.id"], f"{curve.run.config['algo_name']} {label}".strip()].append(curve)
-    return [_group(env, label, grouped[env, label]) for env, label in sorted(grouped, key=lambda key: key[0])]
-
-
-def _group(env: str, label: str, curves: list[Curve]) -> Group:
-    last_step = _last_step(curves)
-    parts: tuple[list[Curve], list[Curve]] = [], []
-    for curve in curves:
-        is_whole = curve.run.state == "finished" and len(curve.steps) > 0 and curve.steps[-1] == last_step
-        parts[0 if is_whole else 1].append(curve)
-    return Group(env, label, *parts)
-
-
-def _last_step(curves: Iterable[Curve]) -> int:
-    return max((int(curve.steps[-1]) for curve in curves if len(curve.steps)), default=0)
+    groups = []
+    for (env, label), members in sorted(grouped.items(), key=lambda item: item[0][0]):
+        finished = [curve for curve in members if curve.is_finished]
+        groups.append(Group(env, label, finished, [curve for curve in members if not curve.is_finished]))
+    return groups
 
 
 def read_curve(folder: Path) -> Curve | None:
     """The evaluations of the run in `folder`; None where its configuration cannot be read."""
     run = read_run(folder)
-    if not {"env.id", "algo_name"} <= run.config.keys():
+    if not {"env.id", "algo_name", "total_steps"} <= run.config.keys():
         return None
     try:
         rows = [
