@@ -37,7 +37,7 @@ from rlcont.sweep.show import LineShow, TableShow
 SCRIPT = str(Path(sys.executable).parent / "rlcont")
 TESTS = Path(__file__).parent
 FATE = ["env=fate_env:Fate-v0", "total_steps=200", "eval.episodes=1", "log.every=50"]
-LIVES = [f"live{i}" for i in range(9)]
+LIVES = [f"live{i}" for i in range(3)]
 
 
 def names(*jobs):
@@ -217,9 +217,9 @@ def processes_in(cwd):
 
 
 @pytest.fixture(scope="module")
-def sweep_of_twelve(tmp_path_factory):
-    """Two jobs are killed while they run, one raises, nine go on."""
-    cwd = tmp_path_factory.mktemp("twelve")
+def sweep_of_six(tmp_path_factory):
+    """Two jobs are killed while they run, one raises, three go on."""
+    cwd = tmp_path_factory.mktemp("six")
     with start(cwd, *fates("slow0", "slow1", "raise", *LIVES), "sweep.jobs=4") as process:
         wait_until_running(cwd, "fate-slow0", "fate-slow1")
         for job in ("fate-slow0", "fate-slow1"):
@@ -229,8 +229,8 @@ def sweep_of_twelve(tmp_path_factory):
     return cwd, folder, process.returncode, output, errors
 
 
-def test_jobs_that_die_take_no_others_along(sweep_of_twelve):
-    cwd, folder, code, _, errors = sweep_of_twelve
+def test_jobs_that_die_take_no_others_along(sweep_of_six):
+    cwd, folder, code, _, errors = sweep_of_six
     assert (code, errors) == (1, "")
     states = {path.name: read_status(path).state for path in folder.iterdir() if path.is_dir()}
     died = {"fate-slow0": "killed", "fate-slow1": "killed", "fate-raise": "failed"}
@@ -238,8 +238,8 @@ def test_jobs_that_die_take_no_others_along(sweep_of_twelve):
     assert processes_in(cwd) == []
 
 
-def test_every_job_leaves_a_run_in_a_folder_of_its_own(sweep_of_twelve):
-    _, folder, _, _, _ = sweep_of_twelve
+def test_every_job_leaves_a_run_in_a_folder_of_its_own(sweep_of_six):
+    _, folder, _, _, _ = sweep_of_six
     description = json.loads((folder / "sweep.json").read_text())
     assert description["command"].startswith("rlcont -m algo.warmup_steps=100 ")
     assert [job["folder"] for job in description["jobs"]] == [
@@ -256,19 +256,20 @@ def test_every_job_leaves_a_run_in_a_folder_of_its_own(sweep_of_twelve):
             assert [row["step"] for row in csv.DictReader(file)] == ["0", "200"]
 
 
-def test_piped_output_is_plain_and_ends_with_a_table(sweep_of_twelve):
-    _, folder, _, output, _ = sweep_of_twelve
+def test_piped_output_is_plain_and_ends_with_a_table(sweep_of_six):
+    _, folder, _, output, _ = sweep_of_six
     assert "\x1b" not in output
     lines = output.splitlines()
-    assert lines[0] == f"12 jobs, 4 at once; outputs/sweeps/{folder.name}"
-    assert sum(line.endswith(": started") for line in lines) == 12
-    assert len(lines) == 1 + 12 + 12 + 13 + 1
-    header, *table, error = lines[-14:]
+    assert lines[0] == f"6 jobs, 4 at once; outputs/sweeps/{folder.name}"
+    assert sum(line.endswith(": started") for line in lines) == 6
+    # Of jobs that take minutes, evaluations are told between.
+    assert sum(": step " not in line for line in lines) == 1 + 6 + 6 + 7 + 1
+    header, *table, error = lines[-8:]
     assert re.split("  +", header) == ["job", "status", "last return", "folder"]
     rows = [re.split("  +", line) for line in table]
-    assert [row[1] for row in rows] == ["killed (SIGKILL)"] * 2 + ["failed (exit code 1)"] + ["finished"] * 9
+    assert [row[1] for row in rows] == ["killed (SIGKILL)"] * 2 + ["failed (exit code 1)"] + ["finished"] * 3
     assert {row[2] for row in rows[2:]} == {"10.0 ± 0.0"}
-    assert rows[-1][3] == f"outputs/sweeps/{folder.name}/fate-live8"
+    assert rows[-1][3] == f"outputs/sweeps/{folder.name}/fate-live2"
     assert error == "job 3: RuntimeError: this is fate"
     assert "and more of it" in (folder / "fate-raise" / "output.log").read_text()
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import fate_env
 import numpy as np
@@ -85,11 +86,12 @@ def step_until_fate(envs):
     ],
 )
 def test_a_lost_worker_is_an_error_that_names_the_environment(fate, error, message):
-    patience = 3 if fate == "worker-hang" else workers.PATIENCE
-    envs = WorkerEnvironments(config("fate_env:Fate-v0", fate=fate), [0, 1, 2], 2, patience)
+    envs = WorkerEnvironments(config("fate_env:Fate-v0", fate=fate), [0, 1, 2], 2, patience=3)
+    start = time.monotonic()
     with pytest.raises(error, match=message):
         step_until_fate(envs)
     envs.close()
+    assert time.monotonic() - start < 30
     assert not envs._workers[0].process.is_alive()
 
 
@@ -128,27 +130,24 @@ def test_a_mistake_of_the_environment_reads_the_same_from_a_worker():
 
 def test_a_worker_is_deaf_to_ctrl_c_and_does_not_outlive_the_process_that_trains():
     script = (
-        "import sys\n"
-        "import numpy as np\n"
+        "import sys, time\n"
         "from rlcont.envs.config import EnvConfig\n"
         "from rlcont.envs.workers import WorkerEnvironments\n"
         "if __name__ == '__main__':\n"
         "    envs = WorkerEnvironments(EnvConfig(id='Pendulum-v1', kwargs={}, max_episode_steps=None), [0, 1], 2)\n"
         "    envs.reset()\n"
         "    print(envs._workers[0].process.pid, flush=True)\n"
-        "    sys.stdin.readline()\n"
-        "    envs.step(np.zeros((2, 1), np.float32))\n"
-        "    print('stepped', flush=True)\n"
-        "    sys.stdin.readline()\n"
+        "    time.sleep(60)\n"
     )
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", script], **pipes) as parent:
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
         worker = psutil.Process(int(parent.stdout.readline()))
         os.kill(worker.pid, signal.SIGINT)
-        print(file=parent.stdin, flush=True)
-        assert parent.stdout.readline() == "stepped\n"
+        time.sleep(0.3)
+        assert worker.is_running()
+        assert worker.status() != psutil.STATUS_ZOMBIE
         parent.kill()
-        worker.wait(300)
+        worker.wait(10)
         assert not psutil.pid_exists(worker.pid)
 
 
