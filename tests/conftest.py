@@ -1,6 +1,7 @@
 """Settings of the whole suite: one torch thread, repeatable property tests, probe environments, long files first."""
 
 import importlib
+import os
 
 import torch
 from hypothesis import settings
@@ -9,6 +10,7 @@ LONGEST = ("test_search", "test_ray", "test_sweep", "test_accelerate", "test_swe
 
 importlib.import_module("probe_envs")
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # Of the processes that tests start.
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("repeatable")
 
