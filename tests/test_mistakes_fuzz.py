@@ -82,6 +82,7 @@ def numeric_override(draw):
     return key, draw(numbers)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(numeric_override())
 def test_a_number_is_accepted_if_and_only_if_it_is_in_range(case):
@@ -140,6 +141,7 @@ def mutated(draw):
     return f"{key}={value}"
 
 
+@pytest.mark.slow
 @FUZZ
 @given(st.lists(mutated(), min_size=1, max_size=3))
 def test_a_mutated_line_is_refused_in_one_line_or_makes_a_whole_configuration(overrides):
