@@ -310,7 +310,6 @@ def test_on_a_terminal_a_table_lives_within_its_width_and_ctrl_c_ends_every_job(
     assert {read_status(path.parent).state for path in tmp_path.rglob("status.json")} == {"interrupted"}
 
 
-@pytest.mark.slow
 def test_sigterm_ends_jobs_that_have_only_just_begun(tmp_path):
     with start(tmp_path, *fates("slow0", "slow1"), "sweep.jobs=1") as process:
         while ": started" not in process.stdout.readline():
