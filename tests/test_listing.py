@@ -22,7 +22,7 @@ SCRIPT = str(Path(sys.executable).parent / "rlcont")
 
 
 def rlcont(cwd, *arguments, **options):
-    return subprocess.run([SCRIPT, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run([SCRIPT, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, **options)
 
 
 def make_run(cwd, *overrides, **figures):
