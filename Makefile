@@ -1,11 +1,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 # An environment is complete once this file is newer than what it was built from.
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench profile wheel tensorboard clean
+.PHONY: help setup run test test-all check format bench profile wheel tensorboard clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +22,11 @@ $(READY): pyproject.toml constraints.txt
 run: $(READY)  ## train; ARGS="algo=ddpg env=HalfCheetah-v4" by default
 	$(BIN)/rlcont $(or $(ARGS),algo=ddpg env=HalfCheetah-v4)
 
-test: $(READY)  ## run the test suite
-	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
+test: $(READY)  ## run the tests, but for the slow ones
+	$(PYTEST) -m "not slow"
+
+test-all: $(READY)  ## run every test
+	$(PYTEST)
 
 check: $(READY)  ## lint, formatting and types
 	$(BIN)/ruff check .

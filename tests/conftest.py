@@ -1,14 +1,29 @@
 """Settings of the whole suite: one torch thread, repeatable property tests, probe environments, long files first."""
 
 import importlib
+import os
 
 import torch
 from hypothesis import settings
 
-LONGEST = ("test_search", "test_ray", "test_sweep", "test_accelerate", "test_sweep_again", "test_cli")
+LONGEST = (
+    "test_accelerate",
+    "test_search",
+    "test_ray",
+    "test_sweep",
+    "test_sweep_again",
+    "test_cli",
+    "test_resume",
+    "test_config",
+    "test_export",
+    "test_mistakes",
+    "test_help",
+)
+"""By the processor's time of both sets; a compilation, a Ray or a run in a process of its own takes seconds."""
 
 importlib.import_module("probe_envs")
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # Of the processes that tests start.
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("repeatable")
 

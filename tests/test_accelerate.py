@@ -66,8 +66,13 @@ def relative_error(value, expected):
     return ((value - expected).norm() / expected.norm()).item()
 
 
-@pytest.mark.parametrize("overrides", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 0.1)])
+@pytest.mark.parametrize(
+    "overrides",
+    [pytest.param(words, id=name, marks=[pytest.mark.slow] if words else []) for name, words in OPTIONS.items()],
+)
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("fp32", 1e-4), pytest.param("bf16", 0.1, marks=pytest.mark.slow)]
+)
 def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_training(precision, tolerance, overrides):
     """Losses, gradients, the actor's step and, in fp32, new weights, from the same state and batch.
 
@@ -134,6 +139,7 @@ def test_in_bf16_too_the_actor_follows_the_critic_of_after_its_step(algo):
     assert abs(losses[0]) > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["gaussian", "bounded_gaussian", "squashed", "beta"])
 def test_a_compiled_update_of_a2c_equals_an_eager_one_at_states_met_in_training(policy):
     small = ["num_envs=4", "algo.network.hidden=[32,32]", "algo.rollout_steps=16"]
@@ -162,6 +168,7 @@ def test_a_compiled_update_of_a2c_equals_an_eager_one_at_states_met_in_training(
     envs.close()
 
 
+@pytest.mark.slow
 def test_agents_of_one_process_keep_their_own_hyper_parameters():
     """Jobs of a sweep may share a process; only tensors are looked at before compiled code is used again."""
     for tau in (0.01, 0.5):
@@ -400,7 +407,10 @@ def test_without_a_compiler_compile_true_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("typed", "reason"),
-    [("auto", " (not compiled: no C++ compiler (g++ or clang++) on PATH)"), ("false", "")],
+    [
+        ("auto", " (not compiled: no C++ compiler (g++ or clang++) on PATH)"),
+        pytest.param("false", "", marks=pytest.mark.slow),
+    ],
 )
 def test_without_a_compiler_a_long_run_says_in_one_line_that_it_is_eager_and_learns(tmp_path, typed, reason):
     command = [SCRIPT, *tiny("total_steps=1e6", "eval.every=1e6", "precision=fp32"), f"compile={typed}"]

@@ -258,11 +258,22 @@ def test_a_window_of_a2c_must_end_with_a_rollout(steps, capsys):
 @pytest.mark.parametrize(
     ("algo", "sizes", "updates"),
     [
-        ("ddpg", ["--warmup", "300", "--settle", "100", "--steps", "200"], {"critic and actor": 200}),
         (
+            "ddpg",
+            ["--warmup", "300", "--settle", "100", "--steps", "100", "--settings", "compile=false"],
+            {"critic and actor": 100},
+        ),
+        pytest.param(
             "ddpg",
             ["--warmup", "300", "--settle", "100", "--steps", "100", "--settings", "algo=d4pg", "compile=false"],
             {"critic and actor": 100},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "ddpg",
+            ["--warmup", "300", "--settle", "100", "--steps", "200"],
+            {"critic and actor": 200},
+            marks=pytest.mark.slow,
         ),
         ("a2c", ["--settle", "512", "--steps", "768"], {"policy and value": 3}),
     ],

@@ -281,7 +281,7 @@ def solve(probe, num_steps, **changes):
     return agent
 
 
-@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e3])
+@pytest.mark.parametrize("unit", [1.0, *(pytest.param(unit, marks=pytest.mark.slow) for unit in (1e-3, 1e3))])
 def test_probe_whose_best_action_depends_on_the_observation(unit):
     rng = np.random.default_rng(0)
 

@@ -38,7 +38,13 @@ def train(kind, output):
     return run(validate(composed.container), composed.choices)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+EXPORTED_EACH_TIME = ("ddpg", "a2c-beta")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, marks=[] if kind in EXPORTED_EACH_TIME else [pytest.mark.slow]) for kind in KINDS],
+)
 def trained(request, tmp_path_factory):
     return train(request.param, tmp_path_factory.mktemp("trained"))
 

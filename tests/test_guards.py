@@ -96,7 +96,7 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), pytest.param(float("inf"), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("site", SAID)
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_what_is_not_finite_stops_the_run_within_one_update_and_is_named(tmp_path, monkeypatch, algo, site, value):

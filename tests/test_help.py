@@ -166,7 +166,7 @@ def test_bash_completes_what_follows_the_last_equals_sign(with_runs, line, expec
         'printf "%s\\n" "${COMPREPLY[@]}"\n'
     )
     command = ["bash", "--norc", "-c", program, "bash", SCRIPT, typed]
-    result = subprocess.run(command, cwd=with_runs, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, cwd=with_runs, capture_output=True, text=True, timeout=300)
     assert result.stderr == ""
     word = line.rpartition(" ")[2]
     kept = word[: max(word.rfind("="), word.rfind(":")) + 1]

@@ -278,7 +278,7 @@ def test_training_would_have_met_the_missing_torch(tmp_path, no_torch):
 HEADER = "# @package _global_\n"
 
 
-@pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"]])
+@pytest.mark.parametrize("sweep", [[], pytest.param(["-m", "seed=0,1"], marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("file", "text", "typed", "expected"),
     [

@@ -82,6 +82,7 @@ def numeric_override(draw):
     return key, draw(numbers)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(numeric_override())
 def test_a_number_is_accepted_if_and_only_if_it_is_in_range(case):

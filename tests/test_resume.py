@@ -35,7 +35,9 @@ def settings(algo, *changes):
     return tiny("tuned=none", *ALL_IT_HAS[algo], *changes, base=ALGORITHMS[algo])
 
 
-@pytest.mark.parametrize("env", ["Pendulum-v1", "HalfCheetah-v4", "Hopper-v4"])
+@pytest.mark.parametrize(
+    "env", ["Hopper-v4", *(pytest.param(env, marks=pytest.mark.slow) for env in ("Pendulum-v1", "HalfCheetah-v4"))]
+)
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_an_interrupted_run_equals_one_that_was_not(tmp_path, algo, env):
     whole = train(settings(algo, f"env={env}", f"output={tmp_path}/whole"))

@@ -201,22 +201,27 @@ def test_a_study_outlives_its_process(tmp_path):
     assert second.best()[0].value == 1.0
 
 
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory):
+def searched_in(folder, trials):
     """A search whose trials learn, or hardly do."""
-    folder = tmp_path_factory.mktemp("searched")
-    result = rlcont(folder, "search", *PUSH, "seed=0,1", "search.trials=8", env=TESTS)
+    result = rlcont(folder, "search", *PUSH, "seed=0,1", f"search.trials={trials}", env=TESTS)
     assert result.returncode == 0, result.stdout + result.stderr
     (search,) = (folder / "outputs" / "searches").iterdir()
     return search, result.stdout
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """One trial of each kind."""
+    return searched_in(tmp_path_factory.mktemp("searched"), 2)
 
 
 def trials_of(search):
     return optuna.load_study(study_name="search", storage=f"sqlite:///{search}/study.db").trials
 
 
-def test_those_that_do_not_learn_are_cut_short_and_the_best_is_one_that_does(searched):
-    search, said = searched
+@pytest.mark.slow
+def test_those_that_do_not_learn_are_cut_short_and_the_best_is_one_that_does(tmp_path):
+    search, said = searched_in(tmp_path, 8)
     trials = trials_of(search)
     assert len(trials) == 8
     pruned = [trial for trial in trials if trial.state.name == "PRUNED"]
@@ -288,7 +293,7 @@ def test_the_noise_that_won_becomes_what_auto_stands_for(tmp_path, monkeypatch, 
 def test_a_trial_that_breaks_down_does_not_end_the_search(tmp_path):
     words = [word for word in PUSH if not word.startswith(("algo.actor.lr", "total_steps"))]
     result = rlcont(
-        tmp_path, "search", *words, "total_steps=300", "algo.critic.lr=1e30,1e-3", "search.trials=4", env=TESTS
+        tmp_path, "search", *words, "total_steps=300", "algo.critic.lr=1e30,1e-3", "search.trials=2", env=TESTS
     )
     assert result.returncode == 0, result.stdout + result.stderr
     (search,) = (tmp_path / "outputs" / "searches").iterdir()
@@ -299,7 +304,7 @@ def test_a_trial_that_breaks_down_does_not_end_the_search(tmp_path):
     assert "not finite" in result.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_a_search_that_was_ended_goes_on(tmp_path, number):
     words = [*PUSH, "search.trials=2", "sweep.jobs=1", "checkpoint.every=50"]
     environment = {**os.environ, **TESTS, "OMP_NUM_THREADS": "1"}

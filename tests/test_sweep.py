@@ -37,7 +37,7 @@ from rlcont.sweep.show import LineShow, TableShow
 SCRIPT = str(Path(sys.executable).parent / "rlcont")
 TESTS = Path(__file__).parent
 FATE = ["env=fate_env:Fate-v0", "total_steps=200", "eval.episodes=1", "log.every=50"]
-LIVES = [f"live{i}" for i in range(9)]
+LIVES = [f"live{i}" for i in range(3)]
 
 
 def names(*jobs):
@@ -188,7 +188,7 @@ def fates(*names):
     return ["-m", *tiny(*FATE, f"env.kwargs.fate={','.join(names)}")]
 
 
-def wait_until(happened, seconds=120):
+def wait_until(happened, seconds=300):
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end
@@ -217,20 +217,20 @@ def processes_in(cwd):
 
 
 @pytest.fixture(scope="module")
-def sweep_of_twelve(tmp_path_factory):
-    """Two jobs are killed while they run, one raises, nine go on."""
-    cwd = tmp_path_factory.mktemp("twelve")
+def sweep_of_six(tmp_path_factory):
+    """Two jobs are killed while they run, one raises, three go on."""
+    cwd = tmp_path_factory.mktemp("six")
     with start(cwd, *fates("slow0", "slow1", "raise", *LIVES), "sweep.jobs=4") as process:
         wait_until_running(cwd, "fate-slow0", "fate-slow1")
         for job in ("fate-slow0", "fate-slow1"):
             os.kill(status(cwd, job)["pid"], signal.SIGKILL)
-        output, errors = process.communicate(timeout=600)
+        output, errors = process.communicate(timeout=300)
     (folder,) = (cwd / "outputs" / "sweeps").iterdir()
     return cwd, folder, process.returncode, output, errors
 
 
-def test_jobs_that_die_take_no_others_along(sweep_of_twelve):
-    cwd, folder, code, _, errors = sweep_of_twelve
+def test_jobs_that_die_take_no_others_along(sweep_of_six):
+    cwd, folder, code, _, errors = sweep_of_six
     assert (code, errors) == (1, "")
     states = {path.name: read_status(path).state for path in folder.iterdir() if path.is_dir()}
     died = {"fate-slow0": "killed", "fate-slow1": "killed", "fate-raise": "failed"}
@@ -238,8 +238,8 @@ def test_jobs_that_die_take_no_others_along(sweep_of_twelve):
     assert processes_in(cwd) == []
 
 
-def test_every_job_leaves_a_run_in_a_folder_of_its_own(sweep_of_twelve):
-    _, folder, _, _, _ = sweep_of_twelve
+def test_every_job_leaves_a_run_in_a_folder_of_its_own(sweep_of_six):
+    _, folder, _, _, _ = sweep_of_six
     description = json.loads((folder / "sweep.json").read_text())
     assert description["command"].startswith("rlcont -m algo.warmup_steps=100 ")
     assert [job["folder"] for job in description["jobs"]] == [
@@ -256,19 +256,20 @@ def test_every_job_leaves_a_run_in_a_folder_of_its_own(sweep_of_twelve):
             assert [row["step"] for row in csv.DictReader(file)] == ["0", "200"]
 
 
-def test_piped_output_is_plain_and_ends_with_a_table(sweep_of_twelve):
-    _, folder, _, output, _ = sweep_of_twelve
+def test_piped_output_is_plain_and_ends_with_a_table(sweep_of_six):
+    _, folder, _, output, _ = sweep_of_six
     assert "\x1b" not in output
     lines = output.splitlines()
-    assert lines[0] == f"12 jobs, 4 at once; outputs/sweeps/{folder.name}"
-    assert sum(line.endswith(": started") for line in lines) == 12
-    assert len(lines) == 1 + 12 + 12 + 13 + 1
-    header, *table, error = lines[-14:]
+    assert lines[0] == f"6 jobs, 4 at once; outputs/sweeps/{folder.name}"
+    assert sum(line.endswith(": started") for line in lines) == 6
+    # Of jobs that take minutes, evaluations are told between.
+    assert sum(": step " not in line for line in lines) == 1 + 6 + 6 + 7 + 1
+    header, *table, error = lines[-8:]
     assert re.split("  +", header) == ["job", "status", "last return", "folder"]
     rows = [re.split("  +", line) for line in table]
-    assert [row[1] for row in rows] == ["killed (SIGKILL)"] * 2 + ["failed (exit code 1)"] + ["finished"] * 9
+    assert [row[1] for row in rows] == ["killed (SIGKILL)"] * 2 + ["failed (exit code 1)"] + ["finished"] * 3
     assert {row[2] for row in rows[2:]} == {"10.0 ± 0.0"}
-    assert rows[-1][3] == f"outputs/sweeps/{folder.name}/fate-live8"
+    assert rows[-1][3] == f"outputs/sweeps/{folder.name}/fate-live2"
     assert error == "job 3: RuntimeError: this is fate"
     assert "and more of it" in (folder / "fate-raise" / "output.log").read_text()
 
@@ -298,7 +299,7 @@ def test_on_a_terminal_a_table_lives_within_its_width_and_ctrl_c_ends_every_job(
             os.write(screen, b"\x03")
             presses += 1
     os.close(screen)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=300) == 130
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
     live, _, table = text.partition("ending 2 running jobs")
     assert "2 running, 3 waiting" in live
@@ -316,17 +317,18 @@ def test_sigterm_ends_jobs_that_have_only_just_begun(tmp_path):
         (deleted,) = tmp_path.glob("outputs/sweeps/*/fate-slow1")
         shutil.rmtree(deleted)
         process.terminate()
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (143, "")
     assert len(re.findall(r"^\d +interrupted ", output, re.MULTILINE)) == 2
     assert processes_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_leaves_no_job_behind(tmp_path):
     with start(tmp_path, *fates("slow0", "slow1", "slow2"), "sweep.jobs=2") as process:
         wait_until_running(tmp_path, "fate-slow0", "fate-slow1")
         process.kill()
-        process.communicate(timeout=60)
-    wait_until(lambda: processes_in(tmp_path) == [], 30)
+        process.communicate(timeout=300)
+    wait_until(lambda: processes_in(tmp_path) == [])
     states = {path.parent.name: read_status(path.parent).state for path in tmp_path.rglob("status.json")}
     assert states == {"fate-slow0": "interrupted", "fate-slow1": "interrupted", "fate-slow2": "killed"}

@@ -70,6 +70,7 @@ def test_a_sweep_whose_jobs_met_every_fate_ends_as_if_nothing_had_happened(tmp_p
     assert (again.returncode, again.stdout) == (0, "sweep: finished, all 4 jobs\n")
 
 
+@pytest.mark.slow
 def test_jobs_that_were_killed_while_they_ran_go_on(tmp_path):
     words = tiny("seed=0,1", "total_steps=4000", "checkpoint.every=200", "eval.every=2000", base=TINY_A2C)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
