@@ -216,7 +216,7 @@ def test_what_is_wrong_with_it_costs_one_line(module, tmp_path, text, values, cl
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("", "defines no class Scaled"), ("class Scaled: ...", "Scaled is no agent; it has no act and no observe")],
+    [("", "defines no class Scaled"), ("class Scaled: ...", "Scaled must be derived from rlcont.core.agent.Agent")],
 )
 def test_an_agent_that_is_none_costs_one_line(module, text, expected):
     with pytest.raises(UserError, match=expected):

@@ -14,8 +14,8 @@ from rlcont.actors.cluster import connect, is_there
 from rlcont.actors.worker import RolloutResult, RolloutWorker, joined_collected
 from rlcont.config.actors import AHEAD, RayActors
 from rlcont.config.run import RunConfig
+from rlcont.core.agent import Learner
 from rlcont.core.errors import ActorsLost, UserError, one_line
-from rlcont.core.protocols import Learner
 from rlcont.core.types import Collected
 
 HEAD_SECONDS = 15.0

@@ -4,6 +4,6 @@
 of the classes are those of the algorithm in any mixture of cases: `DDPGConfig` in config.py, `DDPG` in agent.py.
 There is no registry.
 
-An agent is an `rlcont.core.protocols.Agent`, made by `NAME(config, noise, spec, *, num_envs, total_steps, seed, device,
+An agent is an `rlcont.core.agent.Agent`, made by `NAME(config, noise, spec, *, num_envs, total_steps, seed, device,
 accelerate)`. The configuration is an `AlgorithmConfig` (algos/base.py).
 """

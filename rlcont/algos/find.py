@@ -35,10 +35,11 @@ def agent_class(name: str) -> Any:
     Raises:
         UserError: there is no such class.
     """
+    from rlcont.core.agent import Agent
+
     found = _class(name, "agent", "")
-    missing = [method for method in ("act", "observe", "learn") if not hasattr(found, method)]
-    if missing:
-        raise UserError(f"algo={name}: {found.__name__} is no agent; it has no {' and no '.join(missing)}")
+    if not issubclass(found, Agent):
+        raise UserError(f"algo={name}: {found.__name__} must be derived from rlcont.core.agent.Agent")
     return found
 
 

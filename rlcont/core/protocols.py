@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import torch
 
-from rlcont.core.types import Array, Collected, EnvSpec, EnvStep, Experience, Histogram, Metrics
+from rlcont.core.types import Array, Collected, EnvSpec, EnvStep, Metrics
 
 Accelerate = Callable[[Callable[[Any], Metrics]], Callable[[Any], Metrics]]
 """Makes an update, from a batch to metrics, fast; see accelerate.py."""
@@ -101,50 +101,3 @@ class Rows(Protocol):
 
     def write(self, first: int, rows: Array) -> None:
         """Puts rows back to where they were."""
-
-
-class Agent(Policy, Protocol):
-    """A learner. It owns its memory and knows itself when learning is due."""
-
-    device: str
-
-    @property
-    def rows(self) -> Rows | None:
-        """The memory whose rows `state_dict` leaves out."""
-
-    def cut_off(self, envs: Array) -> None:
-        """Takes the episodes of the environments `envs` [E] bool for cut off after the step observed last."""
-
-    def observe(self, step: EnvStep) -> None:
-        """Remembers a step; computes no gradient."""
-
-    def learn(self) -> Metrics:
-        """Does the updates that are due and returns 0-d tensors of the last one, {} if none was."""
-
-    def is_finite(self) -> bool:
-        """Whether gradients and weights were finite in every update; asks the device. Where not, none was changed."""
-
-    def status(self) -> dict[str, float]:
-        """Numbers about the agent itself for a log line, such as noise scale and replay fill."""
-
-    def remark(self, values: dict[str, float]) -> str:
-        """One line that the user should read, given the figures of a log line by TensorBoard tag; empty if none."""
-
-    def distributions(self) -> dict[str, Histogram]:
-        """Distributions to log with each evaluation, by name; what training depends on stays as it is."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything but a replay's rows: weights, optimisers, normaliser, noise, generators, counters; live."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes over what `state_dict` of an agent of the same configuration gave."""
-
-
-class Learner(Agent, Protocol):
-    """An agent that others may act for."""
-
-    spec: EnvSpec
-    num_updates: int
-
-    def receive(self, experience: Experience) -> None:
-        """Remembers what an actor had to tell."""

@@ -11,9 +11,10 @@ from rlcont.actors.cluster import prepare_ray
 from rlcont.algos.find import agent_class
 from rlcont.config.actors import RayActors
 from rlcont.config.run import RunConfig
+from rlcont.core.agent import Agent, Learner
 from rlcont.core.errors import UserError
 from rlcont.core.hidden_state import check_parts
-from rlcont.core.protocols import Accelerate, Agent, Collector, Learner, Policy, VectorEnv, eager
+from rlcont.core.protocols import Accelerate, Collector, Policy, VectorEnv, eager
 from rlcont.core.resources import available_memory, check_memory
 from rlcont.core.seeding import integers
 from rlcont.core.types import EnvSpec

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rlcont.core.protocols import Agent, VectorEnv
+from rlcont.core.agent import Agent
+from rlcont.core.protocols import VectorEnv
 from rlcont.core.types import Array, Collected
 from rlcont.envs.episodes import Episodes
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from rlcont.core.agent import Agent
 from rlcont.core.errors import ActorsLost, UserError
-from rlcont.core.protocols import Agent, Collector
+from rlcont.core.protocols import Collector
 from rlcont.core.types import Evaluation
 from rlcont.training.evaluate import Evaluator
 from rlcont.training.interval import Interval

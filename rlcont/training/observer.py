@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rlcont.config.run import RunConfig, to_container
+from rlcont.core.agent import Agent
 from rlcont.core.errors import ActorsLost, Stopped, UserError
-from rlcont.core.protocols import Agent
 from rlcont.core.spelling import flat_keys
 from rlcont.core.types import Evaluation
 from rlcont.runs.checkpoint import Checkpoints

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from rlcont.algos.a2c.config import A2CConfig
-from rlcont.algos.agent import BaseAgent
+from rlcont.core.agent import Agent
 from rlcont.core.protocols import Accelerate, eager
 from rlcont.core.seeding import numpy_generator, torch_generator
 from rlcont.core.state import existing, flat_state, load_flat_state
@@ -37,7 +37,7 @@ class Minibatch(NamedTuple):
     valid: torch.Tensor
 
 
-class A2C(BaseAgent):
+class A2C(Agent):
     """An on-policy actor-critic: it learns from each row of a rollout once, and forgets it.
 
     Source: arXiv:1602.01783 (A3C), Algorithm S3, with all environments in step, as in OpenAI Baselines' A2C; advantages

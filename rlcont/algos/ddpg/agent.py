@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from rlcont.algos.agent import BaseAgent
 from rlcont.algos.ddpg.config import DDPGConfig
+from rlcont.core.agent import Learner
 from rlcont.core.protocols import Accelerate, eager
 from rlcont.core.seeding import torch_generator
 from rlcont.core.types import Array, Batch, EnvSpec, EnvStep, Experience, Histogram, Metrics
@@ -20,7 +20,7 @@ from rlcont.nn.normalize import RewardScale, RunningNorm
 from rlcont.nn.optim import Adam, clip_norm, polyak_
 
 
-class DDPG(BaseAgent):
+class DDPG(Learner):
     """An off-policy actor-critic with a deterministic policy.
 
     Source: arXiv:1509.02971, Algorithm 1.
@@ -212,7 +212,6 @@ class DDPG(BaseAgent):
         self.receive(self.explorer.observe(step))
 
     def receive(self, experience: Experience) -> None:
-        """Remembers what an explorer, here or elsewhere, has collected."""
         self.num_steps += experience.num_steps
         if self.reward_scale is not None:
             self.reward_scale.update(experience.returns)
