@@ -135,3 +135,29 @@ def test_a_number_that_changes_and_is_not_saved_is_named_by_the_first_checkpoint
     thing.size += 1
     with pytest.raises(TypeError, match=r"Thing\.size changes and is not saved; name it in `counters`"):
         thing.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [([1, 2], [1, 3]), ({"a": 1.0}, {"a": 2.0}), (np.int64(3), np.int64(4)), (True, False)]
+)
+def test_so_is_a_collection_of_numbers_that_changes(before, after):
+    thing = Thing()
+    thing.table = before
+    check_parts(thing)
+    thing.state_dict()
+    thing.table = after
+    with pytest.raises(TypeError, match=r"Thing\.table changes"):
+        thing.state_dict()
+
+
+def test_two_parts_of_one_name_are_refused():
+    thing = Thing()
+    thing.array = np.zeros(1)
+    with pytest.raises(TypeError, match="array with and without an underscore"):
+        check_parts(thing)
+
+
+def test_parts_in_lists_and_dictionaries_are_found_one_by_one():
+    thing = Thing()
+    assert [type(leaf).__name__ for leaf in thing.leaves()].count("Linear") == 2
+    assert any(leaf is thing.several[1]["rng"] for leaf in thing.leaves())

@@ -32,6 +32,10 @@ class AlgorithmConfig:
             UserError: as `check_run`.
         """
 
+    def schedules(self) -> list[str]:
+        """Fields, besides a DecayConfig, whose course depends on the number of steps of the run."""
+        return []
+
     def num_updates(self, total_steps: int, num_envs: int) -> int:
         """Gradient updates in a run of `total_steps` environment steps."""
         raise NotImplementedError

@@ -6,7 +6,7 @@ import abc
 import functools
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rlcont.core.state import Parts, contained
+from rlcont.core.state import Parts
 from rlcont.core.types import Array, EnvSpec, EnvStep, Experience, Histogram, Metrics
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Agent(Parts, abc.ABC):
     """
 
     counters: ClassVar[tuple[str, ...]] = ("num_steps", "num_updates")
-    unsaved: ClassVar[tuple[str, ...]] = ("_guarded",)
+    unsaved: ClassVar[tuple[str, ...]] = ("_guarded",)  # A cached list of parts, which would be a part itself.
 
     def __init__(self, config: Any, spec: EnvSpec, *, num_envs: int, device: str):
         self.config = config
@@ -93,9 +93,7 @@ class Agent(Parts, abc.ABC):
     @functools.cached_property
     def _guarded(self) -> list[Any]:
         """The parts that know whether all they met was finite: optimisers."""
-        parts = self.parts().values()
-        flat = [p for part in parts for p in (contained(part).values() if isinstance(part, list | tuple) else [part])]
-        return [part for part in flat if hasattr(part, "is_finite")]
+        return [part for part in self.leaves() if hasattr(part, "is_finite")]
 
 
 class Learner(Agent):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import types
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from rlcont.core.state import Parts, contained, has_state, is_generator
+from rlcont.core.state import Parts, has_state, is_generator
 
 _FOREIGN = ("torch", "numpy", "builtins")
 
@@ -17,29 +19,41 @@ _FOREIGN = ("torch", "numpy", "builtins")
 def check_parts(owner: Parts) -> None:
     """Looks for generators, tensors and stateful objects that are no parts of `owner`, or of its parts.
 
-    From now on `owner` and its parts also notice when a plain number changes that is not saved.
+    From now on `owner` and its parts also notice when a number, or a collection of numbers, changes that is not saved.
 
     Raises:
-        TypeError: there is one, in an object or a function that is no part.
+        TypeError: there is one, in an object or a function that is no part; or two parts would be saved under one name.
     """
     saved: set[int] = set()
     _collect(owner, saved)
     for holder in _holders(owner):
-        ignored = {*holder.named("counters"), *holder.named("unsaved"), "_numbers"}
+        ignored = {*holder.named("counters"), *holder.named("unsaved"), "_constants"}
         attributes = {name: value for name, value in vars(holder).items() if name not in ignored}
         for name, value in attributes.items():
             if not has_state(value):
                 _refuse_hidden(value, f"{type(holder).__name__}.{name}", saved)
-        vars(holder)["_numbers"] = {name: v for name, v in attributes.items() if isinstance(v, int | float)}
+        constants = {name: copy.deepcopy(value) for name, value in attributes.items() if _is_numeric(value)}
+        vars(holder)["_constants"] = constants
+        saved_as = [name.lstrip("_") for name in (*holder.named("counters"), *attributes)]
+        doubled = {name for name in saved_as if saved_as.count(name) > 1}
+        if doubled:
+            raise TypeError(f"{type(holder).__name__}: {', '.join(doubled)} with and without an underscore; rename one")
+
+
+def _is_numeric(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_numeric, value.values()))
+    if isinstance(value, list | tuple | set | deque):
+        return all(map(_is_numeric, value))
+    return isinstance(value, int | float | np.number)
 
 
 def _holders(owner: Parts) -> Iterator[Parts]:
     """`owner` and all below it whose state comes from parts."""
     yield owner
-    for part in owner.parts().values():
-        for inner in contained(part).values() if isinstance(part, dict | list | tuple) else [part]:
-            if isinstance(inner, Parts):
-                yield from _holders(inner)
+    for part in owner.leaves():
+        if isinstance(part, Parts):
+            yield from _holders(part)
 
 
 def _collect(value: Any, saved: set[int]) -> None:
@@ -89,7 +103,9 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_filled(cell: types.CellType) -> bool:
+    """Whether a variable that a function refers to has a value yet."""
     try:
-        return cell.cell_contents is not cell
+        _ = cell.cell_contents
     except ValueError:
         return False
+    return True

@@ -31,13 +31,17 @@ class Parts:
                 found[name.lstrip("_")] = value
         return found
 
+    def leaves(self) -> list[Any]:
+        """The parts, those in lists, tuples and dictionaries one by one."""
+        return [leaf for part in self.parts().values() for leaf in _leaves(part)]
+
     def state_dict(self) -> dict[str, Any]:
         """The state of every part and every counter; live.
 
         Raises:
-            TypeError: a plain number has changed that is not one of `counters`, so resuming would lose it.
+            TypeError: a number, or a collection of numbers, has changed that is not one of `counters`.
         """
-        for name, value in vars(self).get("_numbers", {}).items():
+        for name, value in vars(self).get("_constants", {}).items():
             if getattr(self, name) != value:
                 raise TypeError(f"{type(self).__name__}.{name} changes and is not saved; name it in `counters`")
         counters = {name.lstrip("_"): getattr(self, name) for name in self.named("counters")}
@@ -91,6 +95,12 @@ def contained(container: Any) -> dict[str, Any]:
     """The parts in a list, tuple or dictionary, by place or key."""
     pairs = container.items() if isinstance(container, dict) else enumerate(container)
     return {str(key): value for key, value in pairs if has_state(value)}
+
+
+def _leaves(part: Any) -> list[Any]:
+    if isinstance(part, dict | list | tuple):
+        return [leaf for inner in contained(part).values() for leaf in _leaves(inner)]
+    return [part]
 
 
 def flat_state(parts: dict[str, Any]) -> dict[str, Any]:

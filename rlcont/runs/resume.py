@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from rlcont.algos.base import AlgorithmConfig
 from rlcont.config.names import merged
 from rlcont.config.run import CHANGEABLE, ROUNDING, RunConfig, to_container
 from rlcont.config.validate import validate
@@ -74,18 +75,18 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
 
 
 def scheduled_over_the_run(config: Any, prefix: str = "") -> list[str]:
-    """Keys of a configuration whose course depends on `total_steps`: decays without steps of their own, and the
-    importance weights of a prioritised replay.
+    """Keys of a configuration whose course depends on `total_steps`: decays without steps of their own, and what else
+    an algorithm says.
     """
     keys = []
     for field in dataclasses.fields(config):
         key, value = f"{prefix}{field.name}", getattr(config, field.name)
         if isinstance(value, DecayConfig):
             keys += [key] if value.kind != "none" and value.steps is None else []
+        elif isinstance(value, AlgorithmConfig):
+            keys += scheduled_over_the_run(value, f"{key}.") + [f"{key}.{name}" for name in value.schedules()]
         elif dataclasses.is_dataclass(value):
             keys += scheduled_over_the_run(value, f"{key}.")
-        elif field.name == "priority_beta" and config.replay == "prioritized" and value < 1:
-            keys.append(key)
     return keys
 
 

@@ -212,7 +212,9 @@ class WatchedValues:
     def __init__(self, update: Update):
         function: Any = getattr(update, "__func__", update)
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        names = {"self": getattr(update, "__self__", None), **{name: cell.cell_contents for name, cell in cells}}
+        names = {name: cell.cell_contents for name, cell in cells}
+        if hasattr(update, "__self__"):
+            names[function.__code__.co_varnames[0]] = update.__self__
         self.scope = {"L": names, "G": function.__globals__}
         self.values: dict[str, Any] = {}
         self.code: types.CodeType | None = None
@@ -220,14 +222,16 @@ class WatchedValues:
     def take_over(self, guards: Any) -> list[bool]:
         """Keeps the compiler's guards on tensors alone, and watches the plain values that the others are about."""
         for guard in guards:
-            # Copying the dictionary of a class, as the compiler does, takes long.
+            # The compiler copies the dictionary of a class for each attribute, which takes long.
             expression = re.sub(r"dict\((.+)\.__dict__\)\['(\w+)'\]", r"\1.\2", guard.orig_guard.name)
             if re.search(r"__import_|\._(modules|parameters|buffers|\w*hooks\w*)\b|__mro__", expression):
-                continue  # Code of libraries, and the structure of networks.
+                continue  # Code of libraries and the structure of networks: they do not change as training goes on.
             if isinstance(guard.value, list | dict):
                 self._watch(f"len({expression})")
-            elif _is_plain(guard.value) or (isinstance(guard.value, types.FunctionType) and "(" not in expression):
+            elif _is_plain(guard.value):
                 self._watch(expression)
+            elif isinstance(guard.value, types.FunctionType) and "type(" not in expression:
+                self._watch(expression)  # A function kept in an attribute; methods of classes do not change.
         self.code = compile(f"({''.join(f'{each},' for each in self.values)})", "watched values", "eval")
         return torch.compiler.keep_tensor_guards_unsafe(guards)
 

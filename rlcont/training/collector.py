@@ -11,7 +11,7 @@ from rlcont.envs.episodes import Episodes
 
 
 class InlineCollector:
-    """One step of every environment at a time; an `rlcont.core.Collector`."""
+    """One step of every environment at a time; an `rlcont.core.protocols.Collector`."""
 
     def __init__(self, agent: Agent, envs: VectorEnv):
         self.agent = agent

@@ -86,6 +86,9 @@ class DDPGConfig(AlgorithmConfig):
                 f"(num_envs={num_envs} times actors.rollout_length={length} and algo.n_step)"
             )
 
+    def schedules(self) -> list[str]:
+        return ["priority_beta"] if self.replay == "prioritized" and self.priority_beta < 1 else []
+
     def num_updates(self, total_steps: int, num_envs: int) -> int:
         """Updates in a run of `total_steps` environment steps, the same for any number of environments."""
         # The small term keeps 100 x 0.29 at 29.
