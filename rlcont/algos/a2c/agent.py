@@ -78,7 +78,7 @@ class A2C(BaseAgent):
 
         module = self.make_network(torch_generator(seed, "init", device))
         self.network = nets.FlatNetwork(module)
-        self.policy = policies.POLICIES[config.policy]
+        self.policy: Any = module.policy
         optimizer = Adam if config.optimizer == "adam" else RMSProp
         self.optimizer: Adam | RMSProp = optimizer(self.network.weights, config.lr)
         self.accelerated_prepare = accelerate(self.prepare)
