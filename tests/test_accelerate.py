@@ -2,6 +2,7 @@
 
 import contextvars
 import copy
+import importlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import torch
 from script import SCRIPT, rlcont
 from tiny import tiny
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
@@ -221,9 +223,9 @@ def test_compiled_updates_leave_nothing_behind():
 def test_on_cuda_a_compiled_update_is_recorded_and_an_eager_one_is_not(monkeypatch):
     made = []
 
-    def compiled(update, required):
+    def compiled(update, **options):
         made.append("compiled")
-        return lambda batch: update(batch)
+        return update
 
     def record(update, batch):
         made.append("recorded")
@@ -232,7 +234,7 @@ def test_on_cuda_a_compiled_update_is_recorded_and_an_eager_one_is_not(monkeypat
     def update(batch):
         return {"sum": sum(tensor.sum() for tensor in batch)}
 
-    monkeypatch.setattr(accelerate, "_compiled", compiled)
+    monkeypatch.setattr(torch, "compile", compiled)
     monkeypatch.setattr(accelerate, "_record_cuda_graph", record)
     for device, compile_, expected in (
         ("cuda", True, ["compiled", "recorded"]),
@@ -263,6 +265,90 @@ def test_an_update_that_cannot_be_compiled_runs_eagerly_and_says_so_once(caplog)
     with pytest.raises(UserError, match="compile=true: the update cannot be compiled"):
         Acceleration(True, "fp32", "cpu", required=True)(update)(torch.ones(2))
     assert weights.tolist() == [4, 4, 4]
+
+
+def cannot_be_recorded(update, batch):
+    """What torch does where CUDA refuses a call: ending the recording fails too, with less to say."""
+    try:
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nCompile with ...")
+    finally:
+        raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+
+def test_an_update_that_cannot_be_recorded_runs_eagerly_and_says_so_once(caplog, monkeypatch):
+    weights = torch.zeros(3)
+
+    def update(batch):
+        weights.add_(batch.obs.sum())
+        return {"sum": batch.obs.sum()}
+
+    monkeypatch.setattr(torch, "compile", lambda update, **options: update)
+    monkeypatch.setattr(accelerate, "_record_cuda_graph", cannot_be_recorded)
+    batch = random_batch(0)
+    accelerated = Acceleration(True, "fp32", "cuda")(update)
+    num_calls = CALLS_BEFORE_RECORDING + 3
+    for _ in range(num_calls):
+        assert accelerated(batch)["sum"] == batch.obs.sum()
+    torch.testing.assert_close(weights, (num_calls * batch.obs.sum()).expand(3))
+    reason = "the update cannot be recorded as a CUDA graph (CUDA error: operation not permitted when stream is"
+    assert [record.message for record in caplog.records] == [f"rlcont: {reason} capturing); it runs eagerly"]
+
+    accelerated = Acceleration(True, "fp32", "cuda", required=True)(update)
+    for _ in range(CALLS_BEFORE_RECORDING):
+        accelerated(batch)
+    with pytest.raises(UserError, match=r"compile=true: the update cannot be recorded .* capturing\); allowed: auto"):
+        accelerated(batch)
+
+
+class NothingFromTheHost(TorchDispatchMode):
+    """Refuses what no CUDA graph can hold: tensors made of Python's numbers, and asking the device for a number."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func.overloadpacket.__name__ not in ("lift_fresh", "_local_scalar_dense", "nonzero"), func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("host", [lambda x: torch.tensor([1.0]), lambda x: x.item(), lambda x: x if x > 0 else -x])
+def test_what_comes_from_the_host_is_refused(host):
+    with pytest.raises(AssertionError), NothingFromTheHost():
+        host(torch.ones(()))
+
+
+@pytest.mark.parametrize("overrides", OPTIONS.values(), ids=OPTIONS)
+def test_an_update_takes_nothing_from_the_host(overrides):
+    run = config(*overrides)
+    agent = make_agent(run, BoxEnv(run.env).spec)
+    with NothingFromTheHost():
+        agent.update(random_batch(0))
+
+
+@pytest.mark.parametrize("policy", ["gaussian", "bounded_gaussian", "squashed", "beta"])
+def test_an_update_of_a2c_takes_nothing_from_the_host(policy):
+    small = ["num_envs=4", "algo.rollout_steps=16", "algo.normalize_obs=true", "algo.normalize_reward=true"]
+    options = [f"algo.policy={policy}", "algo.entropy_coef=0.01", "algo.max_grad_norm=0.5"]
+    run = validate(compose_job(["algo=a2c", "env=Pendulum-v1", *small, *options]).container)
+    envs = Environments(run.env, [0, 1, 2, 3])
+    agent = make_agent(run, envs.spec)
+    obs = envs.reset()
+    while not agent.memory.full:
+        step = envs.step(agent.act(obs, explore=True))
+        obs = step.obs_to_act_on
+        agent.observe(step)
+    with NothingFromTheHost():
+        prepared = agent.prepare(agent.memory.tensors)
+        agent.update(agent.minibatch(agent.memory.tensors, prepared))
+    envs.close()
+
+
+def test_a_gpus_user_is_not_told_to_give_up_fp32(monkeypatch, recwarn):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    advise = importlib.import_module("torch._inductor.compile_fx")._warn_tf32_disabled.__wrapped__
+    with pytest.warns(UserWarning, match="TensorFloat32"):
+        advise()
+    Acceleration(True, "fp32", "cuda")(lambda batch: {})
+    advise()
+    assert not [warning for warning in recwarn if "TensorFloat32" in str(warning.message)]
 
 
 def test_a_recorded_update_copies_batches_in_and_metrics_out():

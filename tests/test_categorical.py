@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlcont.nn import categorical
 from rlcont.nn.categorical import project, resampling
 
 
@@ -93,6 +94,33 @@ def test_it_equals_loops_over_all_pairs_of_atoms(case):
     np.testing.assert_allclose(
         result, by_loops(probs, np.linspace(*bounds, probs.shape[1]), reward, discount), atol=1e-9
     )
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-15)])
+@given(case=cases())
+def test_the_sum_over_pairs_equals_the_scattering(dtype, tolerance, case):
+    probs, _, reward, _ = case
+    rng = np.random.default_rng(abs(int(reward[0])))
+    last = probs.shape[1] - 1
+    on_grid = rng.integers(0, last, probs.shape, endpoint=True)
+    for place in (rng.uniform(0, last, probs.shape), on_grid):
+        arguments = torch.tensor(probs, dtype=dtype), torch.tensor(place, dtype=dtype)
+        pairs, scattered = categorical._spread_by_pairs(*arguments), categorical._spread_by_scatter(*arguments)
+        torch.testing.assert_close(pairs, scattered, rtol=tolerance, atol=tolerance)
+
+
+class OnCuda(torch.Tensor):
+    is_cuda = True
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cuda", "_spread_by_pairs"), ("cpu", "_spread_by_scatter")])
+def test_on_cuda_the_order_of_additions_is_fixed(monkeypatch, device, expected):
+    used = []
+    for name in ("_spread_by_pairs", "_spread_by_scatter"):
+        monkeypatch.setattr(categorical, name, lambda probs, place, name=name: used.append(name))
+    probs = torch.full((1, 5), 0.2)
+    project(probs.as_subclass(OnCuda) if device == "cuda" else probs, torch.arange(5.0), torch.ones(1), torch.ones(1))
+    assert used == [expected]
 
 
 @given(cases())

@@ -69,7 +69,7 @@ def test_the_gaussians_log_probability_and_entropy_by_hand():
     expected = -0.125 - 0.6931472 - 2 * 0.9189385
     assert GaussianPolicy.log_prob(sample, mean, std).item() == pytest.approx(expected, rel=1e-6)
     # (1 + ln 2 pi) / 2 = 1.4189385 each, and ln 2.
-    assert GaussianPolicy.entropy(mean, std).item() == pytest.approx(2 * 1.4189385 + 0.6931472, rel=1e-6)
+    assert make(GaussianPolicy).entropy(mean, std).item() == pytest.approx(2 * 1.4189385 + 0.6931472, rel=1e-6)
 
 
 def test_the_squashed_log_probability_by_hand():
@@ -82,7 +82,7 @@ def test_the_squashed_log_probability_by_hand():
 def test_a_narrow_squashed_gaussians_entropy_by_hand():
     # tanh is almost linear with the slope 1 - tanh(1)^2 = 0.4199743 there, and the curvature of its logarithm is
     # twice that: ln 0.01 + 1.4189385 - 0.8675617 - 0.01^2 * 0.4199743.
-    entropy = SquashedPolicy.entropy(column(1.0), column(0.01)).item()
+    entropy = make(SquashedPolicy).entropy(column(1.0), column(0.01)).item()
     assert entropy == pytest.approx(-4.6051702 + 1.4189385 - 0.8675617 - 0.0000420, abs=2e-7)
 
 
@@ -95,7 +95,7 @@ def test_the_betas_log_probability_and_entropy_by_hand():
     # Beta(2, 2): -ln 6 - 2 * 1 + 2 (1 + 1/2 + 1/3) + ln 2 = 5/3 - ln 3.
     # Beta(3, 2): -ln 12 - 2 (1 + 1/2) - 1 + 3 (1 + 1/2 + 1/3 + 1/4) + ln 2 = 9/4 - ln 6.
     expected = (5 / 3 - math.log(3)) + (9 / 4 - math.log(6))
-    assert BetaPolicy.entropy(alpha, beta).item() == pytest.approx(expected, rel=1e-5)
+    assert make(BetaPolicy).entropy(alpha, beta).item() == pytest.approx(expected, rel=1e-5)
 
 
 # Against integrals
@@ -117,7 +117,7 @@ def test_the_gaussian_integrates_to_one_and_to_its_entropy(mean, std):
     parameters = torch.full((1,), mean, dtype=torch.float64), torch.full((1,), std, dtype=torch.float64)
     mass, entropy = mass_and_entropy(GaussianPolicy.log_prob(action[:, None], *parameters), cell)
     assert mass == pytest.approx(1, abs=1e-9)
-    assert entropy == pytest.approx(GaussianPolicy.entropy(*parameters).item(), abs=1e-9)
+    assert entropy == pytest.approx(make(GaussianPolicy).entropy(*parameters).item(), abs=1e-9)
 
 
 # Cells of the box, ever smaller towards its edges, that know of tanh's slope by their own size alone.
@@ -130,7 +130,7 @@ def test_the_squashed_gaussian_integrates_to_one_over_the_box_and_to_its_entropy
     parameters = torch.full((1,), mean, dtype=torch.float64), torch.full((1,), std, dtype=torch.float64)
     mass, entropy = mass_and_entropy(SquashedPolicy.log_prob(BOX_SAMPLES[:, None], *parameters), BOX_CELLS)
     assert mass == pytest.approx(1, abs=1e-6)
-    assert entropy == pytest.approx(SquashedPolicy.entropy(*parameters).item(), abs=quadrature_error(std) + 1e-6)
+    assert entropy == pytest.approx(make(SquashedPolicy).entropy(*parameters).item(), abs=quadrature_error(std) + 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_beta_integrates_to_one_over_the_box_and_to_its_entropy(alpha, beta)
     parameters = torch.full((1,), alpha, dtype=torch.float64), torch.full((1,), beta, dtype=torch.float64)
     mass, entropy = mass_and_entropy(BetaPolicy.log_prob(BOX_SAMPLES.tanh()[:, None], *parameters), BOX_CELLS)
     assert mass == pytest.approx(1, abs=1e-6)
-    assert entropy == pytest.approx(BetaPolicy.entropy(*parameters).item(), abs=1e-6)
+    assert entropy == pytest.approx(make(BetaPolicy).entropy(*parameters).item(), abs=1e-6)
 
 
 def quadrature_error(std):
@@ -160,7 +160,7 @@ def test_the_squashed_entropy_equals_the_integral():
     u = means + stds * z
     log_slope = -2 * (torch.logaddexp(u, -u) - math.log(2))
     expected = 0.5 * math.log(2 * math.pi * math.e) + stds.log().squeeze(-1) + (weight * log_slope).sum(-1)
-    error = (SquashedPolicy.entropy(means, stds) - expected).abs()
+    error = (make(SquashedPolicy).entropy(means, stds) - expected).abs()
     allowed = torch.tensor([quadrature_error(std) for std in stds.squeeze(-1).tolist()], dtype=torch.float64)
     assert (error <= allowed).all()
     # The bound says something: at most 1e-3 nat, and next to nothing for ordinary deviations.
@@ -174,7 +174,7 @@ def assert_entropy_is_that_of_samples(family, first, second):
     surprise = -family.log_prob(samples, *parameters)
     five_errors = 5 * surprise.std().item() / math.sqrt(NUM_SAMPLES)
     assert five_errors < 0.05
-    assert surprise.mean().item() == pytest.approx(family.entropy(*parameters).item(), abs=five_errors)
+    assert surprise.mean().item() == pytest.approx(make(family).entropy(*parameters).item(), abs=five_errors)
 
 
 @pytest.mark.parametrize("std", STDS)
@@ -204,10 +204,10 @@ def example(family, dtype=torch.float64):
 def test_log_probability_and_entropy_are_sums_over_dimensions(family):
     sample, first, second = example(family)
     each = [[x[:, [i]] for x in (sample, first, second)] for i in range(3)]
-    log_prob, entropy = family.log_prob(sample, first, second), family.entropy(first, second)
+    log_prob, entropy = family.log_prob(sample, first, second), make(family).entropy(first, second)
     assert log_prob.shape == entropy.shape == (2,)
     torch.testing.assert_close(log_prob, sum(family.log_prob(*columns) for columns in each))
-    torch.testing.assert_close(entropy, sum(family.entropy(*columns[1:]) for columns in each))
+    torch.testing.assert_close(entropy, sum(make(family).entropy(*columns[1:]) for columns in each))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -216,7 +216,7 @@ def test_gradients_of_log_probability_and_entropy_are_finite_differences(family)
     for parameter in parameters:
         parameter.requires_grad_()
     assert torch.autograd.gradcheck(partial(family.log_prob, sample), parameters)
-    assert torch.autograd.gradcheck(family.entropy, parameters)
+    assert torch.autograd.gradcheck(make(family).entropy, parameters)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -237,7 +237,7 @@ def test_parameters_have_any_leading_shape_and_come_from_the_last_layers(family)
     assert [tuple(parameter.shape) for parameter in parameters] == [(5, 4, 3)] * 2
     assert all(parameter.dtype == torch.float32 for parameter in parameters)
     assert family.log_prob(torch.zeros(5, 4, 3), *parameters).shape == (5, 4)
-    assert family.entropy(*parameters).shape == (5, 4)
+    assert make(family).entropy(*parameters).shape == (5, 4)
     assert family.deterministic(*arrays(parameters)).shape == (5, 4, 3)
     loss = sum(parameter.square().sum() for parameter in parameters)
     assert all(grad.abs().min() > 0 for grad in torch.autograd.grad(loss, list(policy.parameters())))
@@ -303,7 +303,7 @@ def test_the_squashed_log_probability_is_exact_where_tanh_rounds_to_one(u):
 @pytest.mark.parametrize("mean", [20.0, -20.0, 100.0, -100.0])
 def test_the_squashed_entropy_is_exact_where_tanh_rounds_to_one(mean):
     parameters = [torch.tensor([mean], requires_grad=True), torch.tensor([0.5], requires_grad=True)]
-    entropy = SquashedPolicy.entropy(*parameters)
+    entropy = make(SquashedPolicy).entropy(*parameters)
     expected = math.log(0.5) + 0.5 * math.log(2 * math.pi * math.e) + 2 * math.log(2) - 2 * abs(mean)
     assert entropy.item() == pytest.approx(expected, rel=1e-5)
     to_mean, to_std = torch.autograd.grad(entropy, parameters)
@@ -317,7 +317,7 @@ def test_the_beta_is_finite_at_the_last_samples_before_the_edges(side, alpha, be
     sample = torch.tensor([side * (1 - BetaPolicy.edge)], dtype=torch.float32)
     parameters = [torch.tensor([x], requires_grad=True) for x in (alpha, beta)]
     exact = [parameter.detach().double().requires_grad_() for parameter in parameters]
-    for function in (partial(BetaPolicy.log_prob, sample), BetaPolicy.entropy):
+    for function in (partial(BetaPolicy.log_prob, sample), make(BetaPolicy).entropy):
         value, expected = function(*parameters), function(*exact)
         assert value.dtype == torch.float32
         # ln B is a difference of numbers up to 13000, whose float32 neighbours are 0.001 away.
@@ -329,7 +329,7 @@ def test_the_beta_is_finite_at_the_last_samples_before_the_edges(side, alpha, be
 
 def test_a_narrow_betas_entropy_is_almost_a_gaussians():
     # The variance on the box is 1 / 2001.
-    entropy = BetaPolicy.entropy(column(1e3), column(1e3)).item()
+    entropy = make(BetaPolicy).entropy(column(1e3), column(1e3)).item()
     assert entropy == pytest.approx(0.5 * math.log(2 * math.pi * math.e / 2001), abs=1e-3)
 
 

@@ -14,8 +14,7 @@ def project(
     the mean stays where it was. What falls outside the atoms goes to the outermost.
 
     Source: arXiv:1707.06887, equation 7.
-    Differs: written with one neighbour below and the share of the one above it, so that no mass is lost where z falls
-    on an atom.
+    Differs: on the CPU, written with one neighbour below and the share of the one above it.
 
     Shapes:
         probs [B, K], rows that sum to 1; atoms [K], ascending; reward, discount [B].
@@ -29,11 +28,25 @@ def project(
     # What rounding puts past the last atom is not outside.
     outside = (place < -1e-3) | (place > num_atoms - 1 + 1e-3)
     place = place.clamp(0, num_atoms - 1)
-    below = place.floor().clamp(max=num_atoms - 2)
+    # On CUDA scatter_add adds in no fixed order, so that the same seed would not give the same run.
+    spread = _spread_by_pairs if probs.is_cuda else _spread_by_scatter
+    return spread(probs, place), (probs * outside).sum(1)
+
+
+def _spread_by_scatter(probs: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Spreads each mass over the two atoms around its `place` [B, K], in spacings from the first atom."""
+    below = place.floor().clamp(max=probs.shape[1] - 2)
     share = place - below
     index = below.long()
     projected = torch.zeros_like(probs).scatter_add(1, index, probs * (1 - share))
-    return projected.scatter_add(1, index + 1, probs * share), (probs * outside).sum(1)
+    return projected.scatter_add(1, index + 1, probs * share)
+
+
+def _spread_by_pairs(probs: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """The same as a sum over all pairs of atoms [B, K, K], whose order is fixed."""
+    atom = torch.arange(probs.shape[1], dtype=place.dtype, device=place.device)
+    share = (1 - (place[:, None, :] - atom[:, None]).abs()).clamp(min=0)
+    return (probs[:, None, :] * share).sum(2)
 
 
 def resampling(num_atoms: int, old: tuple[float, float], new: tuple[float, float]) -> tuple[torch.Tensor, torch.Tensor]:

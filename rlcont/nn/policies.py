@@ -48,8 +48,7 @@ class GaussianPolicy(nn.Module):
         """-((x - mean) / std)^2 / 2 - ln std - ln(2 pi) / 2."""
         return (-0.5 * ((sample - mean) / std).square() - std.log() - 0.5 * math.log(2 * math.pi)).sum(-1)
 
-    @staticmethod
-    def entropy(mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    def entropy(self, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
         """ln std + ln(2 pi e) / 2."""
         return (std.log() + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
 
@@ -83,21 +82,29 @@ class SquashedPolicy(GaussianPolicy):
     Source: SAC, arXiv:1801.01290, appendix C.
     """
 
+    nodes: torch.Tensor
+    weights: torch.Tensor
+
+    def __init__(self, num_in: int, action_dim: int, init_std: float, generator: torch.Generator):
+        super().__init__(num_in, action_dim, init_std, generator)
+        # Made here, not in `entropy`: a CUDA graph cannot hold a copy from the host.
+        for name, numbers in zip(("nodes", "weights"), _hermite(32), strict=True):
+            self.register_buffer(name, torch.from_numpy(numbers).to(generator.device), persistent=False)
+
     @staticmethod
     def log_prob(sample: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
         """ln N(u; mean, std) - ln(1 - tanh(u)^2)."""
         return GaussianPolicy.log_prob(sample, mean, std) - _log_tanh_slope(sample).sum(-1)
 
-    @staticmethod
-    def entropy(mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    def entropy(self, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
         """H(N(mean, std)) + E[ln(1 - tanh(u)^2)], the expectation by Gauss-Hermite quadrature.
 
         It has no closed form. The quadrature draws nothing and differentiates; it is exact to 2e-4 up to a std of 2, to
         0.03 up to 5.
         """
-        nodes, weights = (torch.tensor(numbers, dtype=mean.dtype, device=mean.device) for numbers in _QUADRATURE)
+        nodes, weights = self.nodes.to(mean.dtype), self.weights.to(mean.dtype)
         u = mean.unsqueeze(-1) + std.unsqueeze(-1) * nodes
-        return GaussianPolicy.entropy(mean, std) + (_log_tanh_slope(u) * weights).sum((-1, -2))
+        return super().entropy(mean, std) + (_log_tanh_slope(u) * weights).sum((-1, -2))
 
     @staticmethod
     def deterministic(mean: Any, std: Any) -> Any:
@@ -139,8 +146,7 @@ class BetaPolicy(nn.Module):
         density = (alpha - 1) * ((1 + sample) / 2).log() + (beta - 1) * ((1 - sample) / 2).log()
         return (density - _log_beta(alpha, beta) - math.log(2)).sum(-1)
 
-    @staticmethod
-    def entropy(alpha: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
+    def entropy(self, alpha: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
         """ln B - (alpha - 1) psi(alpha) - (beta - 1) psi(beta) + (alpha + beta - 2) psi(alpha + beta) + ln 2."""
         digamma = torch.digamma
         own = _log_beta(alpha, beta) - (alpha - 1) * digamma(alpha) - (beta - 1) * digamma(beta)
@@ -181,13 +187,10 @@ POLICIES: dict[str, type[GaussianPolicy] | type[BetaPolicy]] = {
 }
 
 
-def _hermite(num_nodes: int) -> tuple[list[float], list[float]]:
-    """Nodes and weights of a mean over N(0, 1); numbers, which a compiler takes for constants."""
+def _hermite(num_nodes: int) -> tuple[Array, Array]:
+    """Nodes and weights of a mean over N(0, 1), in float64."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(num_nodes)
-    return nodes.tolist(), (weights / weights.sum()).tolist()
-
-
-_QUADRATURE = _hermite(32)
+    return nodes, weights / weights.sum()
 
 
 def _small_linear(num_in: int, num_out: int, generator: torch.Generator) -> nn.Linear:

@@ -13,6 +13,7 @@ import shutil
 import sysconfig
 import time
 import types
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -155,6 +156,10 @@ def _in_bf16(update: Update, device: str) -> Update:
     return in_bf16
 
 
+class RecordingError(Exception):
+    """An update that cannot be recorded; the message is the reason, one line."""
+
+
 class _CompiledUpdate:
     """An update as one compiled function, on CUDA replayed as a graph; eager where that cannot be.
 
@@ -171,6 +176,8 @@ class _CompiledUpdate:
         self.watched: WatchedValues | None = WatchedValues(update)
         # Tensors are looked at by the compiler before each call, Python values by `watched`, which is cheaper.
         options: dict[str, Any] = {"guard_filter_fn": self.watched.take_over}
+        # On a GPU the compiler recommends TF32, which rounds to 10 bits; fp32 is what was asked for.
+        warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
         compiled: Update = torch.compile(_with_own_code(update), fullgraph=True, dynamic=False, options=options)
         # Made once: torch keeps something of every patch for ever.
         self.gradients_in_the_graph = torch._dynamo.config.patch(trace_autograd_ops=True)
@@ -189,6 +196,10 @@ class _CompiledUpdate:
         except torch._dynamo.exc.TorchDynamoException as error:
             # It is raised before anything is computed, so nothing is half done.
             self._give_up(f"the update cannot be compiled ({_reason(error)})", error)
+            return self.update(batch)
+        except RecordingError as error:
+            # Recording computes nothing either.
+            self._give_up(f"the update cannot be recorded as a CUDA graph ({error})", error)
             return self.update(batch)
 
     def _give_up(self, why: str, error: Exception | None = None) -> None:
@@ -282,8 +293,8 @@ def _readable(expression: str) -> str:
     return re.sub(r"L\['(\w+)'\]|G\['(\w+)'\]", lambda match: match[1] or match[2], expression)
 
 
-def _reason(error: Exception) -> str:
-    """The first line of what the compiler says, and the place in the user's code that it is about."""
+def _reason(error: BaseException) -> str:
+    """The first line of what the compiler or CUDA says, and the place in the user's code that it is about."""
     reason = str(error).strip().splitlines()[0]
     stack = getattr(error, "real_stack", None)
     return f"{reason}; {Path(stack[-1].filename).name}, line {stack[-1].lineno}: {stack[-1].line}" if stack else reason
@@ -313,6 +324,9 @@ def _recorded(update: Update, record: Recorder) -> Update:
     A recording reads and writes fixed addresses: batches are copied in, metrics are copied out. The first calls are
     made as they are, since what they set up (compiled code, workspaces) must not be recorded; they read the copies too,
     since code is compiled for the strides of its tensors, and a batch is views into wider rows.
+
+    Raises:
+        RecordingError: the update cannot be recorded.
     """
     num_calls = 0
     inputs: Any = None
@@ -326,7 +340,11 @@ def _recorded(update: Update, record: Recorder) -> Update:
             fixed.copy_(tensor)
         num_calls += 1
         if num_calls > CALLS_BEFORE_RECORDING and replay is None:
-            replay = record(update, inputs)
+            try:
+                replay = record(update, inputs)
+            except RuntimeError as error:
+                # What failed first is the reason; ending the recording then fails too.
+                raise RecordingError(_reason(error.__context__ or error)) from error
         metrics = update(inputs) if replay is None else replay()
         return {name: value.clone() for name, value in metrics.items()}
 
@@ -336,7 +354,8 @@ def _recorded(update: Update, record: Recorder) -> Update:
 def _record_cuda_graph(update: Update, batch: NamedTuple) -> Callable[[], Metrics]:
     """Records `update` without running it."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Where recording fails, `torch.cuda.graph` leaves its own stream the current one.
+    with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph):
         metrics = update(batch)
 
     def replay() -> Metrics:

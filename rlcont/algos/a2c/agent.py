@@ -56,6 +56,7 @@ class A2C(Agent):
     """
 
     counters: ClassVar[tuple[str, ...]] = ("num_rollouts",)
+    unsaved: ClassVar[tuple[str, ...]] = ("policy",)  # It is within the network.
     num_epochs = 1
     """Passes over the rows of a rollout."""
 
@@ -78,7 +79,7 @@ class A2C(Agent):
 
         module = self.make_network(torch_generator(seed, "init", device))
         self.network = nets.FlatNetwork(module)
-        self.policy = policies.POLICIES[config.policy]
+        self.policy: Any = module.policy
         optimizer = Adam if config.optimizer == "adam" else RMSProp
         self.optimizer: Adam | RMSProp = optimizer(self.network.weights, config.lr)
         self.accelerated_prepare = accelerate(self.prepare)
