@@ -221,7 +221,7 @@ def test_compiled_updates_leave_nothing_behind():
 def test_on_cuda_a_compiled_update_is_recorded_and_an_eager_one_is_not(monkeypatch):
     made = []
 
-    def compiled(update, required):
+    def compiled(update, **options):
         made.append("compiled")
         return lambda batch: update(batch)
 
@@ -232,7 +232,7 @@ def test_on_cuda_a_compiled_update_is_recorded_and_an_eager_one_is_not(monkeypat
     def update(batch):
         return {"sum": sum(tensor.sum() for tensor in batch)}
 
-    monkeypatch.setattr(accelerate, "_compiled", compiled)
+    monkeypatch.setattr(torch, "compile", compiled)
     monkeypatch.setattr(accelerate, "_record_cuda_graph", record)
     for device, compile_, expected in (
         ("cuda", True, ["compiled", "recorded"]),
