@@ -13,6 +13,8 @@ LONGEST = (
     "test_sweep",
     "test_sweep_again",
     "test_cli",
+    "test_own_algorithm",
+    "test_seams",
     "test_resume",
     "test_config",
     "test_export",

@@ -67,6 +67,7 @@ def test_it_trains_with_its_own_values_on_top_of_those_it_begins_from(trained):
     assert json.loads((run / "run.json").read_text())["choices"]["algo"] == NAME
 
 
+@pytest.mark.slow
 def test_its_own_method_decides_what_is_learned(trained, plugin, tmp_path):
     _, run = trained
     said(tmp_path, plugin, "algo=ddpg", "noise=none", "tuned=none", *TINY)
@@ -92,6 +93,7 @@ def test_its_run_goes_on(trained, plugin):
     assert "from step 400" in said(folder, plugin, "resume", str(run), "total_steps=500")
 
 
+@pytest.mark.slow
 def test_a_sweep_holds_it_beside_rlconts_own(tmp_path, plugin):
     said(tmp_path, plugin, "-m", f"algo=ddpg,{NAME}", *tiny("total_steps=200"))
     runs = [path.parent for path in tmp_path.glob("outputs/sweeps/*/*/status.json")]
@@ -99,6 +101,7 @@ def test_a_sweep_holds_it_beside_rlconts_own(tmp_path, plugin):
     assert all(json.loads((run / "status.json").read_text())["state"] == "finished" for run in runs)
 
 
+@pytest.mark.slow
 def test_a_search_writes_a_tuned_file_for_it(tmp_path, plugin):
     words = tiny("algo.scale=0.5,1.0", "search.trials=2", "search.sampler=random", "total_steps=200", "eval.every=100")
     said(tmp_path, plugin, "search", f"algo={NAME}", *words)
@@ -230,6 +233,7 @@ def test_a_module_that_is_nowhere_costs_one_line(name):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_it_can_be_installed_from_a_wheel(tmp_path):
     project, wheels, target, empty = (tmp_path / name for name in ("project", "wheels", "target", "empty"))
     empty.mkdir()

@@ -61,7 +61,10 @@ def test_it_learns_and_goes_on_from_its_state_to_the_last_bit(cls):
     assert_same(other.state_dict(), agent.state_dict())
 
 
-@pytest.mark.parametrize("cls", [*OFF_POLICY, *ON_POLICY])
+@pytest.mark.parametrize(
+    "cls",
+    [cls if cls is DelayedActor else pytest.param(cls, marks=pytest.mark.slow) for cls in (*OFF_POLICY, *ON_POLICY)],
+)
 def test_compiled_it_does_what_it_does_eagerly(cls):
     plain, fast = make(cls), make(cls, COMPILED)
     worlds = RandomWorld(plain), RandomWorld(fast)
@@ -111,6 +114,7 @@ def test_targets_of_several_critics_are_the_lower_ones():
     assert all(not torch.equal(one, other) for one, other in zip(weights, after, strict=True)), "both critics learn"
 
 
+@pytest.mark.slow
 def test_what_is_drawn_in_place_reaches_the_compiled_update_each_time():
     agent = make(SmoothedTargets, COMPILED)
     batch, losses = random_batch(0), []
