@@ -31,7 +31,7 @@ from rlcont.memory.sizes import row_width
 from rlcont.report.export import export_run
 from rlcont.report.play import evaluate_run
 from rlcont.runs.checkpoint import Checkpoints
-from rlcont.training import accelerate
+from rlcont.training import compiled as compiled_updates
 from rlcont.training.accelerate import Acceleration
 from rlcont.training.build import make_agent
 from rlcont.training.loop import Training, not_finite
@@ -79,11 +79,11 @@ def there(batch):
 
 def compiled(update, device):
     """`update` as code; for the device cuda, recorded too."""
-    return accelerate._CompiledUpdate(update, device, required=True)
+    return compiled_updates.CompiledUpdate(update, device, required=True)
 
 
 if DEVICE == "cpu":
-    accelerate._record_cuda_graph = lambda update, batch: lambda: update(batch)
+    compiled_updates._record_cuda_graph = lambda update, batch: lambda: update(batch)
 
 
 # Updates

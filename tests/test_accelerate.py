@@ -5,6 +5,7 @@ import copy
 import importlib
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -21,14 +22,11 @@ from rlcont.core.types import Batch
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.vector import Environments
 from rlcont.training import accelerate
-from rlcont.training.accelerate import (
-    CALLS_BEFORE_RECORDING,
-    UPDATES_THAT_EARN_A_COMPILATION,
-    Acceleration,
-    _recorded,
-    choose,
-)
+from rlcont.training import compiled as compiled_updates
+from rlcont.training.accelerate import UPDATES_THAT_EARN_A_COMPILATION, Acceleration, choose
 from rlcont.training.build import make_agent
+from rlcont.training.compiled import CALLS_BEFORE_RECORDING
+from rlcont.training.compiled import recorded as make_recorded
 
 NUM_STATES = 100
 OPTIONS = {
@@ -235,7 +233,7 @@ def test_on_cuda_a_compiled_update_is_recorded_and_an_eager_one_is_not(monkeypat
         return {"sum": sum(tensor.sum() for tensor in batch)}
 
     monkeypatch.setattr(torch, "compile", compiled)
-    monkeypatch.setattr(accelerate, "_record_cuda_graph", record)
+    monkeypatch.setattr(compiled_updates, "_record_cuda_graph", record)
     for device, compile_, expected in (
         ("cuda", True, ["compiled", "recorded"]),
         ("cpu", True, ["compiled"]),
@@ -267,6 +265,92 @@ def test_an_update_that_cannot_be_compiled_runs_eagerly_and_says_so_once(caplog)
     assert weights.tolist() == [4, 4, 4]
 
 
+FACTOR = 3
+
+
+class Helper:
+    def __init__(self):
+        self.power = 2
+
+
+class Reader:
+    """Its update reads Python values of many kinds."""
+
+    scale = 2.0
+
+    def __init__(self):
+        self.count, self.is_on, self.nothing = 0, True, None
+        self.helper, self.helpers = Helper(), [Helper()]
+        self.table, self.betas = {"x": 1.0, "y": [1, 2]}, (0.9, 0.99)
+        self.function = torch.sin
+        self.total = torch.zeros(())
+
+    @property
+    def is_due(self):
+        return self.count % 2 == 0
+
+    def update(self, batch, *, offset=1.0):
+        y = batch * FACTOR * self.scale + self.table["x"] + self.table["y"][1] + self.betas[1] + offset
+        y = (y + 1 if self.is_due else y) ** self.helper.power
+        for helper in self.helpers:
+            y = y * helper.power
+        y = self.function(y) if self.is_on and self.nothing is None else y
+        self.total.add_(y.sum())
+        return {"y": y.sum()}
+
+
+CHANGES = {
+    "self.count, which has changed from 0 to 1": lambda r: setattr(r, "count", 1),
+    "self.is_on, which has changed from True to False": lambda r: setattr(r, "is_on", False),
+    "self.nothing": lambda r: setattr(r, "nothing", 1.0),
+    "self.helper.power": lambda r: setattr(r.helper, "power", 3),
+    "self.helpers[0].power": lambda r: setattr(r.helpers[0], "power", 3),
+    "len(self.helpers)": lambda r: r.helpers.append(Helper()),
+    "self.table['x']": lambda r: r.table.update(x=2.0),
+    "self.table['y'][1]": lambda r: r.table["y"].__setitem__(1, 5),
+    "self.betas": lambda r: setattr(r, "betas", (0.9, 0.5)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", CHANGES)
+def test_a_python_value_that_an_update_reads_and_that_changes_is_named_and_never_frozen(said, caplog):
+    plain, fast, strict = Reader(), Reader(), Reader()
+    accelerated = Acceleration(True, "fp32", "cpu")(fast.update)
+    required = Acceleration(True, "fp32", "cpu", required=True)(strict.update)
+    for reader, update in ((plain, plain.update), (fast, accelerated), (strict, required)):
+        update(torch.ones(2))
+        update(torch.ones(2))
+        CHANGES[said](reader)
+    for _ in range(2):
+        assert accelerated(torch.ones(2))["y"].item() == pytest.approx(plain.update(torch.ones(2))["y"].item())
+    assert fast.total.item() == pytest.approx(plain.total.item())
+    (record,) = caplog.records
+    assert f"the update reads {said}" in record.message
+    assert record.message.endswith("it runs eagerly")
+    with pytest.raises(UserError, match=r"compile=true: the update reads .*; allowed: auto, false"):
+        required(torch.ones(2))
+
+
+def test_what_does_not_change_stays_compiled(caplog):
+    reader, update = Reader(), Acceleration(True, "fp32", "cpu", required=True)
+    accelerated = update(reader.update)
+    values = [accelerated(torch.full((2,), float(i)))["y"].item() for i in range(4)]
+    assert values == pytest.approx([Reader().update(torch.full((2,), float(i)))["y"].item() for i in range(4)])
+    assert not caplog.records
+
+
+def test_what_cannot_be_compiled_is_told_with_file_line_and_code(caplog):
+    def update(batch):
+        if batch.sum() > 0:
+            return {"sum": batch.sum()}
+        return {"sum": -batch.sum()}
+
+    Acceleration(True, "fp32", "cpu")(update)(torch.ones(2))
+    (record,) = caplog.records
+    assert re.search(r"test_accelerate\.py, line \d+: if batch\.sum\(\) > 0:", record.message)
+
+
 def cannot_be_recorded(update, batch):
     """What torch does where CUDA refuses a call: ending the recording fails too, with less to say."""
     try:
@@ -283,7 +367,7 @@ def test_an_update_that_cannot_be_recorded_runs_eagerly_and_says_so_once(caplog,
         return {"sum": batch.obs.sum()}
 
     monkeypatch.setattr(torch, "compile", lambda update, **options: update)
-    monkeypatch.setattr(accelerate, "_record_cuda_graph", cannot_be_recorded)
+    monkeypatch.setattr(compiled_updates, "_record_cuda_graph", cannot_be_recorded)
     batch = random_batch(0)
     accelerated = Acceleration(True, "fp32", "cuda")(update)
     num_calls = CALLS_BEFORE_RECORDING + 3
@@ -369,7 +453,7 @@ def test_a_recorded_update_copies_batches_in_and_metrics_out():
         recordings.append(batch)
         return replay
 
-    recorded = _recorded(agent.update, record)
+    recorded = make_recorded(agent.update, record)
     seen, expected = [], []
     for seed in range(8):
         batch = random_batch(seed)
@@ -392,7 +476,7 @@ def test_an_update_is_recorded_on_tensors_like_those_of_the_calls_before():
         strides.append(tuple(tensor.stride() for tensor in batch))
         return {"sum": batch.obs.sum()}
 
-    recorded = _recorded(update, lambda update, batch: lambda: update(batch))
+    recorded = make_recorded(update, lambda update, batch: lambda: update(batch))
     obs, next_obs = torch.ones(4, 9)[:, :3], torch.ones(4, 9)[:, 6:]
     batch = random_batch(0, 4)._replace(obs=obs, next_obs=next_obs)
     for _ in range(CALLS_BEFORE_RECORDING + 2):
