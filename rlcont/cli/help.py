@@ -34,7 +34,7 @@ GROUP_MEANINGS = {
     "algo": "the algorithm and its hyper-parameters",
     "env": "any registered Gymnasium id with Box actions, module:id included",
     "noise": "exploration noise",
-    "actors": "who acts",
+    "actors": "where acting happens: in the training process, or in actors of a Ray cluster",
     "tuned": "settings for the algorithm and environment at hand, found by themselves",
     "experiment": "a named set of choices",
 }

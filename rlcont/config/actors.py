@@ -1,4 +1,4 @@
-"""Who acts: the run's own loop, or actors of a Ray cluster."""
+"""Where acting happens: in the run's own loop, or in actors of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class RayActors:
         Args:
             num_envs: of each actor.
             updates_per_step: of the learner, by the environment step.
-            steps_per_second: of each environment; where nothing is said, the most steps that there may be.
+            steps_per_second: of each environment; by default the longest rollout is returned.
         """
         if self.rollout_length != "auto":
             return self.rollout_length

@@ -70,7 +70,7 @@ class RunConfig:
     noise: NoiseConfig
     """Exploration noise."""
     actors: ActorsConfig
-    """Who acts."""
+    """Where acting happens: in the training process, or in remote actors."""
     seed: NonNegativeInt
     """The one seed of all randomness."""
     total_steps: Count

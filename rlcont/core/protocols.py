@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 from rlcont.core.types import Array, Collected, EnvSpec, EnvStep, Metrics
 
 Accelerate = Callable[[Callable[[Any], Metrics]], Callable[[Any], Metrics]]
-"""Makes an update, from a batch to metrics, fast; see accelerate.py."""
+"""Wraps an update, which maps a batch to metrics, so that it runs fast; see training/accelerate.py."""
 
 
 def eager(update: Callable[[Any], Metrics]) -> Callable[[Any], Metrics]:
@@ -24,10 +24,10 @@ class VectorEnv(Protocol):
 
     spec: EnvSpec
     num_breakdowns: int
-    """Steps in which a simulator broke down, since the start."""
+    """Steps in which a simulator failed, since the start."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of environments."""
 
     def reset(self) -> Array:
         """Opens an episode in every environment, each from its own seed; returns observations [E, O]."""
@@ -36,10 +36,10 @@ class VectorEnv(Protocol):
         """Advances every environment by one step and resets those whose episode ended."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the steps to come depend on, the simulators included, however many processes there are."""
+        """The whole state, simulators included; the same for any number of processes."""
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
-        """Makes them what they were when `state_dict` gave `state`.
+        """Restores what `state_dict` gave.
 
         Returns:
             Observations to act on [E, O], and [E] bool: those whose state cannot be saved, which begin an episode.
@@ -50,45 +50,45 @@ class VectorEnv(Protocol):
 
 
 class Policy(Protocol):
-    """What acting alone needs: evaluation, export, remote actors."""
+    """What acting needs, as in evaluation, export and remote actors."""
 
     def act(self, obs: Array, *, explore: bool) -> Array:
-        """Actions [E, A] for observations [E, O], in units of the box [-1, 1], to which the environment layer clips.
+        """Actions [E, A] for observations [E, O]. The unit is the box [-1, 1], to which the environment layer clips.
 
         With `explore=False` nothing in the agent changes, its generators included.
         """
 
     def policy_module(self) -> torch.nn.Module:
-        """Observations [B, O] -> actions [B, A] in units of the box, without exploration, by the weights of the moment.
+        """A module from observations [B, O] to actions [B, A] without exploration, with the present weights.
 
         What `act(explore=False)` does, as a module that can be exported, the normaliser included.
         """
 
     def policy_state(self) -> dict[str, torch.Tensor]:
-        """The tensors that `act(explore=False)` depends on, live: copy what is to outlive the next update."""
+        """The tensors that `act(explore=False)` reads. They are live: copy them to keep them beyond the next update."""
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Takes over what `policy_state` of an agent of the same configuration gave."""
+        """Loads what `policy_state` gave in an agent of the same configuration."""
 
 
 class Collector(Protocol):
-    """Whoever brings an agent what it learns from: environments stepped by the loop itself, or actors elsewhere."""
+    """Collects experience for an agent, by stepping environments or from remote actors."""
 
     def collect(self) -> Collected:
-        """Lets the agent remember what was played next; no steps at all where nothing has come for a while."""
+        """Hands the agent the next experience; none where remote actors have sent none for a while."""
 
     def status(self) -> dict[str, float]:
-        """Numbers for a log line, by TensorBoard tag, of the time since the last call."""
+        """Figures of the time since the last call, by TensorBoard tag."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the steps to come depend on, as far as it can be saved."""
+        """All that later steps depend on, as far as it can be saved."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes back to where `state_dict` gave `state`; an episode that cannot be gone on with is cut off."""
+        """Restores what `state_dict` gave; truncates episodes that cannot be continued."""
 
 
 class Rows(Protocol):
-    """A memory too large to be saved as a whole each time: the last `capacity` of all rows that were added.
+    """A memory whose rows are saved apart from its state: the last `capacity` of all rows that were added.
 
     Rows are numbered from 0 in the order they were added.
     """
@@ -100,4 +100,4 @@ class Rows(Protocol):
         """Rows first to last - 1, [last - first, width] float32."""
 
     def write(self, first: int, rows: Array) -> None:
-        """Puts rows back to where they were."""
+        """Writes rows to the places that `read` took them from."""

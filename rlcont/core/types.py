@@ -32,10 +32,10 @@ class EnvStep(NamedTuple):
         obs, next_obs, obs_to_act_on [E, O] float32; action [E, A] float32;
         reward [E] float32; terminated, truncated, valid [E] bool.
 
-    `next_obs` is the true successor, before any reset; `obs_to_act_on` is the same but for the
-    environments that were reset, where it opens the new episode. `action` is what the agent returned;
-    clipping is the environment layer's own affair. A row that is not `valid` must not be learned from: the
-    simulator broke down in it. Its episode ended, cut off, with the row before it, at `obs`.
+    `next_obs` is the true successor, before any reset. `obs_to_act_on` is the observation to act on next: the first of
+    the new episode where the environment was reset, else `next_obs`. `action` is what the agent returned; only the
+    environment layer clips. Skip rows that are not `valid`: the simulator failed in this step. The episode counts as
+    truncated one step earlier, at `obs`.
     """
 
     obs: Array
@@ -49,7 +49,7 @@ class EnvStep(NamedTuple):
 
     @property
     def ended(self) -> Array:
-        """[E] bool: the environments whose next observation opens an episode."""
+        """[E] bool: whether the episode ended with this step."""
         return self.terminated | self.truncated
 
 
@@ -59,8 +59,8 @@ class Transitions(NamedTuple):
     Shapes:
         obs, next_obs [N, O]; action [N, A]; reward, discount [N]; all float32.
 
-    `reward` is the discounted sum over the steps; `discount` is what a value at `next_obs` counts: gamma to the number
-    of steps, and 0 where the episode terminated. A truncated one keeps its discount.
+    `reward` is the discounted sum over the steps. `discount` multiplies the bootstrapped value of `next_obs`. It is
+    gamma to the number of steps, and 0 where the episode terminated. A truncated episode keeps its discount.
     """
 
     obs: Array
@@ -71,7 +71,7 @@ class Transitions(NamedTuple):
 
 
 class Experience(NamedTuple):
-    """What an actor has to tell a learner of one step of its environments.
+    """What a learner gets of one step of an explorer's environments.
 
     Shapes:
         returns [M] float64: the discounted sum of the rewards so far, of each environment whose step counts.
@@ -83,7 +83,7 @@ class Experience(NamedTuple):
 
 
 class Collected(NamedTuple):
-    """What the log is to know of steps of environments; N of them, and M episodes that ended in them.
+    """Statistics of N environment steps, and of the M episodes that ended in them, for logging.
 
     Shapes:
         action [N, A]; returns [M] float64; lengths [M] int64.
@@ -107,7 +107,7 @@ class Evaluation(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Transitions to learn from, independent of each other.
+    """Independent transitions to learn from.
 
     Shapes:
         obs, next_obs [B, O]; action [B, A]; reward, discount, weight [B]; all float32 on the agent's device;

@@ -29,7 +29,7 @@ class DecayConfig:
 
 @schema
 class NoNoise:
-    """The policy acts as it is."""
+    """No exploration noise."""
 
     kind: Literal["none"]
     """No noise at all."""

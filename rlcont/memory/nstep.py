@@ -1,4 +1,4 @@
-"""n-step transitions, folded while they are made."""
+"""n-step transitions, summed up as the steps come in."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class NStep(Parts):
         self._action = np.zeros((n, num_envs, action_dim), np.float32)
         self._reward = np.zeros((n, num_envs))
         self._num_open = np.zeros(num_envs, np.int64)
-        """[E]: how many of an environment's last steps wait for rewards to come."""
+        """[E]: the last steps of each environment whose transitions are not complete."""
         self._next_obs = np.zeros((num_envs, obs_dim), np.float32)
 
     def add(self, step: EnvStep) -> Transitions:
-        """Takes in one step; returns the transitions that it completed, those of each environment oldest first."""
+        """Adds one step; returns the transitions that it completes, those of each environment oldest first."""
         if self.n == 1:
             return self._at_once(step)
         cut = None if step.valid.all() else self.cut_off(~step.valid)
@@ -53,12 +53,12 @@ class NStep(Parts):
         return completed if cut is None else Transitions(*map(np.concatenate, zip(cut, completed, strict=True)))
 
     def cut_off(self, envs: Array) -> Transitions:
-        """Ends the episodes of the environments `envs` [E] bool with their last step, as a time limit does."""
+        """Truncates the running episodes of the environments `envs` [E] bool after their last step."""
         return self._take((self._ages < self._num_open) & envs, np.zeros(len(envs), bool))
 
     @property
     def num_open(self) -> int:
-        """Steps that wait for rewards to come."""
+        """Steps whose transitions are not complete."""
         return int(self._num_open.sum())
 
     def _at_once(self, step: EnvStep) -> Transitions:
@@ -68,7 +68,7 @@ class NStep(Parts):
         return Transitions(*(column[step.valid] for column in columns))
 
     def _take(self, which: Array, terminated: Array) -> Transitions:
-        """The transitions `which` [n, E] by age and environment, which are open no longer."""
+        """Removes the open transitions `which` [n, E], by age and environment, and returns them."""
         position, envs = np.nonzero(which[::-1])
         ages = self.n - 1 - position
         slots = self._slots(ages)

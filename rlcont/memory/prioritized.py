@@ -1,4 +1,4 @@
-"""Experience replay that draws transitions more often the more there is to learn from them."""
+"""Experience replay that draws transitions with large errors more often."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PrioritizedReplay(Replay):
     """
 
     eps = 1e-6
-    """What every priority is raised by, so that no transition is lost for good."""
+    """Added to every priority, so that each row keeps a chance to be drawn."""
 
     def __init__(
         self,

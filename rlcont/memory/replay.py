@@ -56,7 +56,7 @@ class Replay:
         return self._batch(slot, torch.ones(num, device=self.rows.device))
 
     def prioritize(self, batch: Batch, priority: torch.Tensor) -> Metrics:
-        """Takes in how much there was to learn from each row of `batch`, [B]; here they stay equal.
+        """Sets the priorities [B] of the rows of `batch`. A uniform replay ignores them.
 
         Returns:
             What to log.

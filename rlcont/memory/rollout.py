@@ -1,4 +1,4 @@
-"""A stretch of experience with the current policy, learned from once."""
+"""The experience of one rollout with the current policy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Rollout(NamedTuple):
         obs, next_obs [T, E, O]; sample [T, E, A]; reward, discount [T, E], all float32; ended, valid [T, E] bool.
 
     `sample` is what the policy drew, before it was made an action. `discount` is gamma, and 0 where the episode
-    terminated. Rows that are not `valid` must not be learned from.
+    terminated. Skip rows that are not `valid`: the simulator failed there.
     """
 
     obs: torch.Tensor
@@ -55,12 +55,12 @@ class RolloutMemory:
         self.position += 1
 
     def cut_off(self, envs: Array) -> None:
-        """Ends the episodes of the environments `envs` [E] bool with the step that was written last."""
+        """Truncates the running episodes of the environments `envs` [E] bool after the last step written."""
         if self.position > 0:
             self.tensors.ended[self.position - 1] |= torch.from_numpy(envs)
 
     def clear(self) -> None:
-        """Begins the next rollout, over this one."""
+        """Starts the next rollout, which overwrites this one."""
         self.position = 0
 
     def state_dict(self) -> dict[str, Any]:

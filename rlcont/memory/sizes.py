@@ -1,4 +1,4 @@
-"""How much memory replays take, without torch: it is asked for before a run is made."""
+"""The memory that replays take, without torch, since it is checked before a run starts."""
 
 from __future__ import annotations
 

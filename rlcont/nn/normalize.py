@@ -78,11 +78,11 @@ class RunningNorm(RunningMoments):
         return ((obs - self._shift) * self._scale).clamp(-self.clip, self.clip)
 
     def fixed(self) -> nets.FixedNorm:
-        """The same as a layer that does not change any more."""
+        """A layer with the present shift and scale, which does not change any more."""
         return nets.FixedNorm(self._shift.clone(), self._scale.clone(), self.clip)
 
     def on_array(self, obs: Array) -> Array:
-        """The same for an array, on the host wherever the tensors are."""
+        """The same for an array on the host."""
         return np.minimum(np.maximum((obs - self._host_shift) * self._host_scale, -self.clip), self.clip)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -97,7 +97,7 @@ class RunningNorm(RunningMoments):
 
 
 class RunningReturn(Parts):
-    """The discounted sum of each environment's rewards so far: G <- gamma G + r, anew where told.
+    """The running discounted sum of each environment's rewards: G <- gamma G + r, set to 0 at given steps.
 
     Shapes:
         reward, ended, valid [T, E].
@@ -108,9 +108,9 @@ class RunningReturn(Parts):
         self.returns = np.zeros(num_envs)
 
     def __call__(self, reward: Array, ended: Array, valid: Array) -> Array:
-        """Takes in T steps; the sums [N] float64 after those that are `valid`, the others being left out.
+        """Adds T steps; returns the sums [N] float64 after the steps that are `valid`.
 
-        What `ended` begins anew is the caller's to say: episodes of every end (OpenAI Baselines), or terminated ones.
+        The caller decides which episodes `ended` resets: all (OpenAI Baselines), or the terminated ones.
         """
         running = np.empty(reward.shape)
         for step, (now, goes_on) in enumerate(zip(reward, ~ended, strict=True)):
@@ -119,14 +119,14 @@ class RunningReturn(Parts):
         return running[valid]
 
     def cut_off(self, envs: Array) -> None:
-        """Forgets the returns of the environments `envs` [E] bool."""
+        """Sets the sums of the environments `envs` [E] bool to 0."""
         self.returns[envs] = 0
 
 
 class RewardScale(RunningMoments):
     """Divides rewards by the running standard deviation of the discounted return.
 
-    Rewards keep their sign and their zero, so that what is best stays best.
+    Rewards keep their sign and their zero, so that the best policy stays the best.
 
     Source: OpenAI Baselines' VecNormalize; named reward scaling in arXiv:2005.12729, section 3.
 

@@ -26,7 +26,7 @@ Forward = Callable[[Array], Any]
 def make_forward(module: nn.Module, normalizer: RunningNorm | None, device: str) -> Forward:
     """`module` of normalised observations, from arrays to arrays, by its weights of the moment.
 
-    A module that lives on a GPU is called as it is.
+    A module on a GPU is called directly.
     """
     forward = on_arrays(module) if device == "cpu" else _through_torch(module, device)
     if normalizer is None:

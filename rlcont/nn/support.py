@@ -1,4 +1,4 @@
-"""The range of values that a categorical critic has atoms for."""
+"""The atoms of a categorical critic."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rlcont.core.types import Array
 
 
 class Support:
-    """K evenly spaced atoms, from given bounds or from bounds that follow the returns that were seen.
+    """K evenly spaced atoms between given bounds, or between bounds that follow the returns of the episodes.
 
-    What rewards amount to is read from the discounted returns of the episodes as they were played (`RunningReturn`,
-    which goes on across a time limit as bootstrapping does), not from the critic, whose errors would feed on
-    themselves. The support spans those returns and 0, and `MARGIN` of their range on both sides: a policy is worth more
-    than the noisy episodes show. When a return comes nearer to a bound than `SLACK` of the range, it is made anew; it
-    never shrinks. So it is in proportion to the rewards, whatever their unit.
+    The bounds follow the discounted returns of the episodes as they were played (`RunningReturn`, which goes on across
+    a time limit as bootstrapping does). They do not follow the critic, whose errors would feed on themselves. The
+    support spans the returns and 0, with `MARGIN` of their range on both sides, since a policy is worth more than its
+    noisy episodes. When a return comes nearer to a bound than `SLACK` of the range, the bounds are set anew. The
+    support never shrinks. It is proportional to the rewards, whatever their unit.
 
     Shapes:
         atoms [K], written in place.
@@ -29,16 +29,16 @@ class Support:
         self.atoms = torch.empty(num_atoms, device=device)
         self.move(bounds or (-1.0, 1.0))
         self.fitted = self.given
-        """Whether the bounds mean something; without any reward yet, they do not."""
+        """Whether the bounds come from the user or from a return; before the first reward they do not."""
         self.low = self.high = 0.0
 
     def include(self, returns: Array) -> None:
-        """Takes in discounted returns [N]."""
+        """Extends the range of returns by discounted returns [N]."""
         if len(returns):
             self.low, self.high = min(self.low, float(returns.min())), max(self.high, float(returns.max()))
 
     def outgrown(self) -> bool:
-        """Whether the returns that were seen ask for other bounds."""
+        """Whether the range of returns has come too near to a bound."""
         width = self.high - self.low
         if self.given or width == 0:
             return False
@@ -46,7 +46,7 @@ class Support:
         return not self.fitted or self.low - slack < self.bounds[0] or self.high + slack > self.bounds[1]
 
     def fit(self) -> None:
-        """Moves the atoms to where the returns ask for them."""
+        """Spans the range of returns with its margins."""
         margin = self.MARGIN * (self.high - self.low)
         self.move((self.low - margin, self.high + margin))
         self.fitted = True
