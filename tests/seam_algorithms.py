@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from rlcont.algos.a2c.agent import A2C, Minibatch, mean_over
+from rlcont.algos.a2c.agent import A2C, Minibatch
 from rlcont.algos.ddpg.agent import DDPG
 from rlcont.core.seeding import numpy_generator, torch_generator
 from rlcont.exploration.explorer import Explorer
@@ -146,8 +146,7 @@ class Clipped(A2C):
         assert isinstance(rows, Minibatch)
         return MinibatchWithOldLogProb(*rows, prepared["old_log_prob"])
 
-    def policy_loss(self, batch: Any, log_prob):
-        mean = mean_over(batch.valid)
+    def policy_loss(self, batch: Any, log_prob, mean):
         ratio = (log_prob - batch.old_log_prob).exp()
         clipped = ratio.clamp(1 - self.clip, 1 + self.clip)
         loss = -mean(torch.minimum(ratio * batch.advantage, clipped * batch.advantage))

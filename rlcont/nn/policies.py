@@ -87,9 +87,9 @@ class SquashedPolicy(GaussianPolicy):
 
     def __init__(self, num_in: int, action_dim: int, init_std: float, generator: torch.Generator):
         super().__init__(num_in, action_dim, init_std, generator)
-        # Made here, not in `entropy`: a CUDA graph cannot hold a copy from the host.
-        for name, numbers in zip(("nodes", "weights"), _hermite(32), strict=True):
-            self.register_buffer(name, torch.from_numpy(numbers).to(generator.device), persistent=False)
+        for name, numbers in zip(("nodes", "weights"), _QUADRATURE, strict=True):
+            tensor = torch.tensor(numbers, dtype=torch.float64, device=generator.device)
+            self.register_buffer(name, tensor, persistent=False)
 
     @staticmethod
     def log_prob(sample: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
@@ -102,7 +102,12 @@ class SquashedPolicy(GaussianPolicy):
         It has no closed form. The quadrature draws nothing and differentiates; it is exact to 2e-4 up to a std of 2, to
         0.03 up to 5.
         """
-        nodes, weights = self.nodes.to(mean.dtype), self.weights.to(mean.dtype)
+        # On the CPU numbers, which compiled code has as constants; a CUDA graph cannot hold a copy from the host.
+        on_cpu = mean.device.type == "cpu"
+        nodes, weights = (
+            torch.tensor(numbers, dtype=mean.dtype) if on_cpu else tensor.to(mean.dtype)
+            for numbers, tensor in zip(_QUADRATURE, (self.nodes, self.weights), strict=True)
+        )
         u = mean.unsqueeze(-1) + std.unsqueeze(-1) * nodes
         return super().entropy(mean, std) + (_log_tanh_slope(u) * weights).sum((-1, -2))
 
@@ -187,10 +192,13 @@ POLICIES: dict[str, type[GaussianPolicy] | type[BetaPolicy]] = {
 }
 
 
-def _hermite(num_nodes: int) -> tuple[Array, Array]:
-    """Nodes and weights of a mean over N(0, 1), in float64."""
+def _hermite(num_nodes: int) -> tuple[list[float], list[float]]:
+    """Nodes and weights of a mean over N(0, 1)."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(num_nodes)
-    return nodes, weights / weights.sum()
+    return nodes.tolist(), (weights / weights.sum()).tolist()
+
+
+_QUADRATURE = _hermite(32)
 
 
 def _small_linear(num_in: int, num_out: int, generator: torch.Generator) -> nn.Linear:

@@ -22,6 +22,8 @@ from rlcont.nn.normalize import RewardScale, RunningNorm, RunningReturn
 from rlcont.nn.optim import Adam, RMSProp, clip_norm
 from rlcont.nn.returns import gae
 
+Mean = Callable[[torch.Tensor], torch.Tensor]
+
 
 class Minibatch(NamedTuple):
     """Rows of a rollout, with what to learn from each.
@@ -149,7 +151,7 @@ class A2C(Agent):
         config = self.config
         parameters, value = self.network(batch.obs)
         mean = mean_over(batch.valid)
-        policy_loss, metrics = self.policy_loss(batch, self.policy.log_prob(batch.sample, *parameters))
+        policy_loss, metrics = self.policy_loss(batch, self.policy.log_prob(batch.sample, *parameters), mean)
         value_loss = mean((value - batch.value_target).square())
         entropy = mean(self.policy.entropy(*parameters))
         loss = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy
@@ -166,9 +168,15 @@ class A2C(Agent):
             "grad_norm": grad_norm,
         }
 
-    def policy_loss(self, batch: Any, log_prob: torch.Tensor) -> tuple[torch.Tensor, Metrics]:
-        """Minus the mean of advantage times log-probability [B] of the samples, and what else to log."""
-        return -mean_over(batch.valid)(batch.advantage * log_prob), {}
+    def policy_loss(self, batch: Any, log_prob: torch.Tensor, mean: Mean) -> tuple[torch.Tensor, Metrics]:
+        """Minus the mean of advantage times log-probability [B] of the samples, and what else to log.
+
+        Args:
+            batch: the minibatch.
+            log_prob: of its samples, [B].
+            mean: averages [B] over the valid rows.
+        """
+        return -mean(batch.advantage * log_prob), {}
 
     def stops_early(self, metrics: Metrics) -> bool:
         """Whether to stop learning from the rollout after an update with these `metrics`."""
@@ -242,7 +250,7 @@ class A2C(Agent):
         load_flat_state(existing(network=self.network, normalizer=self.normalizer), state)
 
 
-def mean_over(valid: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+def mean_over(valid: torch.Tensor) -> Mean:
     """The mean over the rows that are valid, given 1 or 0 for each."""
     weight = valid.flatten()
     weight = weight / weight.sum().clamp(min=1)
