@@ -28,6 +28,7 @@ from rlcont.training.accelerate import UPDATES_THAT_EARN_A_COMPILATION, Accelera
 from rlcont.training.build import make_agent
 from rlcont.training.compiled import CALLS_BEFORE_RECORDING
 from rlcont.training.compiled import recorded as make_recorded
+from rlcont.training.watched import WatchedValues
 
 NUM_STATES = 100
 OPTIONS = {
@@ -273,8 +274,20 @@ class Helper:
     def __init__(self):
         self.power = 2
 
+    def raised(self, y):
+        return y**self.power
 
-class Reader:
+
+class StrongerHelper(Helper):
+    def raised(self, y):
+        return 2 * super().raised(y)
+
+
+class Base:
+    bonus = 0.5
+
+
+class Reader(Base):
     """Its update reads Python values of many kinds."""
 
     scale = 2.0
@@ -283,7 +296,7 @@ class Reader:
         self.count, self.is_on, self.nothing = 0, True, None
         self.helper, self.helpers = Helper(), [Helper()]
         self.table, self.betas = {"x": 1.0, "y": [1, 2]}, (0.9, 0.99)
-        self.function = torch.sin
+        self.function, self.kinds = torch.sin, {"a"}
         self.total = torch.zeros(())
 
     @property
@@ -292,7 +305,8 @@ class Reader:
 
     def update(self, batch, *, offset=1.0):
         y = batch * FACTOR * self.scale + self.table["x"] + self.table["y"][1] + self.betas[1] + offset
-        y = (y + 1 if self.is_due else y) ** self.helper.power
+        y = self.helper.raised(y + 1 if self.is_due else y) + self.bonus
+        y = y - 1 if "b" in self.kinds else y
         for helper in self.helpers:
             y = y * helper.power
         y = self.function(y) if self.is_on and self.nothing is None else y
@@ -310,6 +324,11 @@ CHANGES = {
     "self.table['x']": lambda r: r.table.update(x=2.0),
     "self.table['y'][1]": lambda r: r.table["y"].__setitem__(1, 5),
     "self.betas": lambda r: setattr(r, "betas", (0.9, 0.5)),
+    "self.scale, which has changed from 2.0 to 5.0": lambda r: setattr(r, "scale", 5.0),
+    "self.bonus, which has changed from 0.5 to 1.5": lambda r: setattr(r, "bonus", 1.5),
+    "self.function": lambda r: setattr(r, "function", torch.cos),
+    "type(self.helper)": lambda r: setattr(r, "helper", StrongerHelper()),
+    "frozenset(self.kinds)": lambda r: r.kinds.add("b"),
 }
 
 
@@ -331,6 +350,18 @@ def test_a_python_value_that_an_update_reads_and_that_changes_is_named_and_never
     assert record.message.endswith("it runs eagerly")
     with pytest.raises(UserError, match=r"compile=true: the update reads .*; allowed: auto, false"):
         required(torch.ones(2))
+
+
+def test_a_tensor_that_is_replaced_is_noticed_where_addresses_count():
+    reader = Reader()
+    for addresses in (True, False):
+        watched = WatchedValues(reader.update, addresses=addresses)
+        options = {"guard_filter_fn": watched.take_over}
+        torch.compile(reader.update, fullgraph=True, dynamic=False, options=options)(torch.ones(2))
+        assert watched.change() == ""
+        reader.total = torch.zeros(())
+        assert watched.change().startswith("self.total.data_ptr()") == addresses
+        torch.compiler.reset()
 
 
 def test_what_does_not_change_stays_compiled(caplog):

@@ -1,14 +1,18 @@
 """State that comes from parts, and what is refused because no checkpoint would hold it."""
 
 import functools
+import random
+from collections import deque
 
 import numpy as np
 import pytest
 import torch
+from test_ddpg import make_agent
 
 from rlcont.core.hidden_state import check_parts
 from rlcont.core.packing import from_message, to_message
 from rlcont.core.state import Parts
+from rlcont.nn.optim import Adam
 
 
 class Inner(Parts):
@@ -91,6 +95,13 @@ class Helper:
         self.value = value
 
 
+class Slotted:
+    __slots__ = ("rng",)
+
+    def __init__(self):
+        self.rng = np.random.default_rng()
+
+
 HIDDEN = {
     "a generator in a helper": lambda: Helper(np.random.default_rng()),
     "a torch generator in a helper": lambda: Helper(torch.Generator()),
@@ -99,6 +110,13 @@ HIDDEN = {
     "a generator in a closure": lambda: (lambda rng: lambda: rng.random())(np.random.default_rng()),
     "a generator in a partial": lambda: functools.partial(np.random.Generator.random, np.random.default_rng()),
     "a bound method of a helper": lambda: Helper(np.random.default_rng()).__init__,
+    "a generator's method in a partial": lambda: functools.partial(np.random.default_rng().normal, 0),
+    "a bound method of a generator": lambda: np.random.default_rng().random,
+    "a default argument": lambda: (lambda rng: lambda x, r=rng: r.random())(np.random.default_rng()),
+    "a generator in a deque": lambda: deque([torch.Generator()]),
+    "a generator in slots": Slotted,
+    "an old generator": lambda: Helper(np.random.RandomState(0)),
+    "a generator of Python's": lambda: Helper(random.Random(0)),
     "a generator in a set": lambda: {torch.Generator()},
     "a helper in a dictionary in a list": lambda: [{"deep": Helper(torch.Generator())}],
 }
@@ -161,3 +179,64 @@ def test_parts_in_lists_and_dictionaries_are_found_one_by_one():
     thing = Thing()
     assert [type(leaf).__name__ for leaf in thing.leaves()].count("Linear") == 2
     assert any(leaf is thing.several[1]["rng"] for leaf in thing.leaves())
+
+
+class Noisy(torch.nn.Linear):
+    def __init__(self, hidden):
+        super().__init__(2, 1)
+        self.hidden = hidden
+
+
+@pytest.mark.parametrize("hidden", [torch.Generator(), torch.zeros(1)])
+def test_state_that_a_network_does_not_save_is_refused(hidden):
+    thing = Thing()
+    thing.noisy = Noisy(hidden)
+    with pytest.raises(TypeError, match=r"Noisy\.hidden is a (Generator|Tensor) that no checkpoint would hold"):
+        check_parts(thing)
+    thing.noisy = Noisy(torch.nn.Parameter(torch.zeros(1)))
+    check_parts(thing)
+
+
+def changed(change):
+    thing = Thing()
+    thing.weights, thing.counts = torch.zeros(3), np.zeros(3, np.int64)
+    state = from_message(to_message(thing.state_dict()))
+    change(state)
+    return thing, state
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.update(weights=torch.zeros(1)),
+        lambda state: state.update(counts=np.full(3, 0.75)),
+        lambda state: state["several"].pop("1"),
+    ],
+)
+def test_a_state_of_another_form_is_refused(change):
+    thing, state = changed(change)
+    with pytest.raises((KeyError, ValueError), match="saved"):
+        thing.load_state_dict(state)
+
+
+def test_a_number_that_is_no_number_and_stays_so_is_no_change():
+    thing = Thing()
+    thing.bound = float("nan")
+    check_parts(thing)
+    thing.state_dict()
+
+
+def test_an_optimiser_below_another_part_is_asked_whether_all_was_finite():
+    agent = make_agent()
+    agent.helper = Inner(0)
+    agent.helper.optimizer = Adam(torch.zeros(2), 0.1)
+    assert agent.is_finite()
+    agent.helper.optimizer.step(torch.tensor([float("nan"), 0.0]))
+    assert not agent.is_finite()
+
+
+def test_a_step_size_that_is_written_in_place_is_saved():
+    one, other = Adam(torch.zeros(2), 0.1), Adam(torch.zeros(2), 0.1)
+    one.lr.fill_(0.05)
+    other.load_state_dict(one.state_dict())
+    assert other.lr.item() == pytest.approx(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rlcont.core.state import Parts
@@ -93,7 +94,15 @@ class Agent(Parts, abc.ABC):
     @functools.cached_property
     def _guarded(self) -> list[Any]:
         """The parts that know whether all they met was finite: optimisers."""
-        return [part for part in self.leaves() if hasattr(part, "is_finite")]
+        return list(_guarded_below(self))
+
+
+def _guarded_below(owner: Parts) -> Iterator[Any]:
+    for part in owner.leaves():
+        if hasattr(part, "is_finite"):
+            yield part
+        elif isinstance(part, Parts):
+            yield from _guarded_below(part)
 
 
 class Learner(Agent):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import random
 import types
 from collections import deque
 from collections.abc import Iterator
@@ -11,9 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from rlcont.core.state import Parts, has_state, is_generator
+from rlcont.core.state import Parts, has_state, is_generator, is_module, is_tensor
 
 _FOREIGN = ("torch", "numpy", "builtins")
+"""Packages whose objects and functions are not looked into."""
+
+
+_REFUSED = (
+    "{place} is a {kind} that no checkpoint would hold; assign it to the agent itself, or derive the class of what "
+    "holds it from rlcont.core.state.Parts"
+)
 
 
 def check_parts(owner: Parts) -> None:
@@ -34,7 +42,10 @@ def check_parts(owner: Parts) -> None:
                 _refuse_hidden(value, f"{type(holder).__name__}.{name}", saved)
         constants = {name: copy.deepcopy(value) for name, value in attributes.items() if _is_numeric(value)}
         vars(holder)["_constants"] = constants
-        saved_as = [name.lstrip("_") for name in (*holder.named("counters"), *attributes)]
+        saved_as = [
+            name.lstrip("_")
+            for name in (*holder.named("counters"), *(n for n, v in attributes.items() if has_state(v)))
+        ]
         doubled = {name for name in saved_as if saved_as.count(name) > 1}
         if doubled:
             raise TypeError(f"{type(holder).__name__}: {', '.join(doubled)} with and without an underscore; rename one")
@@ -57,15 +68,21 @@ def _holders(owner: Parts) -> Iterator[Parts]:
 
 
 def _collect(value: Any, saved: set[int]) -> None:
-    """Adds a part and all that has a state below it, for which the part answers."""
+    """Adds a part and all that has a state below it: the part's own `state_dict` is trusted to be complete.
+
+    Raises:
+        TypeError: a network holds a generator, or a tensor that is neither a parameter nor a buffer.
+    """
     if id(value) in saved:
         return
     saved.add(id(value))
     if isinstance(value, dict | list | tuple):
-        inside = list(value.values() if isinstance(value, dict) else value)
+        inside = dict(enumerate(value.values() if isinstance(value, dict) else value))
     else:
-        inside = list(vars(value).values()) if hasattr(value, "__dict__") else []
-    for inner in inside:
+        inside = dict(vars(value)) if hasattr(value, "__dict__") else {}
+    for name, inner in inside.items():
+        if is_module(value) and not str(name).startswith("_") and (is_generator(inner) or is_tensor(inner)):
+            raise TypeError(_REFUSED.format(place=f"{type(value).__name__}.{name}", kind=type(inner).__name__))
         if has_state(inner):
             _collect(inner, saved)
 
@@ -75,11 +92,9 @@ def _refuse_hidden(value: Any, place: str, saved: set[int]) -> None:
     if id(value) in saved or isinstance(value, type | types.ModuleType | np.ndarray):
         return
     saved.add(id(value))
-    if is_generator(value) or (has_state(value) and not isinstance(value, dict | list | tuple)):
-        raise TypeError(
-            f"{place} is a {type(value).__name__} that no checkpoint would hold; assign it to the agent itself, or "
-            "derive the class of what holds it from rlcont.core.state.Parts"
-        )
+    is_random = is_generator(value) or isinstance(value, np.random.RandomState | random.Random)
+    if is_random or (has_state(value) and not isinstance(value, dict | list | tuple)):
+        raise TypeError(_REFUSED.format(place=place, kind=type(value).__name__))
     for how, inner in _inside(value):
         _refuse_hidden(inner, place + how, saved)
 
@@ -87,19 +102,25 @@ def _refuse_hidden(value: Any, place: str, saved: set[int]) -> None:
 def _inside(value: Any) -> Iterator[tuple[str, Any]]:
     """What a value refers to, each with how it is reached."""
     if isinstance(value, dict):
-        yield from ((f"[{key!r}]", inner) for key, inner in value.items())
-    elif isinstance(value, list | tuple | set | frozenset):
+        if "__builtins__" not in value:  # No namespace of a module.
+            yield from ((f"[{key!r}]", inner) for key, inner in value.items())
+    elif isinstance(value, list | tuple | set | frozenset | deque):
         yield from ((f"[{place}]", inner) for place, inner in enumerate(value))
     elif isinstance(value, functools.partial):
-        yield from ((f" with {key}", inner) for key, inner in [*enumerate(value.args), *value.keywords.items()])
-    elif isinstance(value, types.MethodType):
+        arguments = [("func", value.func), *enumerate(value.args), *value.keywords.items()]
+        yield from ((f" with {key}", inner) for key, inner in arguments)
+    elif isinstance(value, types.MethodType | types.BuiltinMethodType):
         yield ".__self__", value.__self__
     elif isinstance(value, types.FunctionType):
-        if not (value.__module__ or "").startswith("torch"):
+        if (value.__module__ or "").partition(".")[0] not in _FOREIGN:
             cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
             yield from ((f" with {name}", cell.cell_contents) for name, cell in cells if _is_filled(cell))
-    elif hasattr(value, "__dict__") and not type(value).__module__.startswith(_FOREIGN):
-        yield from ((f".{name}", inner) for name, inner in vars(value).items())
+            yield from ((f" with default {name}", inner) for name, inner in enumerate(value.__defaults__ or ()))
+            yield from ((f" with default {name}", inner) for name, inner in (value.__kwdefaults__ or {}).items())
+    elif type(value).__module__.partition(".")[0] not in _FOREIGN:
+        names = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ())]
+        slots = {name: getattr(value, name) for name in names if hasattr(value, name)}
+        yield from ((f".{name}", inner) for name, inner in {**slots, **getattr(value, "__dict__", {})}.items())
 
 
 def _is_filled(cell: types.CellType) -> bool:

@@ -42,7 +42,7 @@ class Parts:
             TypeError: a number, or a collection of numbers, has changed that is not one of `counters`.
         """
         for name, value in vars(self).get("_constants", {}).items():
-            if getattr(self, name) != value:
+            if not same_numbers(getattr(self, name, None), value):
                 raise TypeError(f"{type(self).__name__}.{name} changes and is not saved; name it in `counters`")
         counters = {name.lstrip("_"): getattr(self, name) for name in self.named("counters")}
         return {name: _state(part) for name, part in self.parts().items()} | counters
@@ -91,6 +91,19 @@ def is_tensor(value: Any) -> bool:
     return _is_of_torch(value, "Tensor")
 
 
+def is_module(value: Any) -> bool:
+    """Whether a value is a network of torch's."""
+    return _is_of_torch(value, "Module")
+
+
+def same_numbers(one: Any, other: Any) -> bool:
+    """Whether two numbers, or collections of numbers, are the same; anything else is another."""
+    try:
+        return type(one) is type(other) and (one is other or one != one or bool(one == other))
+    except (ValueError, RuntimeError):
+        return False
+
+
 def contained(container: Any) -> dict[str, Any]:
     """The parts in a list, tuple or dictionary, by place or key."""
     pairs = container.items() if isinstance(container, dict) else enumerate(container)
@@ -125,7 +138,7 @@ def existing(**parts: Any) -> dict[str, Any]:
 
 def _is_of_torch(value: Any, name: str) -> bool:
     """Whether a value is of a class of torch's. Processes that only step environments work without torch."""
-    return any(cls.__name__ == name and cls.__module__.startswith("torch") for cls in type(value).__mro__)
+    return any(cls.__name__ == name and cls.__module__.partition(".")[0] == "torch" for cls in type(value).__mro__)
 
 
 def _state(part: Any) -> Any:
@@ -142,8 +155,13 @@ def _state(part: Any) -> Any:
 
 def _load(part: Any, state: Any) -> None:
     if isinstance(part, dict | list | tuple):
-        for key, value in contained(part).items():
+        parts = contained(part)
+        if parts.keys() != state.keys():
+            raise KeyError(f"a collection of {len(parts)} parts where {len(state)} were saved")
+        for key, value in parts.items():
             _load(value, state[key])
+    elif (isinstance(part, np.ndarray) or is_tensor(part)) and (part.shape, part.dtype) != (state.shape, state.dtype):
+        raise ValueError(f"{tuple(part.shape)} {part.dtype} where {tuple(state.shape)} {state.dtype} was saved")
     elif isinstance(part, np.random.Generator):
         part.bit_generator.state = state
     elif isinstance(part, np.ndarray):

@@ -68,6 +68,7 @@ class Adam:
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         return {
+            "lr": self.lr,
             "mean": self.mean,
             "square": self.square,
             "mean_correction": self.mean_correction,
@@ -112,7 +113,7 @@ class RMSProp:
         return self.guard.is_finite()
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        return {"square": self.square, "square_correction": self.square_correction}
+        return {"lr": self.lr, "square": self.square, "square_correction": self.square_correction}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         _copy_into(self.state_dict(), state)

@@ -42,7 +42,7 @@ class CompiledUpdate:
     def __init__(self, update: Update, device: str, required: bool):
         self.update = update
         self.required = required
-        self.watched: WatchedValues | None = WatchedValues(update)
+        self.watched: WatchedValues | None = WatchedValues(update, addresses=device == "cuda")
         # Tensors are looked at by the compiler before each call, Python values by `watched`, which is cheaper.
         options: dict[str, Any] = {"guard_filter_fn": self.watched.take_over}
         # On a GPU the compiler recommends TF32, which rounds to 10 bits; fp32 is what was asked for.
@@ -57,7 +57,9 @@ class CompiledUpdate:
             return self.update(batch)
         change = self.watched.change()
         if change:
-            self._give_up(f"the update reads {change}; compiled code takes it for a constant (a tensor may change)")
+            self._give_up(
+                f"the update reads {change}; compiled code takes it for a constant (write into a tensor instead)"
+            )
             return self.update(batch)
         try:
             with self.gradients_in_the_graph:
