@@ -1,4 +1,4 @@
-"""One small algorithm for each seam that DDPG and A2C offer; none is meant to learn well."""
+"""Small algorithms on the seams that DDPG and A2C offer; none is meant to learn well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an update is made fast: the one place that knows torch.compile, autocast and CUDA graphs.
+"""How the updates of a run are made fast on this machine: compiled or eager, in fp32 or bf16.
 
 Everything else is written for eager PyTorch, which stays the reference.
 """

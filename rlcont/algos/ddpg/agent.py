@@ -115,7 +115,7 @@ class DDPG(Learner):
         return nets.DeterministicPolicy(body)
 
     def make_critic(self, generator: torch.Generator) -> torch.nn.Module:
-        """The critic network, (obs [B, O], action [B, A]) -> whatever `q_value` and `critic_loss` read."""
+        """The critic network, (obs [B, O], action [B, A]) -> what `td_target`, `critic_loss` and `q_value` read."""
         net, spec = self.config.critic, self.spec
         num_in = spec.obs_dim + spec.action_dim
         return nets.QFunction(nets.mlp(num_in, net.hidden, 1, net.activation, net.layer_norm, generator))
@@ -169,7 +169,7 @@ class DDPG(Learner):
         return metrics | {"critic_loss": loss.detach(), "priority": priority.detach()}
 
     def update_actor(self, batch: Batch) -> Metrics:
-        """One gradient step of the actor, on the critic of after its own step."""
+        """One gradient step of the actor, using the critic as just updated."""
         loss = self.actor_loss(batch.obs)
         self.descend(loss, self.actor, self.actor_optimizer)
         return {"actor_loss": loss.detach()}
