@@ -40,7 +40,8 @@ class Fate(gymnasium.Env):
             if self.fate == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fate.startswith("hang"):
-                time.sleep(600)
+                for _ in range(6000):  # A signal that comes just before a sleep is heard only after it.
+                    time.sleep(0.1)
             while self.fate == "deaf":
                 try:
                     time.sleep(600)
