@@ -14,6 +14,7 @@ LONGEST = (
     "test_sweep_again",
     "test_cli",
     "test_own_algorithm",
+    "test_contributing",
     "test_seams",
     "test_resume",
     "test_config",

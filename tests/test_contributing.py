@@ -52,6 +52,7 @@ def test_it_trains_and_resumes_to_the_last_bit(package, monkeypatch):
     assert "target_sigma: 0.3" in (whole / "config.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_it_compiles(package):
     result = said(package, *tiny("output=compiled", "compile=true", "total_steps=150", base=WORDS))
     assert "compiled updates" in result.stdout
