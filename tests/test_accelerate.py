@@ -44,8 +44,11 @@ def config(*overrides):
 
 
 def load(agent, source):
-    """Makes `agent` the same as `source`, replay rows included."""
+    """Makes `agent` the same as `source`, replay rows included, but for its step sizes."""
+    rates = [adam.lr.clone() for adam in adams(agent)]
     agent.load_state_dict(copy.deepcopy(source.state_dict()))
+    for adam, rate in zip(adams(agent), rates, strict=True):
+        adam.lr.copy_(rate)
     agent.replay.rows.copy_(source.replay.rows)
 
 
