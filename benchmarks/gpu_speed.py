@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from rlcont.core.resources import prepare_threads
 
-prepare_threads()
+prepare_threads()  # Before torch is imported, which reads the number of threads once: so the imports stand below.
 
 import torch  # noqa: E402
 from gpu_rows import say  # noqa: E402

@@ -219,11 +219,27 @@ def test_what_is_wrong_with_it_costs_one_line(module, tmp_path, text, values, cl
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("", "defines no class Scaled"), ("class Scaled: ...", "Scaled must be derived from rlcont.core.agent.Agent")],
+    [
+        ("", "defines no class Scaled"),
+        ("class Scaled: ...", "Scaled must be derived from rlcont.core.agent.Agent"),
+        (
+            "from rlcont.core.agent import Agent\n\n\nclass Scaled(Agent): ...",
+            "Scaled must define act, cut_off, learn, ",
+        ),
+    ],
 )
 def test_an_agent_that_is_none_costs_one_line(module, text, expected):
     with pytest.raises(UserError, match=expected):
         agent_class(f"{module(text)}:Scaled")
+
+
+def test_a_configuration_that_leaves_something_open_costs_one_line(module):
+    text = (
+        "from rlcont.algos.base import AlgorithmConfig\nfrom rlcont.core.schema import schema\n\n\n"
+        "@schema\nclass ScaledConfig(AlgorithmConfig): ..."
+    )
+    with pytest.raises(UserError, match="ScaledConfig must define memory_demand, num_updates"):
+        config_class(f"{module(text)}:Scaled")
 
 
 @pytest.mark.parametrize("name", ["no_such_module:Scaled", "no_such_package.module:Scaled", "sys:Scaled", ":Scaled"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import TYPE_CHECKING, ClassVar
 
 from rlcont.core.schema import schema
@@ -12,20 +13,21 @@ if TYPE_CHECKING:
 
 
 @schema
-class AlgorithmConfig:
+class AlgorithmConfig(abc.ABC):
     """The hyper-parameters of an algorithm."""
 
     on_policy: ClassVar[bool]
     """Whether an update must see data of the very policy that it changes."""
 
-    def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:
+    # Hooks that an algorithm may leave as they are: it then refuses nothing.
+    def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:  # noqa: B027
         """Refuses what cannot work in a run of `total_steps` environment steps in `num_envs` environments.
 
         Raises:
             UserError: one line that names the key, the value and what is allowed.
         """
 
-    def check_rollout(self, num_envs: int, length: int) -> None:
+    def check_rollout(self, num_envs: int, length: int) -> None:  # noqa: B027
         """Refuses rollouts of `length` steps of `num_envs` environments that arrive at once, from remote actors.
 
         Raises:
@@ -36,15 +38,15 @@ class AlgorithmConfig:
         """Fields, besides a DecayConfig, whose course depends on the number of steps of the run."""
         return []
 
+    @abc.abstractmethod
     def num_updates(self, total_steps: int, num_envs: int) -> int:
         """Gradient updates in a run of `total_steps` environment steps."""
-        raise NotImplementedError
 
     def update_rate(self, num_envs: int) -> float:
         """Gradient updates per environment step, once learning has begun."""
         steps = 1_000_000
         return (self.num_updates(2 * steps, num_envs) - self.num_updates(steps, num_envs)) / steps
 
+    @abc.abstractmethod
     def memory_demand(self, spec: EnvSpec, num_envs: int) -> tuple[str, int]:
         """The setting that decides how much memory the agent takes, with its value, and the bytes it asks for."""
-        raise NotImplementedError

@@ -23,10 +23,7 @@ def config_class(name: str) -> Any:
     Raises:
         UserError: there is no such class.
     """
-    found = _class(name, "config", "Config")
-    if not issubclass(found, AlgorithmConfig):
-        raise UserError(f"algo={name}: {found.__name__} must be derived from rlcont.algos.base.AlgorithmConfig")
-    return found
+    return _checked(name, _class(name, "config", "Config"), AlgorithmConfig)
 
 
 def agent_class(name: str) -> Any:
@@ -37,9 +34,16 @@ def agent_class(name: str) -> Any:
     """
     from rlcont.core.agent import Agent
 
-    found = _class(name, "agent", "")
-    if not issubclass(found, Agent):
-        raise UserError(f"algo={name}: {found.__name__} must be derived from rlcont.core.agent.Agent")
+    return _checked(name, _class(name, "agent", ""), Agent)
+
+
+def _checked(name: str, found: Any, base: type) -> Any:
+    """`found`, if it is derived from `base` and has all methods that `base` leaves open."""
+    if not issubclass(found, base):
+        raise UserError(f"algo={name}: {found.__name__} must be derived from {base.__module__}.{base.__name__}")
+    missing = sorted(found.__abstractmethods__)
+    if missing:
+        raise UserError(f"algo={name}: {found.__name__} must define {', '.join(missing)}")
     return found
 
 

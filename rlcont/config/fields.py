@@ -192,7 +192,7 @@ def _meanings(cls: type) -> dict[str, str]:
     """The string under each field of a dataclass and its parents, on one line."""
     found: dict[str, str] = {}
     for parent in reversed(cls.__mro__):
-        if parent is object:
+        if "__dataclass_fields__" not in vars(parent):
             continue
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(parent))).body
         assert isinstance(tree, ast.ClassDef)
