@@ -142,6 +142,17 @@ class QFunction(Critic):
         return super().forward(obs, action).squeeze(-1)
 
 
+class Critics(nn.Module):
+    """Several critics side by side: (obs [B, O], action [B, A]) -> [C, B, ...], of the first `num` or of all."""
+
+    def __init__(self, critics: Sequence[nn.Module]):
+        super().__init__()
+        self.critics = nn.ModuleList(critics)
+
+    def forward(self, obs: torch.Tensor, action: torch.Tensor, num: int | None = None) -> torch.Tensor:
+        return torch.stack([critic(obs, action) for critic in list(self.critics)[:num]])
+
+
 class ActorCritic(nn.Module):
     """obs [..., O] -> (what the policy makes of it, value [...]), with a trunk for both or one for each."""
 
@@ -185,7 +196,7 @@ class FlatNetwork:
             param.requires_grad_(trainable)
         self.weights.requires_grad_(trainable)
 
-    def __call__(self, *inputs: torch.Tensor) -> Any:
+    def __call__(self, *inputs: Any) -> Any:
         if torch.compiler.is_compiling():
             return functional_call(self.module, self.views(self.weights), inputs)
         return self.module(*inputs)
@@ -206,10 +217,11 @@ class FlatNetwork:
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         self.module.load_state_dict(state)
 
-    def last_layer(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The stretches of a vector [N] that belong to weight and bias of the last layer, in their shapes."""
-        *_, weight, bias = self.views(vector.detach()).values()
-        return weight, bias
+    def last_layers(self, vector: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """The stretches of a vector [N] that belong to weight and bias of each output layer, in their shapes."""
+        views = self.views(vector.detach())
+        names = [name for name, layer in self.module.named_modules() if isinstance(layer, OutputLinear)]
+        return [(views[f"{name}.weight"], views[f"{name}.bias"]) for name in names]
 
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
         """A vector [N] with a number for each weight, such as an optimiser's, in the parameters' shapes, by name."""

@@ -40,34 +40,40 @@ class D4PG(DDPG):
         )
 
     def q_value(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        return self._mean(self.critic(obs, action).softmax(1))
+        return self._mean(self.critic(obs, action, 1)[0].softmax(-1))
 
     def actor_loss(self, obs: torch.Tensor) -> torch.Tensor:
         """Minus the mean value of the policy's own actions, in widths of the support: a gradient without a unit."""
         atoms = self.support.atoms
         return super().actor_loss(obs) / (atoms[-1] - atoms[0])
 
+    def next_value(self, obs: torch.Tensor, action: torch.Tensor) -> Any:
+        """The distribution [B, K] of the target critic whose mean is the lowest, row by row."""
+        probs = self.target_critic(obs, action).softmax(-1)
+        lowest = self._mean(probs).argmin(0)
+        return probs[lowest, torch.arange(len(obs), device=obs.device)]
+
     def td_target(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """The projected distribution of r + discount Z'(s', mu'(s')) [B, K], and the mass that was clipped [B]."""
-        probs = self.target_critic(batch.next_obs, self.target_actor(batch.next_obs)).softmax(1)
+        probs = self.next_value(batch.next_obs, self.next_action(batch))
         return project(probs, self.support.atoms, batch.reward, batch.discount)
 
     def critic_loss(self, batch: Batch, td_target: Any) -> tuple[torch.Tensor, torch.Tensor, Metrics]:
-        """Each row's cross-entropy to its target [B], which is its priority too, and what to log.
+        """Each row's cross-entropy to its target [B], summed over the critics, its priority [B], and what to log.
 
-        As a priority it is never below the target's own entropy: rows whose return is uncertain stay interesting.
+        The priority is the highest cross-entropy of any critic. As a priority it is never below the target's own entropy: rows whose return is uncertain stay interesting.
         """
         target, clipped = td_target
-        log_probs = self.critic(batch.obs, batch.action).log_softmax(1)
-        loss = -(target * log_probs).sum(1)
+        log_probs = self.critic(batch.obs, batch.action).log_softmax(-1)
+        loss = -(target * log_probs).sum(-1)
         logs = log_probs.detach()
         probs = logs.exp()
         return (
-            loss,
-            loss.detach(),
+            loss.sum(0),
+            loss.detach().amax(0),
             {
                 "q_mean": self._mean(probs).mean(),
-                "value_entropy": -(probs * logs).sum(1).mean(),
+                "value_entropy": -(probs * logs).sum(-1).mean(),
                 "clipped_mass": clipped.mean(),
             },
         )
@@ -108,12 +114,12 @@ class D4PG(DDPG):
         last = self.replay.last(256)
         obs = last.obs if self.normalizer is None else self.normalizer(last.obs)
         with torch.no_grad():
-            probs = self.critic(obs, last.action).softmax(1).mean(0)
+            probs = self.critic(obs, last.action, 1)[0].softmax(-1).mean(0)
         return super().distributions() | {"value": Histogram(self.support.atoms.tolist(), probs.tolist())}
 
     def _mean(self, probs: torch.Tensor) -> torch.Tensor:
         # No matrix product: it would be rounded where bfloat16 is on.
-        return (probs * self.support.atoms).sum(1)
+        return (probs * self.support.atoms).sum(-1)
 
     def _begin_at_zero(self) -> None:
         """Makes the critics say the same everywhere: a narrow bump at 0, or at the bound nearest to it.
@@ -123,10 +129,12 @@ class D4PG(DDPG):
         atoms = self.support.atoms
         centre, width = atoms.clamp(min=0)[0] + atoms.clamp(max=0)[-1], 0.05 * (atoms[-1] - atoms[0])
         for vector in self._critic_vectors():
-            for part in self.critic.last_layer(vector):
-                part.zero_()
+            for weight, bias in self.critic.last_layers(vector):
+                weight.zero_()
+                bias.zero_()
         for network in (self.critic, self.target_critic):
-            network.last_layer(network.weights)[1].copy_(-0.5 * ((atoms - centre) / width).square())
+            for _, bias in network.last_layers(network.weights):
+                bias.copy_(-0.5 * ((atoms - centre) / width).square())
 
     def _fit_support(self) -> None:
         """Moves the atoms; the critics' distributions stay about where they were."""
@@ -138,10 +146,12 @@ class D4PG(DDPG):
         transform = resampling(len(self.support.atoms), old, self.support.bounds)
         matrix, offset = (x.float().to(self.device) for x in transform)
         for vector in self._critic_vectors():
-            for part in self.critic.last_layer(vector):
-                part.copy_(matrix @ part)
+            for weight, bias in self.critic.last_layers(vector):
+                weight.copy_(matrix @ weight)
+                bias.copy_(matrix @ bias)
         for network in (self.critic, self.target_critic):
-            network.last_layer(network.weights)[1].add_(offset)
+            for _, bias in network.last_layers(network.weights):
+                bias.add_(offset)
 
     def _critic_vectors(self) -> list[torch.Tensor]:
         """All that has a number for each weight of the critic; the optimiser's moments follow as they can."""

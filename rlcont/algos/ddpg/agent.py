@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -26,20 +26,22 @@ class DDPG(Learner):
     Source: arXiv:1509.02971, Algorithm 1.
     Differs: the replay is preceded by uniformly random actions; a truncated episode bootstraps; no weight decay;
     the action enters the critic's first layer; TD targets may span several steps, and transitions be drawn by their
-    priority; with `normalize_obs` or `normalize_reward`, rows are stored raw and normalised when sampled, and a return
+    priority; several critics, target policy smoothing and a delayed actor are those of TD3 (arXiv:1802.09477); with `normalize_obs` or `normalize_reward`, rows are stored raw and normalised when sampled, and a return
     that scales rewards goes on across a time limit, as bootstrapping does.
 
     Seams for algorithms built on this one, in the order an update meets them:
         make_actor, explorer_class: the policy network, and how it explores.
-        make_critic, make_targets: the critic, which may be several in one module, and which networks have targets.
+        make_critic, make_targets: one critic, and which networks have targets.
         draw: fills tensors of random numbers before each update.
         actor_is_due: whether an update also moves the actor and the targets.
-        td_target, critic_loss, q_value: what the critic learns.
+        next_action, next_value, td_target, critic_loss: what the critics learn.
+        q_value: what the actor climbs.
         actor_loss: what the actor learns.
         update_critic, update_actor, update_targets: the three steps of an update, each as a whole.
     """
 
     explorer_class: type[Explorer] = Explorer
+    unsaved: ClassVar[tuple[str, ...]] = ("smoothing",)  # It is drawn anew before each update.
 
     def __init__(
         self,
@@ -59,8 +61,11 @@ class DDPG(Learner):
             config, noise, spec, init, num_envs=num_envs, total_steps=total_steps, seed=seed, device=device
         )
         self.actor = self.explorer.policy
-        self.critic = nets.FlatNetwork(self.make_critic(init))
+        self.critic = nets.FlatNetwork(nets.Critics([self.make_critic(init) for _ in range(config.num_critics)]))
         self.make_targets()
+        self.smoothing_rng = torch_generator(seed, "smoothing", device)
+        self.smoothing = torch.zeros(config.batch_size, spec.action_dim, device=device)
+        """Noise on the target policy's actions in the next update [B, A]."""
         self.actor_optimizer = Adam(self.actor.weights, config.actor.lr)
         self.critic_optimizer = Adam(self.critic.weights, config.critic.lr)
         self.normalizer = self.explorer.normalizer
@@ -115,7 +120,7 @@ class DDPG(Learner):
         return nets.DeterministicPolicy(body)
 
     def make_critic(self, generator: torch.Generator) -> torch.nn.Module:
-        """The critic network, (obs [B, O], action [B, A]) -> what `td_target`, `critic_loss` and `q_value` read."""
+        """One critic, (obs [B, O], action [B, A]) -> what `next_value`, `critic_loss` and `q_value` read."""
         net, spec = self.config.critic, self.spec
         num_in = spec.obs_dim + spec.action_dim
         return nets.QFunction(nets.mlp(num_in, net.hidden, 1, net.activation, net.layer_norm, generator))
@@ -130,10 +135,14 @@ class DDPG(Learner):
 
         It is called before each update: a compiled update cannot draw from a generator.
         """
+        config = self.config
+        if config.target_sigma > 0:
+            self.smoothing.normal_(0, config.target_sigma, generator=self.smoothing_rng)
+            self.smoothing.clamp_(-config.target_clip, config.target_clip)
 
     def actor_is_due(self) -> bool:
         """Whether the next update also moves the actor and the targets; it may depend on `num_updates`."""
-        return True
+        return (self.num_updates + 1) % self.config.policy_delay == 0
 
     def update(self, batch: Batch) -> Metrics:
         """One gradient step of the critic, then one of the actor, then the targets follow.
@@ -180,19 +189,28 @@ class DDPG(Learner):
             polyak_(self.target_actor.weights, self.actor.weights, self.config.tau)
             polyak_(self.target_critic.weights, self.critic.weights, self.config.tau)
 
+    def next_action(self, batch: Batch) -> torch.Tensor:
+        """The target policy's actions [B, A], smoothed by noise (arXiv:1802.09477, equation 14)."""
+        action = self.target_actor(batch.next_obs)
+        return action if self.config.target_sigma == 0 else (action + self.smoothing).clamp(-1, 1)
+
+    def next_value(self, obs: torch.Tensor, action: torch.Tensor) -> Any:
+        """The value [B] of (obs, action), the lowest of the target critics' (arXiv:1802.09477, equation 10)."""
+        return self.target_critic(obs, action).amin(0)
+
     def td_target(self, batch: Batch) -> Any:
         """y = r + discount Q'(s', mu'(s')), [B] (equation 5 with Algorithm 1's target networks)."""
-        return batch.reward + batch.discount * self.target_critic(batch.next_obs, self.target_actor(batch.next_obs))
+        return batch.reward + batch.discount * self.next_value(batch.next_obs, self.next_action(batch))
 
     def critic_loss(self, batch: Batch, td_target: Any) -> tuple[torch.Tensor, torch.Tensor, Metrics]:
-        """Each row's squared TD error (equation 4) [B], its priority [B], and what to log."""
+        """Each row's squared TD error (equation 4) [B], summed over the critics, its priority [B], and what to log."""
         q = self.critic(batch.obs, batch.action)
-        loss = torch.nn.functional.mse_loss(q, td_target, reduction="none")
-        return loss, (q.detach() - td_target).abs(), {"q_mean": q.detach().mean()}
+        error = q - td_target
+        return error.square().sum(0), error.detach().abs().amax(0), {"q_mean": q.detach().mean()}
 
     def q_value(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """The expected return [B] that the online critic sees in (obs, action)."""
-        return self.critic(obs, action)
+        """The expected return [B] that the first online critic sees in (obs, action)."""
+        return self.critic(obs, action, 1)[0]
 
     def actor_loss(self, obs: torch.Tensor) -> torch.Tensor:
         """Minus the mean value of the policy's own actions (equation 6)."""

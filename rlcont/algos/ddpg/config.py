@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rlcont.algos.base import AlgorithmConfig
 from rlcont.core.errors import UserError
-from rlcont.core.schema import Count, Flag, Fraction, NetworkConfig, NonNegativeInt, Positive, PositiveFraction, schema
+from rlcont.core.schema import Count, Flag, Fraction, NetworkConfig, NonNegative, NonNegativeInt, Positive, PositiveFraction, schema
 from rlcont.exploration.config import NoiseConfig
 from rlcont.memory.sizes import replay_bytes, sum_tree_bytes
 
@@ -23,7 +23,15 @@ class DDPGConfig(AlgorithmConfig):
     actor: NetworkConfig
     """The deterministic policy."""
     critic: NetworkConfig
-    """The action-value function."""
+    """The action-value function, or each of several."""
+    num_critics: Count
+    """Critics that learn side by side; targets are made by the lowest of them."""
+    policy_delay: Count
+    """Updates of the critics for each one of the actor and the targets."""
+    target_sigma: NonNegative
+    """Standard deviation of the noise that smooths the target policy, in units of half the action range; 0: none."""
+    target_clip: Positive
+    """Bound of that noise."""
     gamma: Fraction
     """Discount per environment step."""
     tau: PositiveFraction
