@@ -24,7 +24,7 @@ def set_logits(agent, *logits, target=False):
     """Makes the critic say the same everywhere."""
     network = agent.target_critic if target else agent.critic
     with torch.no_grad():
-        weight, bias = network.last_layer(network.weights)
+        ((weight, bias),) = network.last_layers(network.weights)
         weight.zero_()
         bias.copy_(torch.tensor(logits))
 
@@ -40,7 +40,7 @@ def test_the_value_is_the_mean_of_the_distribution():
     value = agent.q_value(torch.zeros(3, 2), torch.zeros(3, 1))
     assert value.tolist() == pytest.approx([-0.2 - 0.2 + 0 + 0.3 + 0.2] * 3, abs=1e-6)
     # In widths of the support.
-    assert agent.actor_loss(torch.zeros(3, 2)).item() == pytest.approx(-0.1 / 4, abs=1e-6)
+    assert agent.actor_loss(torch.zeros(3, 2))[0].item() == pytest.approx(-0.1 / 4, abs=1e-6)
 
 
 def test_the_target_and_the_loss_by_hand():
@@ -87,7 +87,7 @@ def test_an_untrained_critic_is_narrow_and_worth_nothing(v_min, v_max, centre):
 def check_untrained(agent, v_min, v_max, centre):
     obs, action = torch.randn(50, 2), torch.rand(50, 1)
     for critic in (agent.critic, agent.target_critic):
-        probs = critic(obs, action).softmax(1)
+        probs = critic(obs, action)[0].softmax(1)
         mean = (probs * agent.support.atoms).sum(1)
         assert mean.tolist() == pytest.approx([centre] * 50, abs=0.05 * (v_max - v_min))
         deviation = (probs * (agent.support.atoms - mean[:, None]) ** 2).sum(1).sqrt()
@@ -161,7 +161,7 @@ def test_when_the_support_grows_the_critics_say_about_the_same():
     obs, action = random_batch(0, size=200)[:2]
 
     def values():
-        of_target = (agent.target_critic(obs, action).softmax(1) * agent.support.atoms).sum(1)
+        of_target = (agent.target_critic(obs, action)[0].softmax(1) * agent.support.atoms).sum(1)
         return torch.stack([agent.q_value(obs, action).detach(), of_target])
 
     before = values()
@@ -188,7 +188,7 @@ def test_when_the_support_grows_the_optimisers_moments_follow_and_the_other_laye
     agent._fit_support()
     matrix = resampling(7, old, agent.support.bounds)[0].float()
     for vector, kept in zip(vectors, before, strict=True):
-        for part, other in zip(agent.critic.last_layer(vector), agent.critic.last_layer(kept), strict=True):
+        for part, other in zip(*(agent.critic.last_layers(one)[0] for one in (vector, kept)), strict=True):
             torch.testing.assert_close(part, matrix @ other)
         num_last = 7 * 32 + 7
         assert kept[:-num_last].any()
@@ -316,5 +316,5 @@ def test_probe_of_chance_learns_both_outcomes():
     probe = Probe(lambda obs, action: np.where(rng.random(action.shape) < 0.25, 4.0, 0.0) + 0 * action)
     agent = solve(probe, 800, v_min=-1.0, v_max=5.0, num_atoms=7)
     with torch.no_grad():
-        probs = agent.critic(torch.zeros(1, 1), torch.zeros(1, 1)).softmax(1)[0]
+        probs = agent.critic(torch.zeros(1, 1), torch.zeros(1, 1)).softmax(-1)[0, 0]
     assert probs.tolist() == pytest.approx([0, 0.75, 0, 0, 0, 0.25, 0], abs=0.1)

@@ -27,7 +27,7 @@ class Explorer(Parts):
 
     Its state is all but the policy and the normaliser, which the learner saves.
 
-    Seams for other policies: `explore`, `deterministic` and `policy_module`.
+    Seams for other policies: `explore`, `deterministic` and `policy_head`.
 
     Args:
         policy: the network, obs [E, O] -> action [E, A].
@@ -96,7 +96,11 @@ class Explorer(Parts):
 
     def policy_module(self) -> torch.nn.Module:
         norm = [] if self.normalizer is None else [self.normalizer.fixed()]
-        return torch.nn.Sequential(*norm, self.policy.module)
+        return torch.nn.Sequential(*norm, self.policy_head())
+
+    def policy_head(self) -> torch.nn.Module:
+        """A module from normalised observations [B, O] to actions [B, A] without exploration."""
+        return self.policy.module
 
     def policy_state(self) -> dict[str, torch.Tensor]:
         return flat_state(existing(actor=self.policy, normalizer=self.normalizer))

@@ -124,6 +124,17 @@ class DeterministicPolicy(nn.Module):
         return torch.tanh(self.body(obs))
 
 
+class LogScalar(nn.Module):
+    """The logarithm of a learned positive number, which begins at `value`."""
+
+    def __init__(self, value: float, device: str):
+        super().__init__()
+        self.log = nn.Parameter(torch.tensor(value, device=device).log())
+
+    def forward(self) -> torch.Tensor:
+        return self.log
+
+
 class Critic(nn.Module):
     """(obs [B, O], action [B, A]) -> [B, K], such as the logits of a distribution over K atoms."""
 

@@ -17,7 +17,7 @@ from torch import nn
 from rlcont.core.types import Array
 from rlcont.nn.nets import DeterministicPolicy
 from rlcont.nn.normalize import RunningNorm
-from rlcont.nn.policies import BetaPolicy, BoundedGaussianPolicy, GaussianPolicy
+from rlcont.nn.policies import BetaPolicy, BoundedGaussianPolicy, GaussianPolicy, SquashedGaussian
 
 Forward = Callable[[Array], Any]
 """From an array, rows [B, O], to an array or a tuple of them."""
@@ -106,6 +106,17 @@ def _(module: GaussianPolicy) -> Forward:
 def _(module: BoundedGaussianPolicy) -> Forward:
     mean, log_std = on_arrays(module.mean), _array(module.log_std)
     return lambda features: (np.tanh(mean(features)), np.exp(log_std))
+
+
+@on_arrays.register
+def _(module: SquashedGaussian) -> Forward:
+    body = on_arrays(module.body)
+
+    def forward(obs: Array) -> Any:
+        mean, log_std = np.split(body(obs), 2, axis=-1)
+        return mean, np.exp(np.clip(log_std, *module.LOG_STD))
+
+    return forward
 
 
 @on_arrays.register

@@ -121,6 +121,23 @@ class SquashedPolicy(GaussianPolicy):
         return np.tanh(sample)
 
 
+class SquashedGaussian(nn.Module):
+    """obs [B, O] -> mean and standard deviation [B, A] before tanh, which both depend on the observation.
+
+    Source: SAC, arXiv:1812.05905, appendix C, and the bounds of the logarithm from the paper's own code.
+    """
+
+    LOG_STD = (-20.0, 2.0)
+
+    def __init__(self, body: nn.Module):
+        super().__init__()
+        self.body = body
+
+    def forward(self, obs: torch.Tensor) -> Parameters:
+        mean, log_std = self.body(obs).chunk(2, dim=-1)
+        return mean, log_std.clamp(*self.LOG_STD).exp()
+
+
 class BetaPolicy(nn.Module):
     """Beta-distributed actions, (a + 1) / 2 ~ Beta(alpha, beta) with alpha, beta > 1: one peak, inside the box.
 

@@ -42,26 +42,26 @@ class D4PG(DDPG):
     def q_value(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         return self._mean(self.critic(obs, action, 1)[0].softmax(-1))
 
-    def actor_loss(self, obs: torch.Tensor) -> torch.Tensor:
+    def actor_loss(self, obs: torch.Tensor) -> tuple[torch.Tensor, Metrics]:
         """Minus the mean value of the policy's own actions, in widths of the support: a gradient without a unit."""
-        atoms = self.support.atoms
-        return super().actor_loss(obs) / (atoms[-1] - atoms[0])
+        loss, metrics = super().actor_loss(obs)
+        return loss / (self.support.atoms[-1] - self.support.atoms[0]), metrics
 
-    def next_value(self, obs: torch.Tensor, action: torch.Tensor) -> Any:
-        """The distribution [B, K] of the target critic whose mean is the lowest, row by row."""
-        probs = self.target_critic(obs, action).softmax(-1)
+    def next_value(self, batch: Batch) -> torch.Tensor:
+        """The distribution Z'(s', mu'(s')) [B, K], of several critics that whose mean is the lowest, row by row."""
+        probs = self.target_critic(batch.next_obs, self.next_action(batch)).softmax(-1)
         lowest = self._mean(probs).argmin(0)
-        return probs[lowest, torch.arange(len(obs), device=obs.device)]
+        return probs[lowest, torch.arange(len(lowest), device=lowest.device)]
 
     def td_target(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """The projected distribution of r + discount Z'(s', mu'(s')) [B, K], and the mass that was clipped [B]."""
-        probs = self.next_value(batch.next_obs, self.next_action(batch))
-        return project(probs, self.support.atoms, batch.reward, batch.discount)
+        return project(self.next_value(batch), self.support.atoms, batch.reward, batch.discount)
 
     def critic_loss(self, batch: Batch, td_target: Any) -> tuple[torch.Tensor, torch.Tensor, Metrics]:
         """Each row's cross-entropy to its target [B], summed over the critics, its priority [B], and what to log.
 
-        The priority is the highest cross-entropy of any critic. As a priority it is never below the target's own entropy: rows whose return is uncertain stay interesting.
+        The priority is the highest cross-entropy of any critic. It is never below the target's own entropy: rows whose
+        return is uncertain stay interesting.
         """
         target, clipped = td_target
         log_probs = self.critic(batch.obs, batch.action).log_softmax(-1)
