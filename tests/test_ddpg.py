@@ -36,8 +36,6 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
     values = networks | {
         "num_critics": 1,
         "policy_delay": 1,
-        "target_sigma": 0.0,
-        "target_clip": 0.5,
         "gamma": 0.9,
         "tau": 0.05,
         "batch_size": 8,
@@ -53,7 +51,9 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
         "max_grad_norm": None,
     }
     spec = EnvSpec("Probe", obs_dim, action_dim, None)
-    name = next(parent.__name__ for parent in cls.__mro__ if parent.__name__ in ("D4PG", "DDPG"))
+    if issubclass(cls, DDPG):
+        values |= {"target_sigma": 0.0, "target_clip": 0.5}
+    name = next(parent.__name__ for parent in cls.__mro__ if parent.__name__ in ("D4PG", "DDPG", "SAC"))
     config = config_class(name.lower())(**values | changes)
     return cls(config, noise, spec, num_envs=num_envs, total_steps=1000, seed=seed, device="cpu")
 
@@ -169,6 +169,7 @@ class Reference:
 
     @staticmethod
     def network(params, x):
+        """One hidden layer of relu."""
         weight, bias, last_weight, last_bias = params
         return torch.relu(x @ weight.T + bias) @ last_weight.T + last_bias
 

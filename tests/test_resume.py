@@ -21,11 +21,13 @@ from rlcont.training.evaluate import Evaluator
 from rlcont.training.loop import Training
 from rlcont.training.run import resume
 
-ALGORITHMS = {"ddpg": TINY, "d4pg": ["algo=d4pg", *TINY], "a2c": TINY_A2C}
+ALGORITHMS = {algo: [f"algo={algo}", *TINY] for algo in ("ddpg", "td3", "d4pg", "sac")} | {"a2c": TINY_A2C}
 """Every algorithm is to be here."""
 ALL_IT_HAS = {
     "ddpg": ["noise=ou", "algo.normalize_obs=true", "algo.normalize_reward=true"],
+    "td3": ["num_envs=2"],
     "d4pg": ["noise=ou", "algo.normalize_obs=true", "algo.replay=prioritized", "num_envs=2"],
+    "sac": ["algo.normalize_obs=true", "algo.replay=prioritized", "algo.n_step=2"],
     "a2c": [],
 }
 """Settings that switch on all state an algorithm can have."""
