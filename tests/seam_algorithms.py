@@ -9,40 +9,18 @@ import torch
 
 from rlcont.algos.a2c.agent import A2C, Minibatch
 from rlcont.algos.ddpg.agent import DDPG
+from rlcont.algos.off_policy.agent import OffPolicy
 from rlcont.core.seeding import numpy_generator, torch_generator
 from rlcont.exploration.explorer import Explorer
 from rlcont.nn import nets
-from rlcont.nn.optim import Adam, polyak_
+from rlcont.nn.optim import Adam
 
 
-class Twins(torch.nn.Module):
-    """Two critics in one module, so that one vector of weights and one optimiser serve both."""
+class MeanOfCritics(DDPG):
+    """Several critics: targets from their mean."""
 
-    def __init__(self, first: torch.nn.Module, second: torch.nn.Module):
-        super().__init__()
-        self.both = torch.nn.ModuleList([first, second])
-
-    def forward(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """Values [2, B]."""
-        return torch.stack([critic(obs, action) for critic in self.both])
-
-
-class TwinCritics(DDPG):
-    """Several critics: targets from the lower of two (arXiv:1802.09477, equation 10)."""
-
-    def make_critic(self, generator):
-        return Twins(super().make_critic(generator), super().make_critic(generator))
-
-    def td_target(self, batch):
-        values = self.target_critic(batch.next_obs, self.target_actor(batch.next_obs))
-        return batch.reward + batch.discount * values.min(0).values
-
-    def critic_loss(self, batch, td_target):
-        errors = self.critic(batch.obs, batch.action) - td_target
-        return errors.square().sum(0), errors.detach().abs().amax(0), {"gap": (errors[0] - errors[1]).detach().mean()}
-
-    def q_value(self, obs, action):
-        return self.critic(obs, action)[0]
+    def next_value(self, batch):
+        return self.target_critic(batch.next_obs, self.next_action(batch)).mean(0)
 
 
 class DelayedActor(DDPG):
@@ -52,23 +30,20 @@ class DelayedActor(DDPG):
         return self.num_updates % 2 == 1
 
 
-class SmoothedTargets(DDPG):
-    """Draws in place: noise on the target policy's actions (arXiv:1802.09477, equation 14)."""
-
-    sigma, clip = 0.2, 0.5
+class BlurredStates(DDPG):
+    """Draws in place: noise on the observations that targets bootstrap from."""
 
     def __init__(self, config, noise, spec, *, seed, device, **sizes):
         super().__init__(config, noise, spec, seed=seed, device=device, **sizes)
-        self.smoothing_rng = torch_generator(seed, "smoothing", device)
-        self.target_noise = torch.zeros(config.batch_size, spec.action_dim, device=device)
+        self.blur_rng = torch_generator(seed, "blur", device)
+        self.blur = torch.zeros(config.batch_size, spec.obs_dim, device=device)
 
     def draw(self):
-        self.target_noise.normal_(0, self.sigma, generator=self.smoothing_rng)
+        super().draw()
+        self.blur.normal_(0, 0.1, generator=self.blur_rng)
 
     def td_target(self, batch):
-        noise = self.target_noise.clamp(-self.clip, self.clip)
-        action = (self.target_actor(batch.next_obs) + noise).clamp(-1, 1)
-        return batch.reward + batch.discount * self.target_critic(batch.next_obs, action)
+        return super().td_target(batch._replace(next_obs=batch.next_obs + self.blur))
 
 
 class Logistic(Explorer):
@@ -82,42 +57,27 @@ class Logistic(Explorer):
         return np.tanh(np.arctanh(self.forward(obs) * 0.999) + self.policy_rng.logistic(size=1)).astype(np.float32)
 
 
-class StochasticExplorer(DDPG):
-    """A replaceable explorer, without target actor and with a temperature that is learned."""
+class StochasticExplorer(OffPolicy):
+    """A replaceable explorer, without target actor and with a scalar that is learned."""
 
     explorer_class = Logistic
 
     def __init__(self, config, noise, spec, *, device, **sizes):
         super().__init__(config, noise, spec, device=device, **sizes)
-        self.temperature = nets.FlatNetwork(Temperature(device))
-        self.temperature_optimizer = Adam(self.temperature.weights, config.actor.lr)
+        self.scalar = nets.FlatNetwork(nets.LogScalar(1.0, device))
+        self.scalar_optimizer = Adam(self.scalar.weights, config.actor.lr)
 
-    def make_targets(self):
-        self.target_critic = self.critic.frozen_copy()
+    make_actor = DDPG.make_actor
+    actor_loss = DDPG.actor_loss
 
-    def update_targets(self):
-        with torch.no_grad():
-            polyak_(self.target_critic.weights, self.critic.weights, self.config.tau)
-
-    def td_target(self, batch):
-        return batch.reward + batch.discount * self.target_critic(batch.next_obs, self.actor(batch.next_obs))
+    def next_value(self, batch):
+        return self.target_critic(batch.next_obs, self.actor(batch.next_obs)).amin(0)
 
     def update_actor(self, batch):
         metrics = super().update_actor(batch)
-        loss = (self.temperature() - self.actor(batch.obs).detach().abs().mean()).square()
-        self.descend(loss, self.temperature, self.temperature_optimizer)
-        return metrics | {"temperature": self.temperature().detach()}
-
-
-class Temperature(torch.nn.Module):
-    """A learned scalar."""
-
-    def __init__(self, device: str):
-        super().__init__()
-        self.log = torch.nn.Parameter(torch.zeros((), device=device))
-
-    def forward(self) -> torch.Tensor:
-        return self.log.exp()
+        loss = (self.scalar().exp() - self.actor(batch.obs).detach().abs().mean()).square()
+        self.descend(loss, self.scalar, self.scalar_optimizer)
+        return metrics | {"scalar": self.scalar().exp().detach()}
 
 
 class MinibatchWithOldLogProb(NamedTuple):
@@ -156,5 +116,5 @@ class Clipped(A2C):
         return bool(metrics["kl"] > self.most_kl)
 
 
-OFF_POLICY = (TwinCritics, DelayedActor, SmoothedTargets, StochasticExplorer)
+OFF_POLICY = (MeanOfCritics, DelayedActor, BlurredStates, StochasticExplorer)
 ON_POLICY = (Clipped,)

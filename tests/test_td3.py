@@ -112,7 +112,9 @@ def test_the_actor_and_the_targets_move_with_every_update_that_is_due(policy_del
     world, moved = RandomWorld(agent), []
     play(agent, world, 10)
     for _ in range(6):
-        before = [network.weights.detach().clone() for network in (agent.actor, agent.target_actor, agent.target_critic)]
+        before = [
+            network.weights.detach().clone() for network in (agent.actor, agent.target_actor, agent.target_critic)
+        ]
         play(agent, world, 1)
         after = (agent.actor, agent.target_actor, agent.target_critic)
         moved.append([not torch.equal(old, new.weights) for old, new in zip(before, after, strict=True)])
