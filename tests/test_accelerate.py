@@ -35,6 +35,9 @@ OPTIONS = {
     "plain": [],
     "all options": ["algo.normalize_obs=true", "algo.max_grad_norm=0.5", "algo.critic.layer_norm=true"],
     "d4pg": ["algo=d4pg", "algo.replay=prioritized"],
+    "td3": ["algo=td3"],
+    "d4pg with all of td3": ["algo=d4pg", "algo.num_critics=2", "algo.target_sigma=0.2"],
+    "sac": ["algo=sac"],
 }
 
 
@@ -53,9 +56,8 @@ def load(agent, source):
 
 
 def networks(agent):
-    return [
-        network.weights.detach() for network in (agent.actor, agent.critic, agent.target_actor, agent.target_critic)
-    ]
+    names = ("actor", "critic", "target_actor", "target_critic", "temperature")
+    return [getattr(agent, name).weights.detach() for name in names if hasattr(agent, name)]
 
 
 def adams(agent):
@@ -132,7 +134,7 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
     envs.close()
 
 
-@pytest.mark.parametrize("algo", ["ddpg", "d4pg"])
+@pytest.mark.parametrize("algo", ["ddpg", "d4pg", "sac"])
 def test_in_bf16_too_the_actor_follows_the_critic_of_after_its_step(algo):
     """Autocast would keep the weights of before it, converted."""
     run = config(f"algo={algo}", "algo.critic.lr=0.05")

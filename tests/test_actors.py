@@ -63,8 +63,9 @@ def arrays(agent):
     return {name: tensor.numpy() for name, tensor in agent.policy_state().items()}
 
 
-@pytest.mark.parametrize("algo", ["ddpg", "d4pg"])
-@pytest.mark.parametrize("noise", ["ou", "gaussian"])
+@pytest.mark.parametrize(
+    ("algo", "noise"), [("ddpg", "ou"), ("ddpg", "gaussian"), ("d4pg", "ou"), ("td3", "gaussian"), ("sac", "none")]
+)
 def test_the_first_actor_step_by_step_is_the_loop_itself(algo, noise):
     config = configured(
         *(f"algo={algo}", f"noise={noise}", "num_envs=2", "algo.n_step=3"),

@@ -11,7 +11,7 @@ from script import rlcont
 from tiny import tiny
 
 ROOT = Path(__file__).parent.parent
-WORDS = tiny("algo=smooth:Smooth", "tuned=none", "algo.target_sigma=0.3", "checkpoint.every=100")
+WORDS = tiny("algo=blurry:Blurry", "tuned=none", "algo.blur=0.3", "checkpoint.every=100")
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +21,9 @@ def package(tmp_path_factory):
     config, agent = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     (values,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
     folder = tmp_path_factory.mktemp("outside")
-    (folder / "smooth").mkdir()
-    for name, text in (("__init__.py", ""), ("config.py", config), ("agent.py", agent), ("Smooth.yaml", values)):
-        (folder / "smooth" / name).write_text(text)
+    (folder / "blurry").mkdir()
+    for name, text in (("__init__.py", ""), ("config.py", config), ("agent.py", agent), ("Blurry.yaml", values)):
+        (folder / "blurry" / name).write_text(text)
     return folder
 
 
@@ -34,7 +34,7 @@ def said(package, *words):
 
 
 def test_it_passes_the_type_checker(package):
-    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "smooth"]
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "blurry"]
     result = subprocess.run(
         command, cwd=package, capture_output=True, text=True, env={"MYPYPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     )
@@ -49,7 +49,7 @@ def test_it_trains_and_resumes_to_the_last_bit(package, monkeypatch):
     said(package, "resume", str(part), "total_steps=400")
     (whole,) = package.glob("whole/*/*/*")
     assert differences(whole, part) == []
-    assert "target_sigma: 0.3" in (whole / "config.yaml").read_text()
+    assert "blur: 0.3" in (whole / "config.yaml").read_text()
 
 
 @pytest.mark.slow
@@ -60,6 +60,6 @@ def test_it_compiles(package):
 
 
 def test_its_keys_are_described(package):
-    described = " ".join(said(package, "--help", "algo=smooth:Smooth").stdout.split())
-    assert "algo.target_clip number at least 0; default 0.5 Bound of that noise." in described
+    described = " ".join(said(package, "--help", "algo=blurry:Blurry").stdout.split())
+    assert "algo.blur number at least 0; default 0.01 Standard deviation of the noise on observations" in described
     assert "algo.gamma number from 0 to 1; default 0.99" in described

@@ -11,7 +11,7 @@ from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, pl
 from rlcont.algos.d4pg.agent import D4PG
 from rlcont.algos.ddpg.agent import DDPG
 from rlcont.algos.find import agent_class
-from rlcont.nn.categorical import resampling
+from rlcont.nn.categorical import project, resampling
 
 LN = np.log
 
@@ -318,3 +318,48 @@ def test_probe_of_chance_learns_both_outcomes():
     with torch.no_grad():
         probs = agent.critic(torch.zeros(1, 1), torch.zeros(1, 1)).softmax(-1)[0, 0]
     assert probs.tolist() == pytest.approx([0, 0.75, 0, 0, 0, 0.25, 0], abs=0.1)
+
+
+def test_of_two_critics_each_row_takes_the_distribution_whose_mean_is_lower():
+    agent = make_d4pg(v_min=-2.0, v_max=2.0, num_critics=2)
+    generator = torch.Generator().manual_seed(0)
+    for network in (agent.critic, agent.target_critic):
+        for weight, bias in network.last_layers(network.weights):
+            weight.normal_(generator=generator)
+            bias.normal_(generator=generator)
+    batch = random_batch(0, size=50)
+    with torch.no_grad():
+        target, _ = agent.td_target(batch)
+        both = agent.target_critic(batch.next_obs, agent.target_actor(batch.next_obs)).softmax(2)
+        atoms, lowest = agent.support.atoms, []
+        for row in range(50):
+            means = [float((both[critic, row] * atoms).sum()) for critic in range(2)]
+            lowest.append(int(np.argmin(means)))
+            expected, _ = project(
+                both[lowest[-1], row][None], atoms, batch.reward[row][None], batch.discount[row][None]
+            )
+            torch.testing.assert_close(target[row], expected[0])
+    assert 0 < sum(lowest) < 50
+    loss, priority, _ = agent.critic_loss(batch, (target, torch.zeros(50)))
+    each = -(target * agent.critic(batch.obs, batch.action).log_softmax(2)).sum(2).detach()
+    torch.testing.assert_close(loss.detach(), each[0] + each[1])
+    torch.testing.assert_close(priority, torch.maximum(*each))
+
+
+def test_the_atoms_of_all_critics_move_together():
+    agent = make_d4pg(num_atoms=51, gamma=0.5, num_critics=2)
+    check_untrained_critics(agent)
+    observe(agent, *[1.0] * 20)
+    agent.learn()
+    obs, action = torch.randn(50, 2), torch.rand(50, 1)
+    before = agent._mean(agent.critic(obs, action).softmax(2)).detach()
+    agent.support.include(np.array([3.0]))
+    agent._fit_support()
+    after = agent._mean(agent.critic(obs, action).softmax(2)).detach()
+    torch.testing.assert_close(after, before, rtol=0, atol=0.15)
+
+
+def check_untrained_critics(agent):
+    obs, action = torch.randn(50, 2), torch.rand(50, 1)
+    values = agent._mean(agent.critic(obs, action).softmax(2))
+    assert values.abs().max() < 0.05 * (agent.support.atoms[-1] - agent.support.atoms[0])

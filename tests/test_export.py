@@ -24,6 +24,7 @@ POLICIES = ("gaussian", "bounded_gaussian", "squashed", "beta")
 KINDS = {
     "ddpg": [*TINY, "algo.normalize_obs=true"],
     "d4pg": ["algo=d4pg", *TINY],
+    "sac": ["algo=sac", *TINY, "algo.normalize_obs=true"],
     **{f"a2c-{policy}": [*TINY_A2C, f"algo.policy={policy}"] for policy in POLICIES},
 }
 

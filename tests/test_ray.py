@@ -102,9 +102,16 @@ def assert_accounts_are_exact(folder):
     return totals
 
 
-@pytest.mark.parametrize("algo", ["ddpg", pytest.param("d4pg", marks=pytest.mark.slow)])
-def test_one_actor_in_lockstep_is_the_inline_run_to_the_last_bit(tmp_path, cluster, algo):
-    settings = (f"algo={algo}", "num_envs=2", "noise=ou", "algo.n_step=3", "algo.normalize_obs=true")
+@pytest.mark.parametrize(
+    ("algo", "noise"),
+    [
+        ("ddpg", "ou"),
+        pytest.param("d4pg", "ou", marks=pytest.mark.slow),
+        pytest.param("sac", "none", marks=pytest.mark.slow),
+    ],
+)
+def test_one_actor_in_lockstep_is_the_inline_run_to_the_last_bit(tmp_path, cluster, algo, noise):
+    settings = (f"algo={algo}", "num_envs=2", f"noise={noise}", "algo.n_step=3", "algo.normalize_obs=true")
     inline = train(tmp_path / "inline", *settings)
     apart = by_actors(tmp_path / "apart", cluster, *settings, "actors.num=1", "actors.sync=true")
     # The learner's own explorer has nothing to do where actors are apart.

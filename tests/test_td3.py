@@ -56,7 +56,7 @@ class Paper:
             self.actor_adam.zero_grad()
             (-self.value(self.critics[0], batch.obs, self.policy(self.actor, batch.obs)).mean()).backward()
             self.actor_adam.step()
-            targets = zip(self.target_critics + [self.target_actor], self.critics + [self.actor], strict=True)
+            targets = zip([*self.target_critics, self.target_actor], [*self.critics, self.actor], strict=True)
             for target, online in targets:
                 for slow, fast in zip(target, online, strict=True):
                     slow.copy_(self.config.tau * fast.detach() + (1 - self.config.tau) * slow)
