@@ -1,0 +1,84 @@
+"""The table of results says what the runs' files say, and the campaign that makes them goes on where it was."""
+
+import json
+
+import campaign
+import numpy as np
+import pytest
+import results_table
+import yaml
+from mutations import MUTATIONS, mutated
+
+
+def test_the_page_is_made_of_the_runs():
+    page = (results_table.DOCS / "results/README.md").read_text()
+    assert results_table.page(page, results_table.all_runs(campaign.RESULTS)) == page
+
+
+def test_every_run_has_its_origin_and_a_picture():
+    runs = sorted(campaign.RESULTS.glob("*/*/seed-*.csv"))
+    assert len(runs) > 20
+    for run in runs:
+        origin = json.loads(run.with_suffix(".json").read_text())
+        assert {"command", "commit", "started", "packages", "machine"} <= origin.keys()
+        assert f"env={run.parts[-2]}" in origin["command"].split()
+        assert (results_table.DOCS / f"images/results/{run.parts[-2]}.png").exists()
+
+
+def write_run(folder, *returns, algo="ddpg", env="Hopper-v4", seed=0, state="finished"):
+    folder.mkdir(parents=True)
+    (folder / "status.json").write_text(json.dumps({"state": state}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"seed": seed, "env": {"id": env}}))
+    packages = dict.fromkeys(("rlcont", "torch", "gymnasium", "mujoco"), "1")
+    (folder / "run.json").write_text(json.dumps({"started": "today", "python": "3", "packages": packages}))
+    rows = [f"{1000 * i},{value},0,0,0,0,{60 * i}" for i, value in enumerate(returns)]
+    head = "step,return_mean,return_std,return_min,return_max,steps_mean,seconds"
+    (folder / "evaluations.csv").write_text("\n".join([head, *rows]) + "\n")
+
+
+ENTRY = {"algo": "ddpg", "env": "Hopper-v4", "seeds": [100, 102], "steps": 2000, "commit": "abc"}
+
+
+def test_a_cell_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "RESULTS", tmp_path / "results")
+    for seed, last in ((100, 10.0), (101, 30.0), (102, 20.0), (103, 1000.0)):
+        write_run(tmp_path / f"sweeps/one/s{seed}", 0, 5, last, seed=seed)
+    write_run(tmp_path / "sweeps/one/s104", 0, 5, seed=104, state="running")
+    campaign.keep_finished(tmp_path, ENTRY)
+    runs = results_table.all_runs(tmp_path / "results")
+    assert [run.seed for run in runs["Hopper-v4"]["ddpg"][2000]] == [100, 101, 102, 103]
+    line = results_table.table(runs, {"Hopper-v4": {"ddpg": [7, "somebody"]}}).splitlines()[-1]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    # The mean of four; the middle two of four.
+    assert cells[:5] == ["Hopper-v4", "ddpg", "2 k", "4", "**265**"]
+    assert cells[6:] == ["25", "10, 20, 30, 1000", "2", "7 (somebody)"]
+    low, high = (float(end) for end in cells[5].split(" to "))
+    assert 10 <= low < 265 < high <= 1000
+
+
+def test_a_sweep_is_begun_once_and_then_gone_on_with(tmp_path):
+    begun = campaign.words(ENTRY, tmp_path)
+    assert begun[0] == "-m"
+    assert "seed=range(100,103)" in begun
+    (tmp_path / "sweeps/20260101-000000").mkdir(parents=True)
+    (tmp_path / "sweeps/20260101-000000/sweep.json").touch()
+    assert campaign.words(ENTRY, tmp_path) == ["resume", str(tmp_path / "sweeps/20260101-000000")]
+
+
+def test_the_entries_are_complete():
+    for entry in yaml.safe_load((campaign.ROOT / "benchmarks/campaign.yaml").read_text()):
+        assert {"algo", "env", "seeds", "steps", "commit"} <= entry.keys()
+        assert entry["seeds"][0] >= 100, "seeds below 100 have chosen settings"
+
+
+def test_pictures_are_made_of_the_curves(tmp_path):
+    run = results_table.Run(0, np.array([0, 1000]), np.array([0.0, 1.0]), 1.0, {})
+    results_table.plot(
+        "Hopper-v4", {"ddpg": {1000: [run, run._replace(returns=np.array([0.0, 2.0]))]}}, tmp_path / "a.png"
+    )
+    assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.new)
+def test_every_mutation_still_has_a_place(mutation):
+    assert mutated(mutation)
