@@ -246,7 +246,7 @@ def test_an_update_leaves_the_rollout_alone():
     kept = [tensor.clone() for tensor in rollout]
     prepared = agent.prepare(rollout)
     assert_same(list(rollout), kept)
-    for batch in agent.minibatches(agent.minibatch(rollout, prepared)):
+    for batch in agent.minibatches(agent.passes(rollout, prepared)):
         agent.update(batch)
     assert_same(list(rollout), kept)
 
@@ -261,7 +261,7 @@ def test_minibatches_hold_every_row_of_the_rollout_once():
         rollout = agent.memory.tensors
         prepared = agent.prepare(rollout)
         rows = [rollout.obs, rollout.sample, prepared["advantage"], prepared["value_target"], rollout.valid.float()]
-        batches = list(agent.minibatches(agent.minibatch(rollout, prepared)))
+        batches = list(agent.minibatches(agent.passes(rollout, prepared)))
         assert [len(batch.obs) for batch in batches] == [4, 4, 4]
         expected = {
             tuple(x.item() for x in torch.cat([c[t, e].ravel() for c in rows])) for t in range(4) for e in range(3)

@@ -461,7 +461,8 @@ def test_an_update_of_a2c_takes_nothing_from_the_host(policy):
         agent.observe(step)
     with NothingFromTheHost():
         prepared = agent.prepare(agent.memory.tensors)
-        agent.update(agent.minibatch(agent.memory.tensors, prepared))
+        for rows in agent.passes(agent.memory.tensors, prepared):
+            agent.update(rows)
     envs.close()
 
 
