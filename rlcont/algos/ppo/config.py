@@ -17,8 +17,8 @@ class PPOConfig(A2CConfig):
     clip_range: PositiveFraction
     """Change of an action's probability, as a fraction, up to which the loss rewards it."""
     target_kl: Positive | None
-    """Learning from a rollout ends with a minibatch on which the policy is further than this, in nats, from the one that
-    acted; null: never."""
+    """Divergence from the policy that acted, in nats over a minibatch, beyond which a rollout is learned from no more;
+    null: never."""
 
     def num_updates(self, total_steps: int, num_envs: int) -> int:
         """As A2C's, where `target_kl` stops no rollout early."""
