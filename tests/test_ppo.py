@@ -156,12 +156,12 @@ class PlainPPO(Reference):
     [
         {},
         {"recompute_advantages": True, "normalize_advantage": True, "max_grad_norm": 0.3, "entropy_coef": 0.02},
-        {"shared_trunk": True, "target_kl": 0.05, "clip_range": 0.3, "gae_lambda": 1.0},
+        {"shared_trunk": True, "target_kl": 0.003, "clip_range": 0.03, "gae_lambda": 1.0, "lr": 0.02},
     ],
     ids=["plain", "options", "stopped"],
 )
 def test_learning_equals_that_of_a_plain_implementation(policy, changes):
-    agent = make_agent(policy=policy, rollout_steps=20, **changes)
+    agent = make_agent(policy=policy, rollout_steps=20, **{"lr": 0.01, "clip_range": 0.1} | changes)
     reference = PlainPPO(agent)
     world, names = RandomWorld(agent), ("policy_loss", "value_loss", "entropy", "kl")
     for _ in range(6):
