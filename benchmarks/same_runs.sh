@@ -29,5 +29,9 @@ go ddpg-resumed total_steps=2500
 r d4pg-resumed $S algo=d4pg algo.replay=prioritized
 go d4pg-resumed total_steps=2500
 r a2c-resumed $A
+P="$A algo=ppo algo.rollout_steps=64 algo.num_minibatches=4 algo.num_epochs=3"; P=${P/algo=a2c /}
+r ppo $P
+r ppo-squashed-stopped $P algo.policy=squashed algo.entropy_coef=0.01 algo.target_kl=0.01 algo.recompute_advantages=false
+r ppo-compiled $P compile=true
 go a2c-resumed total_steps=8192
 echo done

@@ -206,7 +206,12 @@ def test_its_values_need_not_begin_from_anothers(module, tmp_path):
             "{folder}/Scaled.yaml: algo.scale=9.0: must be a number above 0",
         ),
         (CONFIG, VALUES.replace("scale: 0.9", ""), "Scaled", "algo.scale: must be given"),
-        (CONFIG, VALUES.replace("ddpg", "dpg"), "Scaled", "algo=dpg: allowed: a2c, d4pg, ddpg; did you mean ddpg?"),
+        (
+            CONFIG,
+            VALUES.replace("ddpg", "dpg"),
+            "Scaled",
+            "algo=dpg: allowed: a2c, d4pg, ddpg, ppo; did you mean ddpg?",
+        ),
     ],
 )
 def test_what_is_wrong_with_it_costs_one_line(module, tmp_path, text, values, cls, expected):
