@@ -216,8 +216,10 @@ def test_every_pass_sees_each_row_once_and_the_policy_that_acted(recompute):
     assert not torch.equal(orders[0], orders[1])
 
 
-def test_the_first_minibatch_is_learned_from_as_by_a2c():
-    agent = make_agent(rollout_steps=10, normalize_advantage=True)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_first_minibatch_is_learned_from_as_by_a2c(precision):
+    accelerate = Acceleration(False, precision, "cpu")
+    agent = make_agent(rollout_steps=10, normalize_advantage=True, accelerate=accelerate)
     spy = Spy(agent)
     play(agent, RandomWorld(agent), 10)
     first, *later = spy.metrics
