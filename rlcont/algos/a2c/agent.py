@@ -251,7 +251,14 @@ class A2C(Agent):
 
 
 def mean_over(valid: torch.Tensor) -> Mean:
-    """The mean over the rows that are valid, given 1 or 0 for each."""
+    """The mean over the rows that are valid, given 1 or 0 for each; in float32 even where bfloat16 is on."""
     weight = valid.flatten()
     weight = weight / weight.sum().clamp(min=1)
-    return lambda x: weight @ x.flatten()
+
+    def mean(x: torch.Tensor) -> torch.Tensor:
+        if not torch.is_autocast_enabled(x.device.type):
+            return weight @ x.flatten()
+        with torch.autocast(x.device.type, enabled=False):
+            return weight @ x.flatten().float()
+
+    return mean
