@@ -54,10 +54,12 @@ ALGORITHMS = {
              "num_envs=2", "algo.actor.hidden=[32,32]", "algo.critic.hidden=[32,32]", "algo.normalize_obs=true",
              "algo.replay=prioritized", *COMMON),
     "a2c": ("algo=a2c", "num_envs=4", "workers=1", "algo.rollout_steps=16", "algo.num_minibatches=4", *COMMON),
+    "ppo": ("algo=ppo", "num_envs=4", "workers=1", "algo.rollout_steps=16", "algo.num_minibatches=4",
+            "algo.target_kl=0.01", *COMMON),
 }  # fmt: skip
 """Every algorithm, in its smallest setting that uses all it has."""
 
-STEPS = {"ddpg": 40_000, "d4pg": 40_000, "a2c": 300_000}
+STEPS = {"ddpg": 40_000, "d4pg": 40_000, "a2c": 300_000, "ppo": 300_000}
 """Of the runs whose time is taken."""
 PLAIN = ("env=HalfCheetah-v4", "eval.every=1e9", "compile=true")
 """Settings of those runs."""
@@ -192,7 +194,7 @@ def kills(output: Path, algos: Sequence[str], number: int) -> bool:
             f"| {algo} | {done} | {num_runs} | {unloadable} | {silent} | {most_lost} | {every} | {differing} |",
             flush=True,
         )
-        step = 4 if algo == "a2c" else 1
+        step = 4 if algo in ("a2c", "ppo") else 1
         ok &= unloadable == silent == differing == 0 and most_lost <= every + step
     return ok
 

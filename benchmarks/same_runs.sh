@@ -7,6 +7,7 @@ RLCONT=$1; OUT=$2; mkdir -p "$OUT"
 export OMP_NUM_THREADS=1
 S="env=HalfCheetah-v4 tuned=none algo.warmup_steps=300 algo.batch_size=64 algo.replay_size=2000 eval.every=600 eval.episodes=2 log.every=200 checkpoint.every=500 algo.actor.hidden=[64,64] algo.critic.hidden=[64,64] total_steps=1500 device=cpu"
 A="algo=a2c env=HalfCheetah-v4 tuned=none num_envs=4 workers=1 eval.every=2048 eval.episodes=2 log.every=512 checkpoint.every=1024 total_steps=4096 device=cpu"
+P="${A/a2c/ppo} algo.rollout_steps=64 algo.num_minibatches=4 algo.num_epochs=3"
 r() { name=$1; shift; [ -e "$OUT/$name/ok" ] && return; rm -rf "$OUT/$name"; "$RLCONT" "$@" output="$OUT/$name" > "$OUT/$name.log" 2>&1 && touch "$OUT/$name/ok" || echo "$name FAILED"; }
 go() { name=$1; shift; f=$(ls -d "$OUT/$name"/*/*/2* | head -1); [ -e "$OUT/$name/ok2" ] && return; "$RLCONT" resume "$f" "$@" >> "$OUT/$name.log" 2>&1 && touch "$OUT/$name/ok2" || echo "$name resume FAILED"; }
 r ddpg $S
@@ -29,5 +30,8 @@ go ddpg-resumed total_steps=2500
 r d4pg-resumed $S algo=d4pg algo.replay=prioritized
 go d4pg-resumed total_steps=2500
 r a2c-resumed $A
+r ppo $P
+r ppo-squashed-stopped $P algo.policy=squashed algo.entropy_coef=0.01 algo.target_kl=0.01 algo.recompute_advantages=false
+r ppo-compiled $P compile=true
 go a2c-resumed total_steps=8192
 echo done

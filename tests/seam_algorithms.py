@@ -1,13 +1,10 @@
-"""Small algorithms on the seams that DDPG and A2C offer; none is meant to learn well."""
+"""Small algorithms on the seams that DDPG offers; none is meant to learn well."""
 
 from __future__ import annotations
-
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from rlcont.algos.a2c.agent import A2C, Minibatch
 from rlcont.algos.ddpg.agent import DDPG
 from rlcont.algos.off_policy.agent import OffPolicy
 from rlcont.core.seeding import numpy_generator, torch_generator
@@ -80,41 +77,4 @@ class StochasticExplorer(OffPolicy):
         return metrics | {"scalar": self.scalar().exp().detach()}
 
 
-class MinibatchWithOldLogProb(NamedTuple):
-    obs: torch.Tensor
-    sample: torch.Tensor
-    advantage: torch.Tensor
-    value_target: torch.Tensor
-    valid: torch.Tensor
-    old_log_prob: torch.Tensor
-
-
-class Clipped(A2C):
-    """Epochs, an early stop, minibatches with a column of their own, another policy loss (arXiv:1707.06347)."""
-
-    num_epochs = 3
-    clip, most_kl = 0.2, 0.02
-
-    def prepare(self, rollout):
-        prepared = super().prepare(rollout)
-        with torch.no_grad():
-            parameters, _ = self.network(prepared["obs"])
-            return prepared | {"old_log_prob": self.policy.log_prob(rollout.sample, *parameters)}
-
-    def minibatch(self, rollout, prepared):
-        rows = super().minibatch(rollout, prepared)
-        assert isinstance(rows, Minibatch)
-        return MinibatchWithOldLogProb(*rows, prepared["old_log_prob"])
-
-    def policy_loss(self, batch: Any, log_prob, mean):
-        ratio = (log_prob - batch.old_log_prob).exp()
-        clipped = ratio.clamp(1 - self.clip, 1 + self.clip)
-        loss = -mean(torch.minimum(ratio * batch.advantage, clipped * batch.advantage))
-        return loss, {"kl": mean(batch.old_log_prob - log_prob).detach()}
-
-    def stops_early(self, metrics):
-        return bool(metrics["kl"] > self.most_kl)
-
-
 OFF_POLICY = (MeanOfCritics, DelayedActor, BlurredStates, StochasticExplorer)
-ON_POLICY = (Clipped,)

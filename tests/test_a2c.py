@@ -8,7 +8,7 @@ import torch
 from global_generators import untouched_global_generators
 from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, play
 
-from rlcont.algos.a2c.agent import A2C
+from rlcont.algos.a2c.agent import A2C, mean_over
 from rlcont.algos.a2c.config import A2CConfig
 from rlcont.algos.find import agent_class, config_class
 from rlcont.core.errors import UserError
@@ -246,9 +246,19 @@ def test_an_update_leaves_the_rollout_alone():
     kept = [tensor.clone() for tensor in rollout]
     prepared = agent.prepare(rollout)
     assert_same(list(rollout), kept)
-    for batch in agent.minibatches(agent.minibatch(rollout, prepared)):
+    for batch in agent.minibatches(agent.passes(rollout, prepared)):
         agent.update(batch)
     assert_same(list(rollout), kept)
+
+
+def test_means_are_exact_where_bfloat16_is_on():
+    values = torch.tensor([257.0, 1.0, 3.0]).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        mean = mean_over(torch.tensor([1.0, 0.0, 1.0]))(values)
+    assert mean.dtype == torch.float32
+    assert mean.item() == 130
+    (gradient,) = torch.autograd.grad(mean, values)
+    assert gradient.tolist() == [0.5, 0, 0.5]
 
 
 def test_minibatches_hold_every_row_of_the_rollout_once():
@@ -261,7 +271,7 @@ def test_minibatches_hold_every_row_of_the_rollout_once():
         rollout = agent.memory.tensors
         prepared = agent.prepare(rollout)
         rows = [rollout.obs, rollout.sample, prepared["advantage"], prepared["value_target"], rollout.valid.float()]
-        batches = list(agent.minibatches(agent.minibatch(rollout, prepared)))
+        batches = list(agent.minibatches(agent.passes(rollout, prepared)))
         assert [len(batch.obs) for batch in batches] == [4, 4, 4]
         expected = {
             tuple(x.item() for x in torch.cat([c[t, e].ravel() for c in rows])) for t in range(4) for e in range(3)

@@ -134,7 +134,7 @@ def test_a_typed_kind_of_auto_noise_takes_nothing_from_the_kind_before():
 
 
 def test_what_auto_stands_for_is_a_number_of_the_algorithms():
-    for algo, num_envs, every in (("ddpg", 1, 10_000), ("d4pg", 1, 10_000), ("a2c", 16, 100_000)):
+    for algo, num_envs, every in (("ddpg", 1, 10_000), ("d4pg", 1, 10_000), ("a2c", 16, 100_000), ("ppo", 8, 100_000)):
         config = config_of(f"algo={algo}", "tuned=none")
         assert (config.num_envs, config.checkpoint.every) == (num_envs, every)
     assert config_of("num_envs=auto", "checkpoint.every=auto") == config_of()

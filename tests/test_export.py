@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from script import rlcont
-from tiny import TINY, TINY_A2C, tiny
+from tiny import TINY, TINY_A2C, TINY_PPO, tiny
 
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
@@ -26,6 +26,7 @@ KINDS = {
     "d4pg": ["algo=d4pg", *TINY],
     "sac": ["algo=sac", *TINY, "algo.normalize_obs=true"],
     **{f"a2c-{policy}": [*TINY_A2C, f"algo.policy={policy}"] for policy in POLICIES},
+    "ppo": TINY_PPO,
 }
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

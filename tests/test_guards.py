@@ -102,10 +102,11 @@ SAID = {
 def test_what_is_not_finite_stops_the_run_within_one_update_and_is_named(tmp_path, monkeypatch, algo, site, value):
     injection = Injection(monkeypatch, site, value)
     composed = compose_job(tiny(f"output={tmp_path}", "checkpoint.every=40", "eval.every=400", base=ALGORITHMS[algo]))
+    config = validate(composed.container)
     with pytest.raises(UserError, match=SAID[site]) as error:
-        run(validate(composed.container), composed.choices)
+        run(config, composed.choices)
     agent = injection.agent
-    one_update = 2 * len(injection.training.collector.envs) if algo != "a2c" else 2 * 10
+    one_update = config.num_envs * (config.algo.rollout_steps if config.algo.on_policy else 2)
     assert AT <= injection.training.step <= AT + one_update
     (folder,) = tmp_path.glob("*/*/*")
     assert Checkpoints(folder, 2).steps()[-1] == 240

@@ -210,7 +210,7 @@ def test_its_values_need_not_begin_from_anothers(module, tmp_path):
             CONFIG,
             VALUES.replace("ddpg", "dpg"),
             "Scaled",
-            "algo=dpg: allowed: a2c, d4pg, ddpg, sac, td3; did you mean ddpg?",
+            "algo=dpg: allowed: a2c, d4pg, ddpg, ppo, sac, td3; did you mean ddpg?",
         ),
     ],
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from interruptions import curves, differences, train
-from tiny import TINY, TINY_A2C, tiny
+from tiny import TINY, TINY_A2C, TINY_PPO, tiny
 
 from rlcont.config.compose import compose_job
 from rlcont.config.fields import general_fields, kind_fields
@@ -21,7 +21,11 @@ from rlcont.training.evaluate import Evaluator
 from rlcont.training.loop import Training
 from rlcont.training.run import resume
 
-ALGORITHMS = {algo: [f"algo={algo}", *TINY] for algo in ("ddpg", "td3", "d4pg", "sac")} | {"a2c": TINY_A2C}
+ALGORITHMS = {
+    **{algo: [f"algo={algo}", *TINY] for algo in ("ddpg", "td3", "d4pg", "sac")},
+    "a2c": TINY_A2C,
+    "ppo": TINY_PPO,
+}
 """Every algorithm is to be here."""
 ALL_IT_HAS = {
     "ddpg": ["noise=ou", "algo.normalize_obs=true", "algo.normalize_reward=true"],
@@ -29,6 +33,7 @@ ALL_IT_HAS = {
     "d4pg": ["noise=ou", "algo.normalize_obs=true", "algo.replay=prioritized", "num_envs=2"],
     "sac": ["algo.normalize_obs=true", "algo.replay=prioritized", "algo.n_step=2"],
     "a2c": [],
+    "ppo": ["algo.target_kl=0.01"],
 }
 """Settings that switch on all state an algorithm can have."""
 

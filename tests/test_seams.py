@@ -1,21 +1,11 @@
-"""The seams of DDPG and A2C, each by a small algorithm that uses it: it learns, resumes and compiles."""
+"""The seams of DDPG, each by a small algorithm that uses it: it learns, resumes and compiles."""
 
 import copy
 
 import numpy as np
 import pytest
 import torch
-from seam_algorithms import (
-    OFF_POLICY,
-    ON_POLICY,
-    BlurredStates,
-    Clipped,
-    DelayedActor,
-    MeanOfCritics,
-    StochasticExplorer,
-)
-from test_a2c import TO_ZERO
-from test_a2c import make_config as make_a2c_config
+from seam_algorithms import OFF_POLICY, BlurredStates, DelayedActor, MeanOfCritics, StochasticExplorer
 from test_ddpg import NO_NOISE, make_agent, random_batch
 from worlds import RandomWorld, assert_same, play
 
@@ -30,12 +20,8 @@ COMPILED = Acceleration(True, "fp32", "cpu", required=True)
 
 
 def make(cls, accelerate=eager, seed=0, **changes):
-    sizes = {"total_steps": 1000, "seed": seed, "device": "cpu", "accelerate": accelerate}
-    if cls in ON_POLICY:
-        config = make_a2c_config(rollout_steps=8, num_minibatches=2, lr=0.01)
-        agent = cls(config, NO_NOISE, EnvSpec("Probe", 2, 2, None), num_envs=3, **sizes)
-    else:
-        agent = cls(make_agent(**changes).config, NO_NOISE, EnvSpec("Probe", 2, 1, None), num_envs=1, **sizes)
+    sizes = {"num_envs": 1, "total_steps": 1000, "seed": seed, "device": "cpu", "accelerate": accelerate}
+    agent = cls(make_agent(**changes).config, NO_NOISE, EnvSpec("Probe", 2, 1, None), **sizes)
     check_parts(agent)
     return agent
 
@@ -45,7 +31,7 @@ def vectors(agent):
     return {name: part.weights.detach().clone() for name, part in agent.parts().items() if hasattr(part, "weights")}
 
 
-@pytest.mark.parametrize("cls", [*OFF_POLICY, *ON_POLICY])
+@pytest.mark.parametrize("cls", OFF_POLICY)
 def test_it_learns_and_goes_on_from_its_state_to_the_last_bit(cls):
     agent, other = make(cls), make(cls, seed=1)
     world = RandomWorld(agent)
@@ -54,8 +40,7 @@ def test_it_learns_and_goes_on_from_its_state_to_the_last_bit(cls):
     before = vectors(make(cls))
     assert all(not torch.equal(value, before[name]) for name, value in vectors(agent).items())
     other.load_state_dict(from_message(to_message(agent.state_dict())))
-    if agent.rows is not None:
-        other.rows.write(0, agent.rows.read(0, agent.rows.num_added))
+    other.rows.write(0, agent.rows.read(0, agent.rows.num_added))
     play(other, copy.deepcopy(world), 20)
     play(agent, world, 20)
     assert_same(other.state_dict(), agent.state_dict())
@@ -63,7 +48,7 @@ def test_it_learns_and_goes_on_from_its_state_to_the_last_bit(cls):
 
 @pytest.mark.parametrize(
     "cls",
-    [cls if cls is DelayedActor else pytest.param(cls, marks=pytest.mark.slow) for cls in (*OFF_POLICY, *ON_POLICY)],
+    [cls if cls is DelayedActor else pytest.param(cls, marks=pytest.mark.slow) for cls in OFF_POLICY],
 )
 def test_compiled_it_does_what_it_does_eagerly(cls):
     plain, fast = make(cls), make(cls, COMPILED)
@@ -143,25 +128,3 @@ def test_a_learned_scalar_goes_where_its_loss_is_least():
     for _ in range(1500):
         metrics = agent.update(batch)
     assert metrics["scalar"].item() == pytest.approx(agent.actor(batch.obs).abs().mean().item(), abs=0.05)
-
-
-def test_epochs_learn_from_each_row_several_times_until_it_is_enough(monkeypatch):
-    monkeypatch.setattr(Clipped, "most_kl", 10.0)
-    agent = make(Clipped)
-    world = RandomWorld(agent)
-    play(agent, world, 8)
-    assert (agent.num_updates, agent.num_rollouts) == (6, 1), "3 epochs of 2 minibatches"
-    monkeypatch.setattr(Clipped, "most_kl", -1.0)
-    play(agent, world, 8)
-    assert (agent.num_updates, agent.num_rollouts) == (7, 2), "stopped after the first minibatch"
-    assert agent.lr() == agent.config.lr
-
-
-def test_rates_go_by_rollouts_however_many_epochs_and_updates_they_have():
-    config = make_a2c_config(rollout_steps=10, lr=0.1, lr_decay=TO_ZERO)
-    agent = Clipped(config, NO_NOISE, EnvSpec("P", 2, 2, None), num_envs=1, total_steps=40, seed=0, device="cpu")
-    world, rates = RandomWorld(agent), []
-    for _ in range(4):
-        rates.append(agent.lr())
-        play(agent, world, 10)
-    assert rates == pytest.approx([0.1, 0.075, 0.05, 0.025])

@@ -28,6 +28,8 @@ TINY_A2C = [
     "log.every=100",
 ]
 
+TINY_PPO = ["algo=ppo", *TINY_A2C[1:], "algo.num_epochs=2"]
+
 
 def tiny(*changes: str, base: list[str] = TINY) -> list[str]:
     """`base` with some settings changed or added; a key that is typed twice is a mistake."""

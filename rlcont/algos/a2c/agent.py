@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -51,16 +51,16 @@ class A2C(Agent):
 
     Seams for algorithms built on this one:
         make_network: policy and value.
-        prepare, minibatch: what is computed once per rollout, and which columns the rows of a minibatch have.
-        num_epochs, stops_early: how often each row is learned from, and when to stop before that.
+        adam: the class behind algo.optimizer=adam.
+        prepare: what is computed from a rollout before learning from it.
+        passes, stops_early: the passes over its rows, with the columns of each, and when to stop before the last.
         policy_loss: what the policy learns.
         lr: the step size of the next rollout's updates.
     """
 
     counters: ClassVar[tuple[str, ...]] = ("num_rollouts",)
     unsaved: ClassVar[tuple[str, ...]] = ("policy",)  # It is within the network.
-    num_epochs = 1
-    """Passes over the rows of a rollout."""
+    adam: ClassVar[type[Adam]] = Adam
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class A2C(Agent):
         module = self.make_network(torch_generator(seed, "init", device))
         self.network = nets.FlatNetwork(module)
         self.policy: Any = module.policy
-        optimizer = Adam if config.optimizer == "adam" else RMSProp
+        optimizer = self.adam if config.optimizer == "adam" else RMSProp
         self.optimizer: Adam | RMSProp = optimizer(self.network.weights, config.lr)
         self.accelerated_prepare = accelerate(self.prepare)
         self.accelerated_update = accelerate(self.update)
@@ -110,7 +110,7 @@ class A2C(Agent):
         return nets.ActorCritic(trunk(), policy, value, None if self.config.shared_trunk else trunk())
 
     def prepare(self, rollout: Rollout) -> dict[str, torch.Tensor]:
-        """What is computed once per rollout, by the weights of before learning.
+        """What is computed from a rollout with the present weights, before they learn from it.
 
         Returns:
             Normalised `obs`, `advantage` and `value_target` of each row [T, E, ...]; `value_mean` and
@@ -140,9 +140,9 @@ class A2C(Agent):
         reward, discount, value = reward * valid, rollout.discount * valid, value * valid
         return gae(reward, discount, value, next_value, rollout.ended, self.config.gae_lambda)
 
-    def minibatch(self, rollout: Rollout, prepared: dict[str, torch.Tensor]) -> NamedTuple:
-        """All rows [T, E, ...] of a rollout, as the type that `update` takes."""
-        return Minibatch(
+    def passes(self, rollout: Rollout, prepared: dict[str, torch.Tensor]) -> Iterator[NamedTuple]:
+        """For each pass over a rollout all its rows [T, E, ...], as the type that `update` takes; here for one pass."""
+        yield Minibatch(
             prepared["obs"], rollout.sample, prepared["advantage"], prepared["value_target"], rollout.valid.float()
         )
 
@@ -204,7 +204,7 @@ class A2C(Agent):
         self.optimizer.lr.fill_(self.lr())
         on_device = Rollout(*(tensor.to(self.device) for tensor in rollout))
         prepared = self.accelerated_prepare(on_device)
-        for batch in self.minibatches(self.minibatch(on_device, prepared)):
+        for batch in self.minibatches(self.passes(on_device, prepared)):
             metrics = self.accelerated_update(batch)
             self.num_updates += 1
             if self.stops_early(metrics):
@@ -216,10 +216,10 @@ class A2C(Agent):
         self.memory.clear()
         return metrics | {name: prepared[name] for name in ("value_mean", "explained_variance")}
 
-    def minibatches(self, rows: NamedTuple) -> Iterator[NamedTuple]:
-        """The rows [T, E, ...] of a rollout, dealt at random into equal parts [B, ...], anew in each epoch."""
-        columns = [column.flatten(0, 1) for column in rows]
-        for _ in range(self.num_epochs):
+    def minibatches(self, passes: Iterable[NamedTuple]) -> Iterator[NamedTuple]:
+        """The rows [T, E, ...] of each pass, dealt at random into equal parts [B, ...]."""
+        for rows in passes:
+            columns = [column.flatten(0, 1) for column in rows]
             order = torch.from_numpy(self.minibatch_rng.permutation(len(columns[0]))).to(self.device)
             for part in order.chunk(self.config.num_minibatches):
                 yield type(rows)(*(column[part] for column in columns))
@@ -251,7 +251,14 @@ class A2C(Agent):
 
 
 def mean_over(valid: torch.Tensor) -> Mean:
-    """The mean over the rows that are valid, given 1 or 0 for each."""
+    """The mean over the rows that are valid, given 1 or 0 for each; in float32 even where bfloat16 is on."""
     weight = valid.flatten()
     weight = weight / weight.sum().clamp(min=1)
-    return lambda x: weight @ x.flatten()
+
+    def mean(x: torch.Tensor) -> torch.Tensor:
+        if not torch.is_autocast_enabled(x.device.type):
+            return weight @ x.flatten()
+        with torch.autocast(x.device.type, enabled=False):
+            return weight @ x.flatten().float()
+
+    return mean

@@ -69,9 +69,10 @@ class A2CConfig(AlgorithmConfig):
                 Beta distribution would be too flat or too narrow.
         """
         if noise.kind != "none":
+            name = type(self).__name__.removesuffix("Config")
             raise UserError(
-                f"noise={noise.kind}: A2C explores by drawing from its policy, and learns from the probability of what "
-                "it drew; allowed: auto, none"
+                f"noise={noise.kind}: {name} explores by drawing from its policy, and learns from the probability of "
+                "what it drew; allowed: auto, none"
             )
         lowest, highest = BETA_STDS
         if self.policy == "beta" and not lowest <= self.init_std <= highest:
