@@ -26,7 +26,7 @@ class Mutation(NamedTuple):
 
 
 OFF_POLICY, DDPG = "rlcont/algos/off_policy/agent.py", "rlcont/algos/ddpg/agent.py"
-D4PG, SAC, A2C = (f"rlcont/algos/{name}/agent.py" for name in ("d4pg", "sac", "a2c"))
+D4PG, SAC, A2C, PPO = (f"rlcont/algos/{name}/agent.py" for name in ("d4pg", "sac", "a2c", "ppo"))
 
 MUTATIONS = [
     Mutation(OFF_POLICY, "batch.reward + batch.discount", "batch.reward - batch.discount", "test_ddpg"),
@@ -62,6 +62,12 @@ MUTATIONS = [
         "rlcont/nn/returns.py", "reward + discount * next_value - value", "reward + discount * next_value", "test_a2c"
     ),
     Mutation("rlcont/nn/returns.py", "gae_lambda * discount", "discount", "test_returns"),
+    Mutation(PPO, "-mean(torch.minimum", "mean(torch.minimum", "test_ppo"),
+    Mutation(PPO, "torch.minimum(", "torch.maximum(", "test_ppo"),
+    Mutation(PPO, "ratio * batch.advantage, clipped", "clipped * batch.advantage, clipped", "test_ppo"),
+    Mutation(PPO, "ratio.clamp(1 - clip_range", "ratio.clamp(1 - 2 * clip_range", "test_ppo"),
+    Mutation(PPO, "log_prob - batch.old_log_prob", "batch.old_log_prob - log_prob", "test_ppo"),
+    Mutation(PPO, "> target_kl", "< target_kl", "test_ppo"),
 ]
 
 
