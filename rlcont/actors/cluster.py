@@ -29,9 +29,6 @@ def prepare_ray(address: str) -> str:
 
     A cluster is joined with the user's token if there is one, as `ray start` does. A cluster on this machine stays on
     the loopback interface, as Ray's clusters do on macOS and Windows.
-
-    Raises:
-        UserError: nothing listens at `address`.
     """
     if address == "auto":
         named = os.environ.get("RAY_ADDRESS", "auto")
@@ -59,9 +56,6 @@ def connect(address: str) -> None:
     """Joins the cluster that `prepare_ray` located, or starts one for this run.
 
     The run's own cluster listens on the loopback interface only, has no dashboard, and ends with this process.
-
-    Raises:
-        UserError: the cluster cannot be joined or started, or would listen on another interface.
     """
     import ray
 

@@ -49,9 +49,6 @@ class RolloutWorker:
 
         Args:
             niceness: added to that of this process afterwards.
-
-        Raises:
-            UserError: an environment's mistake.
         """
         torch.set_num_threads(1)
         config, index, life = self.config, self.index, self.life

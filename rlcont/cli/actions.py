@@ -6,16 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlcont.core.errors import UserError
-from rlcont.core.extras import require
+from rlcont.core.errors import UserError, require
 
 if TYPE_CHECKING:
     from rlcont.search.plan import SearchPlan
 
-LAUNCHERS = {
-    "hydra/launcher=slurm": ("slurm", "submitit"),
-    "hydra/launcher=ray_cluster": ("ray-launcher", "ray"),
-}
+LAUNCHERS = {"hydra/launcher=slurm": ("slurm", "submitit"), "hydra/launcher=ray_cluster": ("ray-launcher", "ray")}
 """The extra and the package that the launchers in configs/ need."""
 
 
@@ -27,35 +23,28 @@ def train(*, overrides: list[str], flags: set[str]) -> None:
             raise UserError(f"{override}: counts only in a search, as in: rlcont search {override} ...")
         if override.startswith("sweep.") and not sweeps:
             raise UserError(f"{override}: counts only in a sweep; add -m")
-    if sweeps and "--cfg" in flags:
-        raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
     if sweeps:
-        _sweep(overrides)
-    else:
-        _train_one(overrides, only_show="--cfg" in flags)
-
-
-def _train_one(overrides: list[str], only_show: bool) -> None:
+        if "--cfg" in flags:
+            raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
+        return _sweep(overrides)
     from rlcont.config.compose import compose_job
     from rlcont.config.validate import validate
 
     composed = compose_job(overrides)
     config = validate(composed.container, composed.origins)
+    from rlcont.core.resources import prepare_threads
     from rlcont.training.preflight import check_runs
 
     check_runs([config])
-    if only_show:
+    if "--cfg" in flags:
         from rlcont.runs.folder import config_text
 
         print("".join(f"# {group}: {choice}\n" for group, choice in composed.choices.items()), end="")
-        print(config_text(config), end="")
-        return
-    from rlcont.core.resources import prepare_threads
-
+        return print(config_text(config), end="")
     prepare_threads()
     from rlcont.training.run import run
 
-    run(config, composed.choices)
+    return run(config, composed.choices)
 
 
 def _sweep(overrides: list[str]) -> None:
@@ -110,17 +99,15 @@ def resume(folder: Path, *, overrides: list[str]) -> None:
     plan = plan_resume(folder, overrides)
     if plan is None:
         return None
+    from rlcont.core.resources import prepare_threads
     from rlcont.training.preflight import check_actors, check_env
 
     check_actors(plan.config)
     check_env(plan.config.env)
-    from rlcont.core.resources import prepare_threads
-
     prepare_threads()
     from rlcont.training.run import resume
 
-    resume(plan)
-    return None
+    return resume(plan)
 
 
 def _resume_sweep(folder: Path, overrides: list[str]) -> None:
@@ -128,7 +115,7 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
     for override in overrides:
         if not override.startswith("sweep.jobs="):
             raise UserError(
-                f"{override}: a sweep goes on as it was; resume can change sweep.jobs, or each run by itself"
+                f"{override}: fixed for the whole sweep; resume can change sweep.jobs, or each run by itself"
             )
     from rlcont.config.compose import compose_job
     from rlcont.config.validate import validate_sweep
@@ -159,12 +146,13 @@ def search(*, overrides: list[str], flags: set[str]) -> None:
 
 def _run_search(plan: SearchPlan, folder: Path | None) -> None:
     from rlcont.search.plan import make_search_folder, runs_at_once
-    from rlcont.search.runner import run_search
     from rlcont.training.preflight import check_runs
 
     at_once = runs_at_once(plan)
     check_runs([extreme.config for extreme in plan.extremes], at_once)
     _check_device({plan.config.device})
+    from rlcont.search.runner import run_search
+
     sys.exit(run_search(plan, folder or make_search_folder(plan), at_once))
 
 
@@ -190,7 +178,7 @@ def evaluate(
 
 
 def _prepare_to_play(folder: Path, checkpoint: str) -> None:
-    """Checks that a run kept a policy and that its environment can be made here, then prepares the threads of torch."""
+    """Checks that a run kept a policy and that its environment can be made here; prepares torch's threads."""
     from rlcont.runs.folder import load_config
     from rlcont.runs.policies import policy_path
 

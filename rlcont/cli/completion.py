@@ -52,11 +52,7 @@ SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
 def script(words: list[str]) -> str:
-    """The completion script of a shell.
-
-    Raises:
-        UserError: `words` is not the name of one shell.
-    """
+    """The completion script of a shell."""
     name = " ".join(words)
     if name not in SCRIPTS:
         raise UserError(f"--completion {name}: allowed: {', '.join(SCRIPTS)}{nearest(name, SCRIPTS)}")

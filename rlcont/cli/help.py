@@ -41,11 +41,7 @@ GROUP_MEANINGS = {
 
 
 def help_text(words: list[str]) -> str:
-    """The help for a command line of which `words` are left without --help.
-
-    Raises:
-        UserError: algo=, noise= or actors= names no option.
-    """
+    """The help for a command line of which `words` are left without --help."""
     if words and words[0] in COMMANDS and words[0] != "train":
         return _command_help(COMMANDS[words[0]])
     with_keys = tuple(f"{group}=" for group in ("algo", *KINDS))

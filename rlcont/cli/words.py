@@ -13,11 +13,7 @@ from rlcont.core.spelling import did_you_mean, nearest, nearest_key
 
 
 def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict[str, Any]]:
-    """The folders of a command, and its other arguments by name.
-
-    Raises:
-        UserError: one line for the first word that the command does not take.
-    """
+    """The folders of a command, and its other arguments by name."""
     if command.takes_run_keys:
         return [], _read_overrides(arguments)
     folders: list[str] = []

@@ -16,11 +16,7 @@ from rlcont.core.spelling import flat_keys, nearest, spelled
 
 
 def refuse_typed(line: str, key: str, value: Any, noise: str | None) -> None:
-    """Refuses a typed `algo.auto_…` that has no effect, or that is an override of its own.
-
-    Raises:
-        UserError: one line that names what to type instead.
-    """
+    """Refuses a typed `algo.auto_…` that has no effect, or that is an override of its own."""
     if key.startswith("algo.auto_noise") and noise != "auto":
         raise UserError(f"{line}: counts only with noise=auto")
     for target, (name, _) in BY_ALGORITHM.items():
@@ -29,11 +25,7 @@ def refuse_typed(line: str, key: str, value: Any, noise: str | None) -> None:
 
 
 def resolve(container: dict[str, Any], origins: dict[str, str]) -> None:
-    """Replaces each `auto` of a composed container by what it stands for, and each origin likewise.
-
-    Raises:
-        UserError: `auto_noise` names no noise, or noise=auto has values of its own.
-    """
+    """Replaces each `auto` of a composed container by what it stands for, and each origin likewise."""
     _resolve_noise(container, origins)
     for key, (name, default) in BY_ALGORITHM.items():
         number = container["algo"].pop(name, default)

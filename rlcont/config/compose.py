@@ -70,11 +70,7 @@ class Composed(NamedTuple):
 
 
 def parse_sweep(overrides: list[str]) -> list[Override]:
-    """Parses the overrides of a sweep or a search, in which a key may list several values or a glob of options.
-
-    Raises:
-        UserError: an override cannot be read, or is typed twice.
-    """
+    """Parses the overrides of a sweep or a search, in which a key may list several values or a glob of options."""
     with hydra_loader() as loader:
         parsed = parse([free_kwargs(override) for override in overrides], loader)
     refuse_doubles(parsed)
@@ -84,9 +80,6 @@ def parse_sweep(overrides: list[str]) -> list[Override]:
 def expand_sweep(overrides: list[str]) -> list[list[str]]:
     """The overrides of each job of a sweep, in Hydra's order: one job per combination of the listed values. The values
     of the keys in sweep.zip are paired, first with first and so on.
-
-    Raises:
-        UserError: an override cannot be read, is typed twice, or lists no value; or keys cannot be paired.
     """
     parsed = parse_sweep(overrides)
     hydras = [line_of(override) for override in parsed if override.is_hydra_override()]
@@ -129,11 +122,7 @@ def _paired(overrides: list[Override]) -> list[Override]:
 
 
 def compose_job(overrides: list[str]) -> Composed:
-    """Composes one job.
-
-    Raises:
-        UserError: one line for the first override or file that is wrong.
-    """
+    """Composes one job."""
     parsed = parse([free_kwargs(override) for override in overrides])
     for override in parsed:
         check_form(override)
@@ -199,11 +188,7 @@ def _chosen(config_folders: tuple[Path, ...], groups: tuple[str, ...]) -> Chosen
 
 
 def _layers(files: list[tuple[str, str]]) -> list[tuple[Path, dict[str, Any]]]:
-    """The values of each file under its package, of files (name, package) in the order of merging.
-
-    Raises:
-        UserError: Hydra would not merge a file as its author meant it.
-    """
+    """The values of each file under its package, of files (name, package) in the order of merging."""
     layers = []
     for name, package in files:
         group, _, option = name.partition("/")

@@ -73,11 +73,7 @@ def resume_fields() -> list[Field]:
 
 
 def algorithm_fields(name: str) -> list[Field]:
-    """The keys of `algo=name`, with those of the noise that noise=auto stands for.
-
-    Raises:
-        UserError: there is no such algorithm.
-    """
+    """The keys of `algo=name`, with those of the noise that noise=auto stands for."""
     auto_noise = kind_fields("noise", kind_of(file_values("algo", name).get("auto_noise")))
     if auto_noise:
         auto_noise[0] = auto_noise[0]._replace(meaning="What noise=auto stands for.")

@@ -23,11 +23,7 @@ GROUPS = ("algo", "env", "noise", "actors", "tuned", "experiment")
 
 
 def folders() -> list[Path]:
-    """The folders of YAML files, in the order of the search.
-
-    Raises:
-        UserError: RLCONT_CONFIGS lists something else than such folders.
-    """
+    """The folders of YAML files, in the order of the search."""
     own = [Path(part).absolute() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
     for folder in own:
         if not folder.is_dir():
@@ -51,11 +47,7 @@ def options(group: str) -> list[str]:
 
 
 def option_file(group: str, option: str) -> Path | None:
-    """The YAML file of an option, None where there is none.
-
-    Raises:
-        UserError: the module of an algorithm `module:Class` cannot be found.
-    """
+    """The YAML file of an option, None where there is none."""
     path = yaml_file(option) if group == "algo" else None
     if path is None:
         places = (folder / group / f"{option}.yaml" for folder in folders())
@@ -72,11 +64,7 @@ def is_option(group: str, option: str) -> bool:
 
 
 def existing_file(group: str, option: str) -> Path:
-    """The YAML file of an option.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The YAML file of an option."""
     path = option_file(group, option)
     if path is not None:
         return path
@@ -101,9 +89,6 @@ def file_values(group: str, option: str, begun: tuple[str, ...] = ()) -> dict[st
         group: the group.
         option: the option.
         begun: options whose files lead to this one.
-
-    Raises:
-        UserError: the file does not exist, is not YAML, or begins from itself.
     """
     path = existing_file(group, option)
     if option in begun:
@@ -151,11 +136,7 @@ def option_values(group: str, option: str) -> dict[str, Any]:
 
 
 def algorithm(option: str) -> str:
-    """The algorithm whose hyper-parameters `algo=option` holds: the one of that name, or of the file it begins from.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The algorithm whose hyper-parameters `algo=option` holds: the one of that name, or of the file it begins from."""
     if ":" in option or (_PACKAGE / "algos" / option).is_dir():
         return option
     for base in _bases(read_yaml(existing_file("algo", option))):
@@ -177,11 +158,7 @@ def default_option(group: str) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The contents of a YAML file, with 1e-3 read as a number, as Hydra does.
-
-    Raises:
-        UserError: the file is not YAML, or does not hold keys and values.
-    """
+    """The contents of a YAML file, with 1e-3 read as a number, as Hydra does."""
     import yaml
 
     class Loader(yaml.SafeLoader):

@@ -20,20 +20,12 @@ T = TypeVar("T")
 
 
 def validate_sweep(values: dict[str, Any]) -> SweepConfig:
-    """Turns the composed values under `sweep` into a SweepConfig.
-
-    Raises:
-        UserError: one line for the first value that is missing, unknown or not allowed.
-    """
+    """Turns the composed values under `sweep` into a SweepConfig."""
     return _validated(SweepConfig, "sweep", values, fields.sweep_fields())
 
 
 def validate_search(values: dict[str, Any]) -> SearchConfig:
-    """Turns the composed values under `search` into a SearchConfig.
-
-    Raises:
-        UserError: as `validate_sweep`.
-    """
+    """Turns the composed values under `search` into a SearchConfig."""
     return _validated(SearchConfig, "search", values, fields.search_fields())
 
 
@@ -52,9 +44,6 @@ def validate(container: dict[str, Any], origins: dict[str, str] | None = None) -
     Args:
         container: the values.
         origins: the file that gave each key, named in a complaint about the key.
-
-    Raises:
-        UserError: one line for the first value that is missing, unknown, of the wrong type or out of range.
     """
     try:
         algo = config_class(container["algorithm"])(**{str(key): value for key, value in container["algo"].items()})

@@ -1,10 +1,13 @@
-"""Exceptions that end a command early without being defects."""
+"""Exceptions that end a command early without being defects, and packages that only some commands need."""
 
-from __future__ import annotations
+import importlib.util
 
 
 class UserError(Exception):
-    """A mistake that the user can correct. Its message is the one line that is printed."""
+    """A mistake that the user can correct. Its message is the one line that is printed.
+
+    Whatever reads a command line, a YAML file or a run's folder raises it for the first mistake there.
+    """
 
     def __str__(self) -> str:
         return " ".join(super().__str__().split())
@@ -28,3 +31,10 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, UserError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def require(what: str, extra: str, *modules: str) -> None:
+    """Checks that the modules of an extra, such as rlcont[export], are installed, without importing them."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise UserError(f"{what}: needs {module}; install it by pip install 'rlcont[{extra}]'")

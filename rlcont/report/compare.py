@@ -57,11 +57,7 @@ class Figures(NamedTuple):
 
 
 def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
-    """Prints a table of the runs at or below `places`; writes it, plots and TensorBoard events into `to`.
-
-    Raises:
-        UserError: there is no run with an evaluation, or `to` cannot be written.
-    """
+    """Prints a table of the runs at or below `places`; writes it, plots and TensorBoard events into `to`."""
     from rlcont.report.bands import write_band
     from rlcont.report.plots import plot_aggregates, plot_curves
 

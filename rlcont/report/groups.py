@@ -63,11 +63,7 @@ class Group(NamedTuple):
 
 
 def group_runs(places: Iterable[Path]) -> list[Group]:
-    """Groups of the runs at or below `places`, ordered by environment, then by first appearance.
-
-    Raises:
-        UserError: no run has an evaluation, or a place is no folder.
-    """
+    """Groups of the runs at or below `places`, ordered by environment, then by first appearance."""
     folders = list(dict.fromkeys(folder for place in places for folder in _folders(place)))
     curves = [curve for folder in folders if (curve := read_curve(folder)) is not None]
     if not any(len(curve.steps) for curve in curves):

@@ -35,11 +35,7 @@ class Run(NamedTuple):
 
 
 def list_runs(root: Path) -> None:
-    """Prints all runs below `root`, the newest last.
-
-    Raises:
-        UserError: there is none.
-    """
+    """Prints all runs below `root`, the newest last."""
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
     runs = sorted((read_run(folder) for folder in run_folders(root)), key=lambda run: (run.started, run.folder))

@@ -60,11 +60,7 @@ class Space(NamedTuple):
 
 
 def read_space(overrides: list[str]) -> Space:
-    """Reads Hydra's grammar: interval(a,b), int(interval(a,b)), tag(log,interval(a,b)), range(a,b), and lists.
-
-    Raises:
-        UserError: an override cannot be read or varied, or nothing varies.
-    """
+    """Reads Hydra's grammar: interval(a,b), int(interval(a,b)), tag(log,interval(a,b)), range(a,b), and lists."""
     fixed, seeds, varied = [], ["0"], {}
     for override in parse_sweep(overrides):
         key, line = override.key_or_group, line_of(override)

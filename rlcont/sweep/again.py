@@ -18,9 +18,6 @@ def jobs_of(folder: Path) -> tuple[str | int, list[Job], list[RunConfig]]:
     """Reads the sweep in `folder`: how many jobs run at once, its jobs, and the configurations of the unfinished ones.
 
     A job is identified by its configuration. If its folder is gone, it is recreated from its overrides.
-
-    Raises:
-        UserError: sweep.json is broken, a job is running, or a job's configuration is not the one of the sweep.
     """
     description = read_json(folder / "sweep.json")
     try:

@@ -42,20 +42,12 @@ class Job:
 
 
 def make_plans(overrides: list[str]) -> list[Plan]:
-    """Composes and validates all jobs of a grid sweep.
-
-    Raises:
-        UserError: the first job that is not valid.
-    """
+    """Composes and validates all jobs of a grid sweep."""
     return [make_plan(job) for job in expand_sweep(overrides)]
 
 
 def make_plan(overrides: list[str]) -> Plan:
-    """Composes and validates one job.
-
-    Raises:
-        UserError: it is not valid.
-    """
+    """Composes and validates one job."""
     composed = compose_job(overrides)
     config = validate(composed.container, composed.origins)
     return Plan(overrides, config, composed.choices, validate_sweep(composed.sweep), validate_search(composed.search))
@@ -67,11 +59,7 @@ def config_identity(config: RunConfig) -> str:
 
 
 def check_agreement(plans: Sequence[Plan]) -> None:
-    """Refuses jobs with different values of what a sweep has once.
-
-    Raises:
-        UserError: sweep.jobs or output is not the same for all jobs.
-    """
+    """Refuses jobs with different values of what a sweep has once."""
     once = {"sweep.jobs": [str(plan.sweep.jobs) for plan in plans], "output": [plan.config.output for plan in plans]}
     for key, values in once.items():
         different = list(dict.fromkeys(values))
@@ -85,11 +73,7 @@ def describe_job(folder: Path, plan: Plan, origin: dict[str, Any]) -> None:
 
 
 def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
-    """Creates <output>/sweeps/<time> with a folder for each job.
-
-    Raises:
-        UserError: the folders cannot be created.
-    """
+    """Creates <output>/sweeps/<time> with a folder for each job."""
     output = plans[0].config.output
     differing = varying_overrides([plan.overrides for plan in plans])
     names = job_names(differing, [plan.config.seed for plan in plans])

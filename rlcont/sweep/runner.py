@@ -44,11 +44,7 @@ class Stop:
 
 
 def run_sweep(plans: Sequence[Plan], at_once: int) -> int:
-    """Creates the folders of a sweep and runs its jobs; returns the exit code of `run_jobs`.
-
-    Raises:
-        UserError: the folders cannot be created.
-    """
+    """Creates the folders of a sweep and runs its jobs; returns the exit code of `run_jobs`."""
     return run_jobs(*make_folders(plans), at_once)
 
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from rlcont.config.actors import RayActors
 from rlcont.config.run import RunConfig
-from rlcont.core.errors import UserError
-from rlcont.core.extras import require
+from rlcont.core.errors import UserError, require
 from rlcont.core.resources import available_memory, check_memory
 from rlcont.core.types import EnvSpec
 from rlcont.envs.box import BoxEnv
