@@ -44,7 +44,8 @@ def train(*, overrides: list[str], flags: set[str]) -> None:
     prepare_threads()
     from rlcont.training.run import run
 
-    return run(config, composed.choices)
+    run(config, composed.choices)
+    return None
 
 
 def _sweep(overrides: list[str]) -> None:
@@ -107,7 +108,8 @@ def resume(folder: Path, *, overrides: list[str]) -> None:
     prepare_threads()
     from rlcont.training.run import resume
 
-    return resume(plan)
+    resume(plan)
+    return None
 
 
 def _resume_sweep(folder: Path, overrides: list[str]) -> None:

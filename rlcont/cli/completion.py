@@ -75,10 +75,12 @@ def candidates(words: list[str]) -> list[str]:
 def _after(command: Command, before: list[str], word: str) -> list[str]:
     """What may stand for `word` after a command and the words `before`."""
     name, is_value, typed = word.partition("=")
-    choices = _choices(before)
     fields = command.fields() if command.fields else []
     if command.takes_run_keys:
-        fields = [*fields, *run_fields(choices)]
+        chosen = {key: value for key, _, value in (word.partition("=") for word in before)}
+        kept = {group: default_option(group) for group in ("algo", *KINDS)}
+        kept |= {group: chosen[group] for group in kept if group in chosen and is_option(group, chosen[group])}
+        fields = [*fields, *run_fields(kept)]
     if is_value:
         listed = [key.kind.candidates(before) for key in command.keys if key.name == name]
         listed += [field.choices for field in fields if field.key == name]
@@ -92,15 +94,6 @@ def _after(command: Command, before: list[str], word: str) -> list[str]:
     # Keys grow by one part at a time, as paths do.
     opened = [key[: key.find(".", len(word)) + 1] or key for key in keys if key.startswith(word)]
     return [*opened, *(_runs(word) if command.folders else ())]
-
-
-def _choices(before: list[str]) -> dict[str, str]:
-    """What was chosen so far in the groups whose options differ in their keys."""
-    typed = {key: value for key, _, value in (word.partition("=") for word in before)}
-    return {
-        group: typed[group] if group in typed and is_option(group, typed[group]) else default_option(group)
-        for group in ("algo", *KINDS)
-    }
 
 
 def _runs(word: str) -> list[str]:

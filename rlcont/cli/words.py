@@ -16,8 +16,7 @@ def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict
     """The folders of a command, and its other arguments by name."""
     if command.takes_run_keys:
         return [], _read_overrides(arguments)
-    folders: list[str] = []
-    overrides: list[str] = []
+    folders, overrides = [], []
     typed: dict[str, str] = {}
     keys = {key.name: key for key in command.keys}
     for word in arguments:
@@ -50,13 +49,12 @@ def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict
 def _instead(command: Command, name: str, value: str) -> str:
     """What may be typed in place of an option that the command does not have."""
     assert command.folders is not None
-    examples = ", ".join(f"{key.name}={key.example}" for key in command.keys)
-    takes = f"{command.name} takes {command.folders.wanted}{' and key=value words' if command.fields else ''}"
     name = name.lstrip("-").replace("-", "_")
     known = [key.name for key in command.keys] + [field.key for field in (command.fields or list)()]
-    return (f"write {examples}" if examples else takes) + did_you_mean(
-        [f"{name}={value or 'VALUE'}"] if name in known else []
-    )
+    text = f"{command.name} takes {command.folders.wanted}{' and key=value words' if command.fields else ''}"
+    if command.keys:
+        text = "write " + ", ".join(f"{key.name}={key.example}" for key in command.keys)
+    return text + did_you_mean([f"{name}={value or 'VALUE'}"] if name in known else [])
 
 
 def _read_overrides(arguments: list[str]) -> dict[str, Any]:
