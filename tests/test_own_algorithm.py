@@ -205,7 +205,7 @@ def test_its_values_need_not_begin_from_anothers(module, tmp_path):
             "Scaled",
             "{folder}/Scaled.yaml: algo.scale=9.0: must be a number above 0",
         ),
-        (CONFIG, VALUES.replace("scale: 0.9", ""), "Scaled", "algo.scale: must be given"),
+        (CONFIG, VALUES.replace("scale: 0.9", ""), "Scaled", "algo.scale: must be given, in the YAML file of algo="),
         (CONFIG, VALUES.replace("ddpg", "dpg"), "Scaled", "algo=dpg: allowed: a2c, d4pg, ddpg; did you mean ddpg?"),
     ],
 )

@@ -120,7 +120,8 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
                 f"{override}: fixed for the whole sweep; resume can change sweep.jobs, or each run by itself"
             )
     from rlcont.config.compose import compose_job
-    from rlcont.config.validate import validate_sweep
+    from rlcont.config.run import SweepConfig
+    from rlcont.config.validate import validate_settings
     from rlcont.sweep.again import jobs_of
     from rlcont.sweep.runner import run_jobs
     from rlcont.sweep.shares import jobs_at_once
@@ -128,7 +129,7 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
 
     at_once, jobs, unfinished = jobs_of(folder)
     if overrides:
-        at_once = validate_sweep(compose_job(overrides).sweep).jobs
+        at_once = validate_settings(SweepConfig, "sweep", compose_job(overrides).sweep).jobs
     if not unfinished:
         return print(f"{folder}: finished, all {len(jobs)} jobs")
     number = jobs_at_once(at_once, len(unfinished))

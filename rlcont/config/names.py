@@ -37,22 +37,15 @@ def folders() -> list[Path]:
 
 def options(group: str) -> list[str]:
     """The names of a group's YAML files."""
-    return sorted(
-        {
-            str(path.relative_to(folder / group).with_suffix(""))
-            for folder in folders()
-            for path in (folder / group).rglob("*.yaml")
-        }
-    )
+    places = [folder / group for folder in folders()]
+    return sorted({str(path.relative_to(place).with_suffix("")) for place in places for path in place.rglob("*.yaml")})
 
 
 def option_file(group: str, option: str) -> Path | None:
     """The YAML file of an option, None where there is none."""
-    path = yaml_file(option) if group == "algo" else None
-    if path is None:
-        places = (folder / group / f"{option}.yaml" for folder in folders())
-        path = next((place for place in places if place.is_file()), None)
-    return path if path is not None and path.is_file() else None
+    beside = yaml_file(option) if group == "algo" else None
+    places = [beside] if beside else [folder / group / f"{option}.yaml" for folder in folders()]
+    return next((place for place in places if place.is_file()), None)
 
 
 def is_option(group: str, option: str) -> bool:
@@ -76,19 +69,14 @@ def existing_file(group: str, option: str) -> Path:
 
 def summary(group: str, option: str) -> str:
     """The first comment line of an option's file."""
-    for line in existing_file(group, option).read_text().splitlines():
-        if line.startswith("# ") and not line.startswith("# @"):
-            return line.removeprefix("# ").removesuffix(".")
-    return ""
+    first = re.search(r"^# (?!@)(.*?)\.?$", existing_file(group, option).read_text(), re.MULTILINE)
+    return first[1] if first else ""
 
 
 def file_values(group: str, option: str, begun: tuple[str, ...] = ()) -> dict[str, Any]:
     """The values of an option's file on top of those of the files of its group that it begins from.
 
-    Args:
-        group: the group.
-        option: the option.
-        begun: options whose files lead to this one.
+    `begun` has the options whose files lead to this one.
     """
     path = existing_file(group, option)
     if option in begun:

@@ -40,9 +40,8 @@ class GeneratedSource(ConfigSource):
             return False
 
     def load_config(self, config_path: str) -> ConfigResult:
-        return ConfigResult(
-            self.provider, self.full_path(), self._values(config_path) or OmegaConf.create(), {"package": None}
-        )
+        values = self._values(config_path) or OmegaConf.create()
+        return ConfigResult(self.provider, self.full_path(), values, {"package": None})
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         return []

@@ -93,12 +93,10 @@ def scheduled_over_the_run(config: Any, prefix: str = "") -> list[str]:
 def _changes(overrides: list[str]) -> dict[str, Any]:
     if not overrides:
         return {}
-    from rlcont.config.overrides import check_form, line_of, parse, refuse_doubles
+    from rlcont.config.overrides import line_of, parse_one_run
 
-    parsed = parse(overrides)
-    refuse_doubles(parsed)
+    parsed = parse_one_run(overrides)
     for override in parsed:
-        check_form(override)
         key = override.key_or_group
         if key not in CHANGEABLE:
             raise UserError(

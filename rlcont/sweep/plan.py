@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from rlcont.config.compose import compose_job, expand_sweep
 from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
-from rlcont.config.validate import validate, validate_search, validate_sweep
+from rlcont.config.validate import validate, validate_settings
 from rlcont.core.errors import UserError
 from rlcont.runs.files import folder_time, make_exclusively, write_json, writing_to
 from rlcont.runs.folder import config_text, describe_run
@@ -50,7 +50,8 @@ def make_plan(overrides: list[str]) -> Plan:
     """Composes and validates one job."""
     composed = compose_job(overrides)
     config = validate(composed.container, composed.origins)
-    return Plan(overrides, config, composed.choices, validate_sweep(composed.sweep), validate_search(composed.search))
+    sweep = validate_settings(SweepConfig, "sweep", composed.sweep)
+    return Plan(overrides, config, composed.choices, sweep, validate_settings(SearchConfig, "search", composed.search))
 
 
 def config_identity(config: RunConfig) -> str:
