@@ -130,7 +130,7 @@ def test_a_trial_is_pruned_where_it_lags_behind_the_median_of_the_others(tmp_pat
     assert search.report(behind, {300: 2.9})
     assert not search.report(ahead, {300: 3.1})
     assert search.report(ahead, {300: 3.1, 600: 5.9})
-    search.prune(behind)
+    search.give_up(behind, "pruned")
     assert search.counts() == {"complete": 5, "pruned": 1, "failed": 0}
     assert [trial.value for trial in search.best(2)] == [10.0, 8.0]
 
@@ -163,7 +163,7 @@ def test_successive_halving_keeps_the_better_half_of_each_rung(tmp_path):
     for value in (8.0, 1.0, 2.0, 3.0, 9.0):
         trial = search.ask()
         pruned.append(search.report(trial, {300: value}))
-        search.prune(trial)
+        search.give_up(trial, "pruned")
     assert pruned == [False, True, True, False, False]
 
 

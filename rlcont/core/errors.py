@@ -1,6 +1,8 @@
 """Exceptions that end a command early without being defects, and packages that only some commands need."""
 
 import importlib.util
+import sys
+from collections.abc import Callable
 
 
 class UserError(Exception):
@@ -23,6 +25,22 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, number: int, message: str):
         super().__init__(message)
         self.exit_code = 128 + number
+
+
+def exit_code(command: Callable[[], object]) -> int:
+    """Runs a command; returns 0, or after a line on standard error 2 for a user's mistake, 128 + N for a signal."""
+    try:
+        command()
+    except UserError as error:
+        print(f"rlcont: {error}", file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        print(f"rlcont: {stopped}", file=sys.stderr)
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        print("rlcont: interrupted", file=sys.stderr)
+        return 130
+    return 0
 
 
 def one_line(error: BaseException) -> str:

@@ -58,8 +58,7 @@ class Figures(NamedTuple):
 
 def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
     """Prints a table of the runs at or below `places`; writes it, plots and TensorBoard events into `to`."""
-    from rlcont.report.bands import write_band
-    from rlcont.report.plots import plot_aggregates, plot_curves
+    from rlcont.report.plots import plot_aggregates, plot_curves, write_band
 
     groups = group_runs(places)
     found = figures(groups, threshold)

@@ -8,7 +8,8 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from optuna.trial import Trial
 
 from rlcont.runs.console import format_return, print_table
 from rlcont.runs.evaluations import read_evaluations
@@ -22,10 +23,7 @@ from rlcont.sweep.job import GRACE
 from rlcont.sweep.plan import Job, describe_job
 from rlcont.sweep.process import conclude, kill, process_of
 from rlcont.sweep.runner import Runner, signals_stop
-from rlcont.sweep.show import Show, make_show
-
-if TYPE_CHECKING:
-    from optuna import Trial
+from rlcont.sweep.show import LineShow, make_show
 
 SHOWN = 5
 """Trials in the final table."""
@@ -67,7 +65,7 @@ def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
 class _SearchRunner(Runner):
     """Starts a trial whenever there are slots for all its seeds, and ends trials that lag behind."""
 
-    def __init__(self, plan: SearchPlan, folder: Path, study: Study, at_once: int, show: Show):
+    def __init__(self, plan: SearchPlan, folder: Path, study: Study, at_once: int, show: LineShow):
         super().__init__([], at_once, show)
         self.plan = plan
         self.folder = folder
@@ -137,10 +135,8 @@ class _SearchRunner(Runner):
         if any(job in self.running or job in self.waiting for job in attempt.jobs) or self.told_to_end:
             return
         self.attempts.remove(attempt)
-        if attempt.given_up == "pruned":
-            self.study.prune(attempt.trial)
-        elif attempt.given_up == "failed":
-            self.study.fail(attempt.trial)
+        if attempt.given_up is not None:
+            self.study.give_up(attempt.trial, attempt.given_up)
         else:
             means = _means(attempt.jobs)
             self.study.report(attempt.trial, means)
@@ -158,19 +154,16 @@ def _means(jobs: list[Job]) -> dict[int, float]:
     return {step: sum(curve[step] for curve in curves) / len(curves) for step in sorted(common)}
 
 
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _print_summary(plan: SearchPlan, folder: Path, study: Study) -> None:
     counts = study.counts()
     best = study.best(SHOWN)
-    keys = list(plan.space.varied)
-    rows = [
-        [str(trial.number), format_return(trial.value), *(_short(trial.params[key]) for key in keys)] for trial in best
-    ]
+    rows = []
+    for trial in best:
+        values = [trial.params[key] for key in plan.space.varied]
+        cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
+        rows.append([str(trial.number), format_return(trial.value), *cells])
     if rows:
-        print_table(["trial", "return", *keys], rows)
+        print_table(["trial", "return", *plan.space.varied], rows)
     print(", ".join(f"{count} {name}" for name, count in counts.items()), flush=True)
     if best:
         tuned = write_tuned(plan, folder, best[0], counts)

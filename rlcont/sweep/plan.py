@@ -1,9 +1,13 @@
-"""The plan of a sweep: its jobs, each with a folder."""
+"""The plan of a sweep: its jobs, each with a name and a folder.
+
+Names have the settings that differ, in characters that need no quoting in a shell.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +19,12 @@ from rlcont.config.validate import validate, validate_settings
 from rlcont.core.errors import UserError
 from rlcont.runs.files import folder_time, make_exclusively, write_json, writing_to
 from rlcont.runs.folder import config_text, describe_run
+from rlcont.runs.labels import short_names, varying_keys
 from rlcont.runs.provenance import provenance
 from rlcont.runs.status import Status, StatusFile
-from rlcont.sweep.names import job_names, varying_overrides
+
+MAX_LENGTH = 100
+"""Characters of a name, without the number appended to a duplicate."""
 
 
 class Plan(NamedTuple):
@@ -42,7 +49,7 @@ class Job:
 
 
 def make_plans(overrides: list[str]) -> list[Plan]:
-    """Composes and validates all jobs of a grid sweep."""
+    """Composes and validates all jobs of a sweep."""
     return [make_plan(job) for job in expand_sweep(overrides)]
 
 
@@ -81,15 +88,9 @@ def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
     origin = provenance()
     with writing_to(output):
         sweep = make_exclusively(Path(output) / "sweeps", folder_time())
-        listed = zip(names, differing, plans, strict=True)
         jobs = [
-            {
-                "folder": name,
-                "differs": differs,
-                "overrides": plan.overrides,
-                "config": config_identity(plan.config),
-            }
-            for name, differs, plan in listed
+            {"folder": name, "differs": differs, "overrides": plan.overrides, "config": config_identity(plan.config)}
+            for name, differs, plan in zip(names, differing, plans, strict=True)
         ]
         write_json(sweep / "sweep.json", {**origin, "at_once": plans[0].sweep.jobs, "jobs": jobs})
         made = []
@@ -99,3 +100,34 @@ def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
             describe_job(folder, plan, origin)
             made.append(Job(number, folder, StatusFile(folder, "waiting", plan.config.total_steps).status))
     return sweep, made
+
+
+def varying_overrides(jobs: list[list[str]]) -> list[dict[str, str]]:
+    """Each job's overrides whose values differ among the jobs, by key."""
+    settings = [{key: value for key, _, value in (word.lstrip("+~").partition("=") for word in job)} for job in jobs]
+    keys = varying_keys(settings)
+    return [{key: job[key] for key in keys if key in job} for job in settings]
+
+
+def job_names(differing: list[dict[str, str]], seeds: list[int]) -> list[str]:
+    """One name per job, such as noise-ou_s0; unique also on file systems that ignore case."""
+    short = short_names({key for job in differing for key in job} - {"seed"})
+    taken: set[str] = set()
+    names = []
+    for job, seed in zip(differing, seeds, strict=True):
+        parts = [f"{_shell_safe(short[key])}-{_shell_safe(value)}" for key, value in job.items() if key != "seed"]
+        if "seed" in job or not parts:
+            parts.append(f"s{seed}")
+        name = "_".join(parts)
+        if len(name) > MAX_LENGTH:
+            name = name[: MAX_LENGTH // 2] + name[-(MAX_LENGTH // 2) :]
+        numbered = (name, *(f"{name}-{number}" for number in range(2, len(seeds) + 1)))
+        names.append(next(free for free in numbered if free.casefold() not in taken))
+        taken.add(names[-1].casefold())
+    return names
+
+
+def _shell_safe(text: str) -> str:
+    """Replaces all but letters, digits, dot, plus, minus and underscore by a minus."""
+    sign = "-" if re.match(r"-[\d.]", text) else ""
+    return sign + re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip("-")

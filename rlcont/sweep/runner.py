@@ -16,7 +16,7 @@ from rlcont.sweep.job import GRACE
 from rlcont.sweep.plan import Job, Plan, make_folders
 from rlcont.sweep.process import conclude, kill, process_of, settle, start
 from rlcont.sweep.shares import job_environment, visible_gpus
-from rlcont.sweep.show import Show, make_show, print_summary
+from rlcont.sweep.show import LineShow, make_show, print_summary
 
 POLL = 0.1
 """Seconds between two polls of the processes."""
@@ -73,7 +73,7 @@ def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
 class Runner:
     """Runs jobs in `at_once` slots until none is waiting or running."""
 
-    def __init__(self, jobs: Sequence[Job], at_once: int, show: Show):
+    def __init__(self, jobs: Sequence[Job], at_once: int, show: LineShow):
         self.waiting = list(jobs)
         self.running: list[Job] = []
         self.free = list(range(at_once))
