@@ -41,7 +41,9 @@ def prepare_ray(address: str) -> str:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     if address == LOCAL:
         os.environ["RAY_AUTH_MODE"] = "token"
-    elif _has_token():
+    elif {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or Path(
+        "~/.ray/auth_token"
+    ).expanduser().exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     # Ray's workers run at a low priority by default, even while they start. Actors set their own after that.
     os.environ.setdefault("RAY_worker_niceness", "0")
@@ -59,13 +61,11 @@ def connect(address: str) -> None:
     """
     import ray
 
-    own: dict[str, Any] = {
-        "num_cpus": available_cores(),
-        "object_store_memory": LOCAL_STORE_BYTES,
-        "include_dashboard": False,
-    }
+    own: dict[str, Any] = {}
+    if address == LOCAL:
+        own = {"num_cpus": available_cores(), "object_store_memory": LOCAL_STORE_BYTES, "include_dashboard": False}
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == LOCAL else {}))
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # On a busy machine, where Ray's own processes start late, Ray raises bare Exceptions.
         reason = str(error).strip().partition("\n")[0]
         what = "Ray cannot be started" if address == LOCAL else "this Ray cluster cannot be joined"
@@ -87,11 +87,6 @@ def _cluster_of_this_machine() -> str:
         return address
     print(f"the Ray cluster of this machine, {address}, does not answer; starting one for this run", flush=True)
     return LOCAL
-
-
-def _has_token() -> bool:
-    named = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return named or (Path.home() / ".ray" / "auth_token").exists()
 
 
 def is_there(address: str, patience: float = 1.0) -> bool:

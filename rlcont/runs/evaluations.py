@@ -11,15 +11,7 @@ import numpy as np
 from rlcont.core.types import Evaluation
 
 TABLE = "evaluations.csv"
-EVALUATION_COLUMNS = (
-    "step",
-    "return_mean",
-    "return_std",
-    "return_min",
-    "return_max",
-    "steps_mean",
-    "seconds",
-)
+EVALUATION_COLUMNS = ("step", "return_mean", "return_std", "return_min", "return_max", "steps_mean", "seconds")
 
 
 def make_table(folder: Path) -> None:

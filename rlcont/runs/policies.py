@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
+from rlcont.runs.files import write_json, write_whole
 
 if TYPE_CHECKING:
     import torch
-from rlcont.runs.files import write_json, write_whole
 
 
 def save_policy(folder: Path, name: str, state: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:

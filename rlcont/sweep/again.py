@@ -42,7 +42,13 @@ def _unfinished(place: Path, overrides: list[str], identity: str, status: Status
     if status is not None and status.state in LIVE:
         raise UserError(f"{place}: is running (process {status.pid})")
     if not (place / "config.yaml").is_file():
-        return _made_anew(place, overrides, identity)
+        plan = make_plan(overrides)
+        if config_identity(plan.config) != identity:
+            typed = " ".join(overrides)
+            raise UserError(f"{place}: is gone, and {typed} now gives another configuration than in the sweep")
+        place.mkdir(exist_ok=True)
+        describe_job(place, plan, provenance())
+        return plan.config
     with in_use(place):
         pass
     Checkpoints(place, 1).check_format()
@@ -52,14 +58,3 @@ def _unfinished(place: Path, overrides: list[str], identity: str, status: Status
             f"{place}: its config.yaml is not the one that the sweep made; rlcont resume {place} resumes it alone"
         )
     return config
-
-
-def _made_anew(place: Path, overrides: list[str], identity: str) -> RunConfig:
-    plan = make_plan(overrides)
-    if config_identity(plan.config) != identity:
-        raise UserError(
-            f"{place}: is gone, and {' '.join(overrides)} now gives another configuration than in the sweep"
-        )
-    place.mkdir(exist_ok=True)
-    describe_job(place, plan, provenance())
-    return plan.config
