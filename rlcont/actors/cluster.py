@@ -3,8 +3,6 @@
 Ray reads environment variables when it is imported, so nothing imports it before `prepare_ray`.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import socket
@@ -18,8 +16,7 @@ LOCAL = "local"
 LOCAL_STORE_BYTES = 256 * 2**20
 """Shared memory of the run's own cluster; rollouts and weights in transit take a few MB per actor."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-ANSWER_SECONDS = 5.0
-"""How long a cluster may take to accept a connection."""
+ANSWER_SECONDS = 5.0  # How long a cluster may take to accept a connection.
 SKIPPED_LOGS = "A worker died or was killed|PYTHON worker processes have been started"
 """Messages of Ray that are not printed: the collector reports lost actors itself, and many actors are intended."""
 

@@ -1,7 +1,5 @@
 """A collector that gets its steps from actors in a Ray cluster: weights out, rollouts in."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from collections import deque
@@ -19,24 +17,19 @@ from rlcont.core.agent import Learner
 from rlcont.core.errors import ActorsLost, UserError, one_line
 from rlcont.core.types import Collected
 
-HEAD_SECONDS = 15.0
-"""How long the head of the cluster may be gone, for example while it restarts."""
-NICENESS = 5
-"""Added to an actor's niceness, so that it yields to the learner and to actors that start."""
+HEAD_SECONDS = 15.0  # How long the head of the cluster may be gone, for example while it restarts.
+NICENESS = 5  # Added to an actor's niceness, so that it yields to the learner and to actors that start.
 START_SECONDS = 120.0
 """Added to `patience` until an actor has started: its process has to start and load torch."""
-WAIT_SECONDS = 1.0
-"""How long `collect` waits for a rollout before the loop can check for signals."""
+WAIT_SECONDS = 1.0  # How long `collect` waits for a rollout before the loop can check for signals.
 
 
 class _Request(NamedTuple):
     """A pending call of an actor: `start`, or a rollout."""
 
     ref: ray.ObjectRef
-    num_steps: int
-    """Environment steps, summed over its environments."""
-    num_updates: int
-    """Updates behind the weights that the actor acts with."""
+    num_steps: int  # Environment steps, summed over its environments.
+    num_updates: int  # Updates behind the weights that the actor acts with.
 
 
 @dataclasses.dataclass(eq=False)
@@ -45,13 +38,11 @@ class _Slot:
 
     index: int
     lives: int
-    failures: int = 0
-    """Processes in a row that were lost before they sent a rollout."""
+    failures: int = 0  # Processes in a row that were lost before they sent a rollout.
     num_open: int = 0
     requests: deque[_Request] = dataclasses.field(default_factory=deque)
     waiting_since: float = 0.0
-    steps_per_second: float = 0.0
-    """Of each environment, in the last rollout."""
+    steps_per_second: float = 0.0  # Of each environment, in the last rollout.
     handle: Any = None
     has_started: bool = False
     has_sent: bool = False

@@ -1,7 +1,5 @@
 """The process of an actor: a copy of the policy and environments of its own."""
 
-from __future__ import annotations
-
 import os
 import time
 from typing import Any, NamedTuple, TypeVar
@@ -25,12 +23,9 @@ class RolloutResult(NamedTuple):
 
     experience: Experience
     collected: Collected
-    num_open: int
-    """Steps that wait for later rewards, those of earlier rollouts included."""
-    num_breakdowns: int
-    """Steps in which a simulator broke down; they are not learned from."""
-    steps_per_second: float
-    """Of each environment."""
+    num_open: int  # Steps that wait for later rewards, those of earlier rollouts included.
+    num_breakdowns: int  # Steps in which a simulator broke down; they are not learned from.
+    steps_per_second: float  # Of each environment.
 
 
 class RolloutWorker:

@@ -3,8 +3,6 @@
 Parsing, `--help`, completion and the hints of error messages all read this one table.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable
@@ -21,8 +19,7 @@ class Kind(NamedTuple):
     """What a key of a command may be."""
 
     allowed: str
-    read: Callable[[str], Any]
-    """The value of what was typed; raises ValueError where that is not allowed."""
+    read: Callable[[str], Any]  # The value of what was typed; raises ValueError where that is not allowed.
     candidates: Callable[[list[str]], list[str]] = lambda folders: []
     """Values to complete to, given the folders typed before."""
 
@@ -32,8 +29,7 @@ class Key(NamedTuple):
 
     name: str
     kind: Kind
-    default: str | None
-    """As it would be typed; None: the command decides."""
+    default: str | None  # As it would be typed; None: the command decides.
     example: str
     meaning: str
 
@@ -48,8 +44,7 @@ class Folders(NamedTuple):
 
     least: int
     most: float
-    wanted: str
-    """What they are, as an error message says it."""
+    wanted: str  # What they are, as an error message says it.
     example: str
 
 
@@ -60,15 +55,13 @@ class Command(NamedTuple):
     run: Callable[..., None]
     """Called with the folders, and by name with each key, `overrides` and `flags`, where it takes them."""
     summary: str
-    usage: str
-    """All that may follow the command's name; a second line where there is a second form."""
+    usage: str  # All that may follow the command's name; a second line where there is a second form.
     text: str
     folders: Folders | None = None
     keys: tuple[Key, ...] = ()
     fields: Callable[[], list[Field]] | None = None
     """Keys of the configuration that it takes and that its help describes."""
-    takes_run_keys: bool = False
-    """Whether it takes all keys of a run besides, and no folder."""
+    takes_run_keys: bool = False  # Whether it takes all keys of a run besides, and no folder.
 
 
 def _whole_number(typed: str, least: int, most: float = math.inf) -> int:

@@ -1,7 +1,5 @@
 """Shell completion: what may follow the words typed so far, and the scripts that ask for it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rlcont.cli.commands import COMMANDS, FLAGS, Command

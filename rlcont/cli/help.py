@@ -1,7 +1,5 @@
 """What `--help` says, put together from the commands, the YAML files and the dataclasses."""
 
-from __future__ import annotations
-
 import textwrap
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The console script: help, version and completion, or one of the commands; and the exit code of each way to end."""
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -1,7 +1,5 @@
 """The words of a command line, before any is looked up: folders, key=value, flags, and what people type instead."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where acting happens: in the run's own loop, or in actors of a Ray cluster."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import re

@@ -4,8 +4,6 @@ An algorithm's YAML file says it under `auto_num_envs`, `auto_checkpoint_every` 
 before a configuration is validated, so that no dataclass has them.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from rlcont.config.fields import kinds

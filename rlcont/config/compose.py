@@ -1,7 +1,5 @@
 """Composition by Hydra: YAML files and overrides in, one plain container per job out."""
 
-from __future__ import annotations
-
 import copy
 import functools
 from pathlib import Path
@@ -30,10 +28,8 @@ class Chosen(NamedTuple):
     """The chosen files, merged, before any typed value."""
 
     config: DictConfig
-    choices: dict[str, str | None]
-    """The option of each group; None where it has no file."""
-    origins: dict[str, str]
-    """The file that gave each key."""
+    choices: dict[str, str | None]  # The option of each group; None where it has no file.
+    origins: dict[str, str]  # The file that gave each key.
 
 
 class Composed(NamedTuple):

@@ -3,8 +3,6 @@
 Error messages, help and completion all use these descriptions.
 """
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import functools
@@ -29,12 +27,9 @@ _PHRASES = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 class Field(NamedTuple):
     """One key of a configuration."""
 
-    key: str
-    """Dotted, as typed."""
-    allowed: str
-    """What the value may be, in words."""
-    choices: list[str]
-    """All allowed values, where they can be listed."""
+    key: str  # Dotted, as typed.
+    allowed: str  # What the value may be, in words.
+    choices: list[str]  # All allowed values, where they can be listed.
     meaning: str
 
     @property

@@ -4,8 +4,6 @@ Files are searched for in the folders that RLCONT_CONFIGS lists, then in rlcont'
 counts. The file of an algorithm `module:Class` is beside the module.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

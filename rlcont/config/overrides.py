@@ -1,7 +1,5 @@
 """The overrides of a command line: parsed, and checked against the keys of the chosen files."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Hydra's sources of configurations: folders of YAML files, and generated ones for names without a file there."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Validation: a plain container becomes dataclasses, or one line about the first mistake."""
 
-from __future__ import annotations
-
 import functools
 import operator
 import re

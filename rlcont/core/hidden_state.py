@@ -1,7 +1,5 @@
 """State that no checkpoint would hold, found when an agent is built and not when it resumes wrongly."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import functools
@@ -15,8 +13,7 @@ import numpy as np
 
 from rlcont.core.state import Parts, has_state, is_generator, is_module, is_tensor
 
-_FOREIGN = ("torch", "numpy", "builtins")
-"""Packages whose objects and functions are not looked into."""
+_FOREIGN = ("torch", "numpy", "builtins")  # Packages whose objects and functions are not looked into.
 _REFUSED = (
     "{place} is a {kind} that no checkpoint would hold; assign it to the agent itself, or derive the class of what "
     "holds it from rlcont.core.state.Parts"

@@ -1,7 +1,5 @@
 """Serialises states as JSON and arrays, for checkpoints and messages of workers. Reading one cannot run code."""
 
-from __future__ import annotations
-
 import json
 from collections import deque
 from typing import Any

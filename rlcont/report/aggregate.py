@@ -1,7 +1,5 @@
 """Statistics over the runs of a group, with confidence intervals."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from rlcont.core.types import Array

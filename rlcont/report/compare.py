@@ -1,7 +1,5 @@
 """`rlcont compare`: statistics of groups of runs that differ only in their seed."""
 
-from __future__ import annotations
-
 import csv
 import math
 import re
@@ -30,30 +28,21 @@ class Figures(NamedTuple):
 
     env: str
     group: str
-    runs: int
-    """Finished runs, which the figures count."""
-    unfinished: int
-    """Other runs, which no figure counts."""
-    steps: int
-    """Step of the group's last evaluation."""
-    last: float = math.nan
-    """Mean."""
+    runs: int  # Finished runs, which the figures count.
+    unfinished: int  # Other runs, which no figure counts.
+    steps: int  # Step of the group's last evaluation.
+    last: float = math.nan  # Mean.
     low: float = math.nan
-    high: float = math.nan
-    """95 % bootstrap interval of `last`."""
+    high: float = math.nan  # 95 % bootstrap interval of `last`.
     interquartile_mean: float = math.nan
     median: float = math.nan
-    best: float = math.nan
-    """Mean of each run's best evaluation."""
-    over_training: float = math.nan
-    """Mean of each run's area under the curve."""
+    best: float = math.nan  # Mean of each run's best evaluation.
+    over_training: float = math.nan  # Mean of each run's area under the curve.
     threshold: float = math.nan
     steps_to_threshold: float = math.nan
     """Median; infinite if half of the runs or more never reach the threshold."""
-    reached: int = 0
-    """Runs that reach the threshold."""
-    seconds: float = math.nan
-    """Mean time of a run."""
+    reached: int = 0  # Runs that reach the threshold.
+    seconds: float = math.nan  # Mean time of a run.
 
 
 def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:

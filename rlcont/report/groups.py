@@ -1,7 +1,5 @@
 """Groups of runs that differ only in their seed."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,8 +37,7 @@ class Group(NamedTuple):
 
     env: str
     label: str
-    curves: list[Curve]
-    """Those of the N finished runs."""
+    curves: list[Curve]  # Those of the N finished runs.
     unfinished: list[Curve]
     """Those of all other runs. Statistics ignore them: a mean over runs at different steps means nothing."""
 

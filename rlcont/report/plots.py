@@ -1,7 +1,5 @@
 """Plots of groups of runs: learning curves with bands, also in TensorBoard, and a chart of aggregates."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """evaluations.csv: one row for each evaluation of a run."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Short labels for runs: the settings in which they differ."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any

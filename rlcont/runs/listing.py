@@ -1,7 +1,5 @@
 """`rlcont runs`: a table of all runs below a folder."""
 
-from __future__ import annotations
-
 import datetime
 import json
 import os
@@ -26,11 +24,9 @@ class Run(NamedTuple):
     """A run as its folder describes it."""
 
     folder: Path
-    config: dict[str, Any]
-    """Values by dotted key."""
+    config: dict[str, Any]  # Values by dotted key.
     status: Status | None
-    state: str
-    """That of `status`; unknown if there is none, unreadable if a file is damaged."""
+    state: str  # That of `status`; unknown if there is none, unreadable if a file is damaged.
     started: datetime.datetime
 
 

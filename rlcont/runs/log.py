@@ -1,7 +1,5 @@
 """The log of a run: TensorBoard events and evaluations.csv."""
 
-from __future__ import annotations
-
 import math
 import os
 import time

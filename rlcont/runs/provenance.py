@@ -1,7 +1,5 @@
 """Where a run comes from: command line, time, code and packages."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import importlib.metadata

@@ -1,7 +1,5 @@
 """The plan of a search, validated before anything is created."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,8 +19,7 @@ class SearchPlan(NamedTuple):
 
     overrides: list[str]
     space: Space
-    extremes: list[Plan]
-    """Runs at the extremes of the search space, all of them valid."""
+    extremes: list[Plan]  # Runs at the extremes of the search space, all of them valid.
 
     @property
     def config(self) -> RunConfig:

@@ -1,7 +1,5 @@
 """Runs a search: each trial is one run per seed, all at once, and is pruned if it lags behind."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import shutil
@@ -25,8 +23,7 @@ from rlcont.sweep.process import conclude, kill, process_of
 from rlcont.sweep.runner import Runner, signals_stop
 from rlcont.sweep.show import LineShow, make_show
 
-SHOWN = 5
-"""Trials in the final table."""
+SHOWN = 5  # Trials in the final table.
 
 
 @dataclasses.dataclass
@@ -35,8 +32,7 @@ class _Attempt:
 
     trial: Trial
     jobs: list[Job]
-    given_up: str | None = None
-    """pruned or failed, once the trial cannot become complete."""
+    given_up: str | None = None  # pruned or failed, once the trial cannot become complete.
     given_up_at: float = math.inf
 
 

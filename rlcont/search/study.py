@@ -1,7 +1,5 @@
 """The Optuna study of a search: proposals, results and pruning."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Writes the best trial as a tuned file."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Resuming a sweep: which of its jobs are left to run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rlcont.config.run import RunConfig

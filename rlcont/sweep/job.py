@@ -1,7 +1,5 @@
 """The process of one job of a sweep: python -m rlcont.sweep.job FOLDER."""
 
-from __future__ import annotations
-
 import faulthandler
 import os
 import signal
@@ -15,8 +13,7 @@ from rlcont.core.resources import prepare_threads
 from rlcont.runs.folder import description, forget, load_config
 from rlcont.runs.resume import plan_resume
 
-GRACE = 10.0
-"""Seconds that a job has to close its files after SIGINT."""
+GRACE = 10.0  # Seconds that a job has to close its files after SIGINT.
 
 
 def main(folder: Path) -> int:

@@ -3,8 +3,6 @@
 Names have the settings that differ, in characters that need no quoting in a shell.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import re
@@ -23,8 +21,7 @@ from rlcont.runs.labels import short_names, varying_keys
 from rlcont.runs.provenance import provenance
 from rlcont.runs.status import Status, StatusFile
 
-MAX_LENGTH = 100
-"""Characters of a name, without the number appended to a duplicate."""
+MAX_LENGTH = 100  # Characters of a name, without the number appended to a duplicate.
 
 
 class Plan(NamedTuple):

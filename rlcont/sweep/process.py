@@ -1,7 +1,5 @@
 """The process of a sweep's job: start, end and final state."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import signal

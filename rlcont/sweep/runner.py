@@ -1,7 +1,5 @@
 """Runs the jobs of a sweep, each in its own process; no process outlives the sweep."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time
@@ -18,10 +16,8 @@ from rlcont.sweep.process import conclude, kill, process_of, settle, start
 from rlcont.sweep.shares import job_environment, visible_gpus
 from rlcont.sweep.show import LineShow, make_show, print_summary
 
-POLL = 0.1
-"""Seconds between two polls of the processes."""
-REFRESH = 0.5
-"""Seconds between two reads of the jobs' status files."""
+POLL = 0.1  # Seconds between two polls of the processes.
+REFRESH = 0.5  # Seconds between two reads of the jobs' status files.
 
 
 class Stop:

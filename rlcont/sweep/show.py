@@ -1,7 +1,5 @@
 """Progress of a sweep: a live table on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,17 +13,9 @@ from rlcont.runs.console import eta, format_return, on_terminal, print_table
 from rlcont.runs.status import Status
 from rlcont.sweep.plan import Job
 
-LINE_INTERVAL = 60.0
-"""Least seconds between two plain lines about one job."""
-FIGURES_WIDTH = 59
-"""Characters of the live table beside the job's name."""
+LINE_INTERVAL = 60.0  # Least seconds between two plain lines about one job.
+FIGURES_WIDTH = 59  # Characters of the live table beside the job's name.
 STYLES = {"finished": "green", "failed": "red", "killed": "red", "interrupted": "yellow", "pruned": "yellow"}
-
-
-def make_show(headline: str, num_jobs: int) -> LineShow:
-    """Prints the headline; returns a live table if standard output is a terminal, else plain lines."""
-    print(headline, flush=True)
-    return TableShow(Console(highlight=False), num_jobs) if on_terminal() else LineShow(num_jobs)
 
 
 class LineShow:
@@ -106,6 +96,12 @@ class TableShow(LineShow):
         counts = {f"running{hidden}": len(running), "waiting": num_waiting, **self.ends}
         words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
         return Group(table, Text(words, style="bold", no_wrap=True, overflow="ellipsis"))
+
+
+def make_show(headline: str, num_jobs: int) -> LineShow:
+    """Prints the headline; returns a live table if standard output is a terminal, else plain lines."""
+    print(headline, flush=True)
+    return TableShow(Console(highlight=False), num_jobs) if on_terminal() else LineShow(num_jobs)
 
 
 def print_summary(jobs: Sequence[Job]) -> None:
