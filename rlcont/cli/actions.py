@@ -59,7 +59,7 @@ def _sweep(overrides: list[str]) -> None:
             raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
         if override.startswith("sweep.") and by_hydra:
             raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
-    from rlcont.sweep.plan import check_agreement, make_plans
+    from rlcont.sweep.plan import check_agreement, make_folders, make_plans
     from rlcont.sweep.shares import jobs_at_once
     from rlcont.training.preflight import check_runs
 
@@ -73,9 +73,9 @@ def _sweep(overrides: list[str]) -> None:
         from rlcont.sweep.by_hydra import sweep_by_hydra
 
         return sweep_by_hydra(overrides)
-    from rlcont.sweep.runner import run_sweep
+    from rlcont.sweep.runner import run_jobs
 
-    sys.exit(run_sweep(plans, at_once))
+    sys.exit(run_jobs(*make_folders(plans), at_once))
 
 
 def _check_device(devices: set[str]) -> None:

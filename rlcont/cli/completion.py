@@ -8,60 +8,22 @@ from rlcont.config.names import GROUPS, default_option, is_option, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
 
-# bash splits words at = and :, and replaces only what follows the last of them.
-BASH = """\
-_rlcont() {
-    local line=${COMP_LINE:0:COMP_POINT}
-    local words; read -ra words <<< "$line"
-    [[ $line == *[[:space:]] ]] && words+=("")
-    local word=${words[${#words[@]}-1]}
-    local kept=${word%"${word##*[=:]}"}
-    COMPREPLY=()
-    local candidate
-    while IFS= read -r candidate; do
-        [[ $candidate == *[=./,] ]] && compopt -o nospace 2>/dev/null
-        COMPREPLY+=("${candidate#"$kept"}")
-    done < <("${words[0]}" --candidates "${words[@]:1}" 2>/dev/null)
-}
-complete -o default -F _rlcont rlcont
-"""
-ZSH = """\
-_rlcont() {
-    local -a ready open
-    local candidate
-    while IFS= read -r candidate; do
-        if [[ $candidate == *[=./,] ]]; then open+=("$candidate"); else ready+=("$candidate"); fi
-    done < <("${words[1]}" --candidates "${(@)words[2,CURRENT]}" 2>/dev/null)
-    compadd -S '' -- $open
-    compadd -- $ready
-    (( $#open + $#ready )) || _files
-}
-(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
-compdef _rlcont rlcont
-"""
-FISH = """\
-function __rlcont_candidates
-    set -l words (commandline -opc)
-    $words[1] --candidates $words[2..-1] (commandline -ct) 2>/dev/null
-end
-complete --command rlcont --no-files --arguments '(__rlcont_candidates)'
-"""
-SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+SHELLS = ("bash", "zsh", "fish")
 
 
 def script(words: list[str]) -> str:
     """The completion script of a shell."""
     name = " ".join(words)
-    if name not in SCRIPTS:
-        raise UserError(f"--completion {name}: allowed: {', '.join(SCRIPTS)}{nearest(name, SCRIPTS)}")
-    return SCRIPTS[name]
+    if name not in SHELLS:
+        raise UserError(f"--completion {name}: allowed: {', '.join(SHELLS)}{nearest(name, SHELLS)}")
+    return Path(__file__).with_suffix(f".{name}").read_text()
 
 
 def candidates(words: list[str]) -> list[str]:
     """All that the last of `words` may become."""
     *before, word = words or [""]
     if before[:1] == ["--completion"]:
-        found = list(SCRIPTS)
+        found = list(SHELLS)
     elif before and before[0] in COMMANDS:
         found = _after(COMMANDS[before[0]], before[1:], word)
     else:

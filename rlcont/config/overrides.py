@@ -43,7 +43,12 @@ def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Over
         try:
             (one,) = parser.parse_overrides([override])
         except HydraException:
-            raise UserError(f"{key}={value}: {_unreadable(key, value)}") from None
+            if re.search(r"\s[\w.]+=", value):
+                raise UserError(f"{key}={value}: one word for several; drop the quotes around them") from None
+            raise UserError(
+                f"{key}={value}: cannot be read; quotes and brackets must close, no value of a list may be missing, "
+                f"and a value with special characters takes quotes of its own, as in '{key}=\"VALUE\"'"
+            ) from None
         before = parsed.setdefault(one.key_or_group, one)
         if line_of(before) != line_of(one):
             raise UserError(f"{line_of(before)} {line_of(one)}: {one.key_or_group} is typed twice; keep one of them")
@@ -124,15 +129,6 @@ def check_decay(values: list[Override], noise: dict[str, Any]) -> None:
             typed = flat_keys({override.key_or_group: override.value()})
             if key in typed and noise["decay"]["kind"] == "none":
                 raise UserError(f"{line_of(override)}: nothing decays; add noise.decay.kind=linear or exponential")
-
-
-def _unreadable(key: str, value: str) -> str:
-    if re.search(r"\s[\w.]+=", value):
-        return "one word for several; drop the quotes around them"
-    return (
-        "cannot be read; quotes and brackets must close, no value of a list may be missing, and a value with special "
-        f"characters takes quotes of its own, as in '{key}=\"VALUE\"'"
-    )
 
 
 def _unknown_key(key: str, line: str, config: DictConfig, choices: dict[str, str | None]) -> str:

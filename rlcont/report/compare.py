@@ -76,7 +76,15 @@ def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
 
 def figures(groups: Sequence[Group], threshold: float | None) -> list[Figures]:
     """Statistics of each group. Without `threshold`, each environment has its default one (see THRESHOLD)."""
-    return [_figures(group, _threshold(groups, group.env) if threshold is None else threshold) for group in groups]
+    found = []
+    for group in groups:
+        finished = [other for other in groups if other.env == group.env and other.curves]
+        own = threshold
+        if own is None and finished:
+            start = float(np.mean([curve.returns[0] for other in finished for curve in other.curves]))
+            own = start + THRESHOLD * (max(float(other.last.mean()) for other in finished) - start)
+        found.append(_figures(group, math.nan if own is None else own))
+    return found
 
 
 def _figures(group: Group, threshold: float) -> Figures:
@@ -98,15 +106,6 @@ def _figures(group: Group, threshold: float) -> Figures:
         reached=sum(map(math.isfinite, reached)),
         seconds=float(np.mean([curve.seconds[-1] for curve in group.curves])),
     )
-
-
-def _threshold(groups: Sequence[Group], env: str) -> float:
-    finished = [group for group in groups if group.env == env and group.curves]
-    if not finished:
-        return math.nan
-    start = float(np.mean([curve.returns[0] for group in finished for curve in group.curves]))
-    best = max(float(group.last.mean()) for group in finished)
-    return start + THRESHOLD * (best - start)
 
 
 def _cells(own: Figures) -> list[str]:

@@ -37,11 +37,7 @@ class _Attempt:
 
 
 def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
-    """Starts or resumes the search in `folder`, with `at_once` runs at a time.
-
-    Returns:
-        The exit code: 0; 1 if no trial is complete; 130 or 143 after Ctrl-C or SIGTERM.
-    """
+    """Starts or resumes the search in `folder`; returns 0, 1 if no trial is complete, or 128 + signal."""
     with in_use(folder), signals_stop() as stop:
         study = Study(folder, plan.space, plan.search, plan.config.total_steps)
         num_jobs = plan.search.trials * len(plan.space.seeds)

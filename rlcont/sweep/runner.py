@@ -11,7 +11,7 @@ from rlcont.core.errors import one_line
 from rlcont.core.resources import available_cores, available_memory
 from rlcont.runs.status import read_status
 from rlcont.sweep.job import GRACE
-from rlcont.sweep.plan import Job, Plan, make_folders
+from rlcont.sweep.plan import Job
 from rlcont.sweep.process import conclude, kill, process_of, settle, start
 from rlcont.sweep.shares import job_environment, visible_gpus
 from rlcont.sweep.show import LineShow, make_show, print_summary
@@ -39,17 +39,8 @@ class Stop:
         return self.requests > 1 or time.monotonic() - self.since > GRACE
 
 
-def run_sweep(plans: Sequence[Plan], at_once: int) -> int:
-    """Creates the folders of a sweep and runs its jobs; returns the exit code of `run_jobs`."""
-    return run_jobs(*make_folders(plans), at_once)
-
-
 def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
-    """Runs the waiting jobs of the sweep in `folder`, `at_once` at a time.
-
-    Returns:
-        The exit code: 0; 1 if a job did not finish; 130 or 143 after Ctrl-C or SIGTERM.
-    """
+    """Runs the waiting jobs of a sweep, `at_once` at a time; returns 0, 1 if one did not finish, or 128 + signal."""
     with signals_stop() as stop:
         waiting = [job for job in jobs if job.status.state == "waiting"]
         part = "" if len(waiting) == len(jobs) else f"{len(waiting)} of "
@@ -102,7 +93,7 @@ class Runner:
         while self.waiting and self.free:
             job = self.waiting.pop(0)
             try:
-                start(job, self.environment(self.free[0]))
+                start(job, job_environment(self.free[0], self.at_once, self.cores, self.memory, self.gpus, os.environ))
             except OSError as error:
                 conclude(job, "failed", one_line(error))
                 self.ended(job)
@@ -110,9 +101,6 @@ class Runner:
                 job.slot = self.free.pop(0)
                 self.running.append(job)
                 self.show.started(job)
-
-    def environment(self, slot: int) -> dict[str, str]:
-        return job_environment(slot, self.at_once, self.cores, self.memory, self.gpus, os.environ)
 
     def end_all(self) -> None:
         self.told_to_end = True
