@@ -116,9 +116,7 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
     """Runs the missing jobs of a sweep and goes on with the interrupted ones."""
     for override in overrides:
         if not override.startswith("sweep.jobs="):
-            raise UserError(
-                f"{override}: fixed for the whole sweep; resume can change sweep.jobs, or each run by itself"
-            )
+            raise UserError(f"{override}: fixed for the whole sweep; resume can change sweep.jobs, or each run alone")
     from rlcont.config.compose import compose_job
     from rlcont.config.run import SweepConfig
     from rlcont.config.validate import validate_settings

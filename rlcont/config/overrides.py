@@ -125,10 +125,9 @@ def check_key(override: Override, config: DictConfig, choices: dict[str, str | N
 def check_decay(values: list[Override], noise: dict[str, Any]) -> None:
     """Refuses settings of a decay whose kind is none."""
     for override in values:
-        for key in ("noise.decay.final", "noise.decay.steps"):
-            typed = flat_keys({override.key_or_group: override.value()})
-            if key in typed and noise["decay"]["kind"] == "none":
-                raise UserError(f"{line_of(override)}: nothing decays; add noise.decay.kind=linear or exponential")
+        typed = flat_keys({override.key_or_group: override.value()})
+        if {"noise.decay.final", "noise.decay.steps"} & typed.keys() and noise["decay"]["kind"] == "none":
+            raise UserError(f"{line_of(override)}: nothing decays; add noise.decay.kind=linear or exponential")
 
 
 def _unknown_key(key: str, line: str, config: DictConfig, choices: dict[str, str | None]) -> str:

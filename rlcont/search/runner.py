@@ -20,7 +20,7 @@ from rlcont.search.winner import write_tuned
 from rlcont.sweep.job import GRACE
 from rlcont.sweep.plan import Job, describe_job
 from rlcont.sweep.process import conclude, kill, process_of
-from rlcont.sweep.runner import Runner, signals_stop
+from rlcont.sweep.runner import Runner, Stop
 from rlcont.sweep.show import LineShow, make_show
 
 SHOWN = 5  # Trials in the final table.
@@ -38,7 +38,7 @@ class _Attempt:
 
 def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
     """Starts or resumes the search in `folder`; returns 0, 1 if no trial is complete, or 128 + signal."""
-    with in_use(folder), signals_stop() as stop:
+    with in_use(folder), Stop() as stop:
         study = Study(folder, plan.space, plan.search, plan.config.total_steps)
         num_jobs = plan.search.trials * len(plan.space.seeds)
         show = make_show(f"{plan.search.trials} trials, {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs)

@@ -3,9 +3,9 @@
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from rlcont.core.errors import one_line
 from rlcont.core.resources import available_cores, available_memory
@@ -21,12 +21,20 @@ REFRESH = 0.5  # Seconds between two reads of the jobs' status files.
 
 
 class Stop:
-    """Counts Ctrl-C and SIGTERM, and keeps the time of the first."""
+    """A context in which Ctrl-C and SIGTERM are only counted, with the time of the first."""
 
     def __init__(self) -> None:
         self.requests = 0
         self.since = float("inf")
         self.exit_code = 0
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def __call__(self, number: int, *_: object) -> None:
         if not self.requests:
@@ -41,7 +49,7 @@ class Stop:
 
 def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
     """Runs the waiting jobs of a sweep, `at_once` at a time; returns 0, 1 if one did not finish, or 128 + signal."""
-    with signals_stop() as stop:
+    with Stop() as stop:
         waiting = [job for job in jobs if job.status.state == "waiting"]
         part = "" if len(waiting) == len(jobs) else f"{len(waiting)} of "
         show = make_show(f"{part}{len(jobs)} jobs, {at_once} at once; {folder}", len(jobs))
@@ -126,15 +134,3 @@ class Runner:
         for job in self.running:
             job.status = read_status(job.folder) or job.status
         self.show.refresh(self.running, len(self.waiting))
-
-
-@contextmanager
-def signals_stop() -> Iterator[Stop]:
-    """A context in which Ctrl-C and SIGTERM are only counted."""
-    stop = Stop()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
