@@ -38,12 +38,10 @@ def help_text(words: list[str]) -> str:
     with_keys = tuple(f"{group}=" for group in ("algo", *KINDS))
     chosen = dict(word.split("=", 1) for word in words if word.startswith(with_keys))
     values = flat_keys(main_values())
+    summaries = {command.name: command.summary for command in COMMANDS.values()}
     parts = [
         INTRODUCTION,
-        _list(
-            "Commands: rlcont COMMAND --help says more",
-            {command.name: command.summary for command in COMMANDS.values()},
-        ),
+        _list("Commands: rlcont COMMAND --help says more", summaries),
         _list("Options", OPTIONS),
         _groups(),
         _section("Keys of every run", general_fields(), values),

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rlcont.config.run import SearchConfig
-from rlcont.search.space import Space
+from rlcont.search.space import Dimension, Space
 
 
 class Study:
@@ -29,7 +30,7 @@ class Study:
             "asha": optuna.pruners.SuccessiveHalvingPruner(self._first_step, reduction_factor=2),
             "none": optuna.pruners.NopPruner(),
         }
-        self._distributions = {key: dimension.distribution() for key, dimension in space.varied.items()}
+        self._distributions = {key: distribution(dimension) for key, dimension in space.varied.items()}
         self._study = optuna.create_study(
             storage=f"sqlite:///{folder / 'study.db'}",
             study_name="search",
@@ -97,3 +98,13 @@ class Study:
         names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
         states = [trial.state.name for trial in self._study.get_trials(deepcopy=False)]
         return {name: states.count(state) for state, name in names.items()}
+
+
+def distribution(dimension: Dimension) -> BaseDistribution:
+    """A dimension as Optuna takes it; it is of integers if both ends of the interval are."""
+    low, high, log, choices = dimension
+    if choices:
+        return CategoricalDistribution(choices)
+    if isinstance(low, int) and isinstance(high, int):
+        return IntDistribution(low, high, log=log)
+    return FloatDistribution(low, high, log=log)
