@@ -1,4 +1,7 @@
-"""What each command does. torch and Gymnasium load only after the command line is known to be right."""
+"""What each command does; its docstring is the text of its help.
+
+torch and Gymnasium load only after the command line is known to be right.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,14 @@ def _check_device(devices: set[str]) -> None:
 
 
 def resume(folder: Path, *, overrides: list[str]) -> None:
-    """Goes on with a run, a sweep or a search."""
+    """Resumes a run from its newest whole checkpoint, in the same folder and the same curves. The numbers are those of
+    an uninterrupted run. Of a sweep, missing and failed jobs start again, interrupted ones resume, and finished
+    ones stay. Of a search, interrupted trials resume.
+
+    total_steps=N also extends a finished run. device, compile, precision and workers change how a run is computed,
+    so its numbers may differ in their last digit. A run with actors=ray resumes with new episodes, so its numbers
+    differ from those of an uninterrupted run.
+    """
     if (folder / "search.json").exists():
         require("search", "search", "optuna")
         from rlcont.search.plan import plan_again
@@ -136,7 +146,16 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
 
 
 def search(*, overrides: list[str], flags: set[str]) -> None:
-    """Searches for good settings with Optuna."""
+    """Searches for good settings of one algorithm on one environment. Optuna proposes them. Each trial is one run per
+    seed; its value is the mean of their last evaluations. Trials that lag behind are pruned. The best settings are
+    written as a file for the folder tuned of RLCONT_CONFIGS.
+
+    SPACE is interval(0.9,0.999), tag(log,interval(1e-5,1e-2)), int(interval(1,5)), or a list such as 128,256. The
+    runs of a trial, one for each value of seed, run side by side. sweep.jobs is the number of runs at once: by
+    default one per core, and never fewer than the seeds of a trial.
+
+    rlcont resume SEARCH_DIR [search.trials=N] resumes an interrupted search.
+    """
     for flag in flags:
         raise UserError(f"{flag}: does not count in a search")
     require("search", "search", "optuna")
@@ -160,7 +179,7 @@ def _run_search(plan: SearchPlan, folder: Path | None) -> None:
 def evaluate(
     folder: Path, *, checkpoint: str, episodes: int | None, seed: int | None, video: bool, render: bool
 ) -> None:
-    """Plays a policy that a run kept."""
+    """Plays deterministic episodes with a policy of a run; prints mean and standard deviation of the return."""
     from rlcont.core.resources import has_display, prepare_drawing
 
     if video and render:
@@ -193,14 +212,18 @@ def _prepare_to_play(folder: Path, checkpoint: str) -> None:
 
 
 def list_runs(folder: Path = Path("outputs")) -> None:
-    """Lists the runs below a folder."""
+    """Lists the runs below DIR; without it, below outputs."""
     from rlcont.runs.listing import list_runs
 
     list_runs(folder)
 
 
 def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:
-    """Compares groups of runs."""
+    """Groups the runs at or below the folders by what differs apart from their seeds, and prints for each group mean,
+    95 % bootstrap interval, interquartile mean and median of the last evaluations, the best ones, the mean over
+    training, the steps to a threshold, and the time. Only finished runs count; the others are named. DIR is a run,
+    a sweep, or any folder above some.
+    """
     require("compare", "compare", "matplotlib")
     from rlcont.report.compare import compare
     from rlcont.runs.files import folder_time
@@ -209,7 +232,10 @@ def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:
 
 
 def export(folder: Path, *, checkpoint: str, to: Path | None) -> None:
-    """Writes a policy as files that need no rlcont."""
+    """Writes a policy of a run as policy.onnx and policy.pt2 (torch.export), normaliser and scaling of actions
+    included: it maps the environment's flat observations to actions within its bounds. Each file is checked against
+    the agent on 1000 recorded observations; where one differs, nothing is written.
+    """
     require("export", "export", "onnx", "onnxruntime", "onnxscript")
     _prepare_to_play(folder, checkpoint)
     from rlcont.report.export import export_run

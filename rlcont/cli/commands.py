@@ -1,4 +1,4 @@
-"""The commands: what each takes, what its help says, and what runs it.
+"""The commands: what each takes, what its help lists, and the function that runs it, whose docstring is its help.
 
 Parsing, `--help`, completion and the hints of error messages all read this one table.
 """
@@ -56,7 +56,6 @@ class Command(NamedTuple):
     """Called with the folders, and by name with each key, `overrides` and `flags`, where it takes them."""
     summary: str
     usage: str  # All that may follow the command's name; a second line where there is a second form.
-    text: str
     folders: Folders | None = None
     keys: tuple[Key, ...] = ()
     fields: Callable[[], list[Field]] | None = None
@@ -111,7 +110,6 @@ _LIST = (
         actions.train,
         "train one agent, or a sweep with -m; the word may be left out",
         "KEY=VALUE ...",
-        "",  # rlcont --help is the help of train.
         fields=sweep_fields,
         takes_run_keys=True,
     ),
@@ -120,14 +118,6 @@ _LIST = (
         actions.resume,
         "resume a run from its last checkpoint, or a sweep, or a search",
         "RUN_DIR [KEY=VALUE ...]\nSWEEP_DIR [sweep.jobs=N]\nSEARCH_DIR [search.trials=N] [sweep.jobs=N]",
-        """\
-        Resumes a run from its newest whole checkpoint, in the same folder and the same curves. The numbers are those of
-        an uninterrupted run. Of a sweep, missing and failed jobs start again, interrupted ones resume, and finished
-        ones stay. Of a search, interrupted trials resume.
-
-        total_steps=N also extends a finished run. device, compile, precision and workers change how a run is computed,
-        so its numbers may differ in their last digit. A run with actors=ray resumes with new episodes, so its numbers
-        differ from those of an uninterrupted run.""",
         Folders(1, 1, "one run or sweep folder", RUN),
         fields=resume_fields,
     ),
@@ -136,16 +126,6 @@ _LIST = (
         actions.search,
         "search for good settings with Optuna",
         "KEY=VALUE ... KEY=SPACE ... [seed=0,1,2]",
-        """\
-        Searches for good settings of one algorithm on one environment. Optuna proposes them. Each trial is one run per
-        seed; its value is the mean of their last evaluations. Trials that lag behind are pruned. The best settings are
-        written as a file for the folder tuned of RLCONT_CONFIGS.
-
-        SPACE is interval(0.9,0.999), tag(log,interval(1e-5,1e-2)), int(interval(1,5)), or a list such as 128,256. The
-        runs of a trial, one for each value of seed, run side by side. sweep.jobs is the number of runs at once: by
-        default one per core, and never fewer than the seeds of a trial.
-
-        rlcont resume SEARCH_DIR [search.trials=N] resumes an interrupted search.""",
         fields=search_fields,
         takes_run_keys=True,
     ),
@@ -154,7 +134,6 @@ _LIST = (
         actions.evaluate,
         "play a policy of a run",
         "RUN_DIR",
-        "Plays deterministic episodes with a policy of a run; prints mean and standard deviation of the return.",
         Folders(1, 1, "one run folder", RUN),
         (
             Key("episodes", EPISODES, None, "10", "Episodes to play; by default 10, or 1 with video or render."),
@@ -169,7 +148,6 @@ _LIST = (
         actions.list_runs,
         "list the runs below a folder",
         "[DIR]",
-        "Lists the runs below DIR; without it, below outputs.",
         Folders(0, 1, "one folder", "outputs"),
     ),
     Command(
@@ -177,11 +155,6 @@ _LIST = (
         actions.compare,
         "compare groups of runs, over their seeds",
         "DIR ...",
-        """\
-        Groups the runs at or below the folders by what differs apart from their seeds, and prints for each group mean,
-        95 % bootstrap interval, interquartile mean and median of the last evaluations, the best ones, the mean over
-        training, the steps to a threshold, and the time. Only finished runs count; the others are named. DIR is a run,
-        a sweep, or any folder above some.""",
         Folders(1, math.inf, "runs, sweeps or folders of them", "outputs/HalfCheetah-v4"),
         (
             Key("to", FOLDER, None, "DIR", f"Folder for {COMPARISON}; by default outputs/comparisons/TIME."),
@@ -193,10 +166,6 @@ _LIST = (
         actions.export,
         "write a policy for use without rlcont",
         "RUN_DIR",
-        """\
-        Writes a policy of a run as policy.onnx and policy.pt2 (torch.export), normaliser and scaling of actions
-        included: it maps the environment's flat observations to actions within its bounds. Each file is checked against
-        the agent on 1000 recorded observations; where one differs, nothing is written.""",
         Folders(1, 1, "one run folder", RUN),
         (CHECKPOINT, Key("to", FOLDER, None, "DIR", "Folder for the files; by default RUN_DIR/export.")),
     ),

@@ -1,5 +1,6 @@
 """What `--help` says, put together from the commands, the YAML files and the dataclasses."""
 
+import inspect
 import textwrap
 from typing import Any
 
@@ -60,7 +61,7 @@ def _command_help(command: Command) -> str:
     forms = [f"rlcont {command.name} {usage}" for usage in command.usage.splitlines()]
     forms[0] += "".join(f" [{key.name}={key.example}]" for key in command.keys)
     parts = ["\n".join(forms)]
-    parts += [textwrap.fill(" ".join(text.split()), WIDTH) for text in command.text.split("\n\n")]
+    parts += [textwrap.fill(" ".join(text.split()), WIDTH) for text in str(inspect.getdoc(command.run)).split("\n\n")]
     if command.folders:
         parts.append(f"Example: rlcont {command.name} {command.folders.example}")
     if command.keys:
