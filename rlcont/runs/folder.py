@@ -30,9 +30,6 @@ def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path
     """Creates outputs/<env>/<algo>/<time>-s<seed> and describes the run in it.
 
     Of two runs that start in the same second, the second one's folder gets a number appended.
-
-    Raises:
-        UserError: the folder cannot be created.
     """
     parent = Path(config.output, *(re.sub(r"[^\w.+-]", "-", name) for name in (config.env.id, config.algo_name)))
     with writing_to(config.output):
@@ -47,11 +44,7 @@ def add_to_description(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def description(folder: Path) -> dict[str, Any]:
-    """The content of run.json.
-
-    Raises:
-        UserError: the file is missing or broken.
-    """
+    """The content of run.json."""
     return read_json(folder / "run.json")
 
 
@@ -65,11 +58,7 @@ def forget(folder: Path) -> None:
 
 @contextlib.contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Locks a run's folder for this process. The system releases the lock when the process ends, even by a kill.
-
-    Raises:
-        UserError: another process holds the lock.
-    """
+    """Locks a run's folder for this process. The system releases the lock when the process ends, even by a kill."""
     with (folder / ".lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,11 +78,7 @@ def describe_run(folder: Path, config: RunConfig, description: dict[str, Any]) -
 
 
 def load_config(folder: Path) -> RunConfig:
-    """The configuration of the run in `folder`.
-
-    Raises:
-        UserError: `folder` holds no run, or its config.yaml is broken.
-    """
+    """The configuration of the run in `folder`."""
     path = folder / "config.yaml"
     if not path.is_file():
         raise UserError(f"{folder}: no run (it has no config.yaml){_nearest_run(folder)}")

@@ -48,11 +48,7 @@ class ResumePlan:
 
 
 def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
-    """Plans how the run in `folder` resumes; prints a line and returns None if it is finished.
-
-    Raises:
-        UserError: the run cannot resume, or not with these overrides.
-    """
+    """Plans how the run in `folder` resumes; prints a line and returns None if it is finished."""
     changes = _changes(overrides)
     checkpoints = Checkpoints(folder, 1)
     checkpoints.check_format()  # First, because this version may not know a key of the configuration either.
@@ -107,11 +103,7 @@ def _changes(overrides: list[str]) -> dict[str, Any]:
 
 
 def _computed(folder: Path) -> dict[str, Any]:
-    """Device, compile, precision, workers and threads that the run used.
-
-    Raises:
-        UserError: run.json does not say.
-    """
+    """Device, compile, precision, workers and threads that the run used."""
     facts = description(folder).get("acceleration")
     if facts is None:
         raise UserError(f"{folder}: the run had not started; start a new one")

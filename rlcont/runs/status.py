@@ -97,9 +97,6 @@ def read_status(folder: Path) -> Status | None:
     """The status of the run in `folder`; None if there is no status.json.
 
     A live state whose process no longer exists on this host is reported as killed.
-
-    Raises:
-        UserError: the file is damaged.
     """
     path = folder / NAME
     try:

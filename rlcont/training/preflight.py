@@ -24,9 +24,6 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
     Args:
         configs: of the runs.
         at_once: number of runs that share the memory.
-
-    Raises:
-        UserError: the first check that fails.
     """
     specs: list[tuple[EnvConfig, EnvSpec]] = []
     for config in configs:
@@ -42,11 +39,7 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
 
 
 def check_output(output: str) -> None:
-    """Checks that `output` can be written, and creates nothing: the temporary file has no name.
-
-    Raises:
-        UserError: it cannot be written.
-    """
+    """Checks that `output` can be written, and creates nothing: the temporary file has no name."""
     existing = next(path for path in (Path(output), *Path(output).absolute().parents) if os.path.lexists(path))
     try:
         tempfile.TemporaryFile(dir=existing).close()
@@ -56,21 +49,13 @@ def check_output(output: str) -> None:
 
 
 def check_actors(config: RunConfig) -> None:
-    """Checks that Ray is installed if the run needs it.
-
-    Raises:
-        UserError: it is not installed.
-    """
+    """Checks that Ray is installed if the run needs it."""
     if isinstance(config.actors, RayActors):
         require("actors=ray", "ray", "ray")
 
 
 def check_env(config: EnvConfig) -> EnvSpec:
-    """Makes an environment, resets it and takes a step, because some arguments matter only then.
-
-    Raises:
-        UserError: the environment cannot be made or stepped, or its spaces are not supported.
-    """
+    """Makes an environment, resets it and takes a step, because some arguments matter only then."""
     env = BoxEnv(config)
     try:
         env.reset(seed=0)
