@@ -5,8 +5,6 @@ importable package of anybody's with the same two files, or one module with both
 beside the module.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One Gymnasium environment with actions in [-1, 1] and flat float32 observations."""
 
-from __future__ import annotations
-
 import importlib
 import math
 from typing import Any

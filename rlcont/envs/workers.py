@@ -1,7 +1,5 @@
 """Environments that are stepped by several processes."""
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import select

@@ -1,7 +1,5 @@
 """`rlcont export`: writes a policy as ONNX and torch.export files."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import json

@@ -1,7 +1,5 @@
 """`rlcont eval`: plays a policy of a run."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from pathlib import Path

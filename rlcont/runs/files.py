@@ -1,7 +1,5 @@
 """Atomic writes of files, and exclusive creation of folders."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import json

@@ -1,7 +1,5 @@
 """A run's folder: its creation, its description (config.yaml, run.json) and its lock."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import fcntl

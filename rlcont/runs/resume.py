@@ -1,7 +1,5 @@
 """The plan of `rlcont resume`: the configuration to resume a run with, checked before torch is loaded."""
 
-from __future__ import annotations
-
 import dataclasses
 import shlex
 import sys

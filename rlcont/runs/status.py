@@ -1,7 +1,5 @@
 """status.json in a run's folder: the state of the run, for other processes to read."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

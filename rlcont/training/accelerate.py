@@ -3,8 +3,6 @@
 Everything else is written for eager PyTorch, which stays the reference.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 import os

@@ -1,7 +1,5 @@
 """Builds the objects of a run from its configuration."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from typing import NamedTuple, cast
 

@@ -1,7 +1,5 @@
 """An update as one compiled function, and on CUDA as a recorded graph."""
 
-from __future__ import annotations
-
 import logging
 import types
 import warnings

@@ -1,7 +1,5 @@
 """Evaluation: deterministic episodes on environments of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

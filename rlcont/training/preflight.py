@@ -1,7 +1,5 @@
 """Checks of the machine before a run is created, without torch: environment, memory, output folder."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Starts and resumes runs, and prints what they are and how they end."""
 
-from __future__ import annotations
-
 import datetime
 from contextlib import ExitStack
 from pathlib import Path
