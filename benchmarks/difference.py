@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from learning_curves import at, read
 
-from rlcont.report.aggregate import difference_interval
+from rlcont.report.aggregate import middle_of, resampled_means
 
 
 def main() -> None:
@@ -29,6 +29,12 @@ def main() -> None:
     low, high = difference_interval(first, second)
     print(f"first: {first.mean():.0f} {first.round().tolist()}; against: {second.mean():.0f} {second.round().tolist()}")
     print(f"difference {first.mean() - second.mean():.0f}, 95 % bootstrap interval {low:.0f} to {high:.0f}")
+
+
+def difference_interval(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 95 % percentile bootstrap interval of the difference of two groups' means, [N] minus [M]."""
+    rng = np.random.default_rng(0)
+    return middle_of(resampled_means(first, rng) - resampled_means(second, rng))
 
 
 def returns(paths: list[Path], step: int) -> np.ndarray:

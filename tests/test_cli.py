@@ -169,6 +169,8 @@ def test_the_wheel_carries_the_configs_and_works_away_from_the_repository(tmp_pa
         return result.stdout
 
     assert "id: Hopper-v5" in installed_rlcont("--cfg", "env=Hopper-v5")
+    for shell in ("bash", "zsh", "fish"):
+        assert installed_rlcont("--completion", shell) == (ROOT / "rlcont" / "cli" / f"completion.{shell}").read_text()
     assert installed_rlcont("-m", *tiny("total_steps=200", "seed=0,1")).count("finished") == 4
     configs = {str(path.relative_to(ROOT / "configs")) for path in (ROOT / "configs").rglob("*.yaml")}
     installed = target / "rlcont" / "configs"

@@ -8,6 +8,7 @@ import statistics
 
 import numpy as np
 import pytest
+from difference import difference_interval
 from hypothesis import given
 from hypothesis import strategies as st
 from interruptions import train
@@ -17,13 +18,7 @@ from test_listing import make_run
 from tiny import TINY_A2C, tiny
 
 from rlcont.core.errors import UserError
-from rlcont.report.aggregate import (
-    area_under_curve,
-    bootstrap_interval,
-    difference_interval,
-    interquartile_mean,
-    steps_to,
-)
+from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
 from rlcont.report.compare import compare, figures
 from rlcont.report.groups import group_runs
 from rlcont.runs.evaluations import EVALUATION_COLUMNS

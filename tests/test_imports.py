@@ -34,7 +34,7 @@ ONLY = {
     "hydra": {"config.compose", "config.overrides", "config.sources", "sweep.by_hydra"},
     "omegaconf": {"config.compose", "config.overrides", "config.sources", "sweep.by_hydra"},
     "ray": {"actors.pool", "actors.cluster"},
-    "optuna": {"search.space", "search.study", "search.runner", "search.winner"},
+    "optuna": {"search.study", "search.runner", "search.winner"},
     "pickle": set(),
     "dill": set(),
     "cloudpickle": set(),

@@ -205,13 +205,8 @@ def test_its_values_need_not_begin_from_anothers(module, tmp_path):
             "Scaled",
             "{folder}/Scaled.yaml: algo.scale=9.0: must be a number above 0",
         ),
-        (CONFIG, VALUES.replace("scale: 0.9", ""), "Scaled", "algo.scale: must be given"),
-        (
-            CONFIG,
-            VALUES.replace("ddpg", "dpg"),
-            "Scaled",
-            "algo=dpg: allowed: a2c, d4pg, ddpg, ppo, sac, td3; did you mean ddpg?",
-        ),
+        (CONFIG, VALUES.replace("scale: 0.9", ""), "Scaled", "algo.scale: must be given, in the YAML file of algo="),
+        (CONFIG, VALUES.replace("ddpg", "dpg"), "Scaled", "algo=dpg: allowed: a2c, d4pg, ddpg, ppo, sac, td3"),
     ],
 )
 def test_what_is_wrong_with_it_costs_one_line(module, tmp_path, text, values, cls, expected):

@@ -13,7 +13,7 @@ from tiny import TINY, tiny
 
 from rlcont.config.compose import compose_job, expand_sweep
 from rlcont.config.fields import option_fields
-from rlcont.config.names import options
+from rlcont.config.names import CONFIG_DIR, options
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 
@@ -179,6 +179,17 @@ def test_what_is_wrong_in_a_file_is_said_with_its_name(tmp_path, monkeypatch, na
     message = error_of(typed)
     assert expected in message
     assert str(tmp_path / name) in message
+
+
+def test_keys_that_an_algorithms_file_lacks_are_named(tmp_path, monkeypatch):
+    values = yaml.safe_load((CONFIG_DIR / "algo" / "ddpg.yaml").read_text())
+    del values["tau"], values["actor"]["lr"]
+    write(tmp_path, {"algo/ddpg.yaml": yaml.safe_dump(values)})
+    monkeypatch.setenv("RLCONT_CONFIGS", str(tmp_path))
+    assert error_of("env=Hopper-v4") == "algo.actor.lr, algo.tau: must be given, in the YAML file of algo=ddpg"
+    assert error_of("env=Hopper-v4", "algo.tau=0.1") == (
+        "algo.tau=0.1: must be given in the YAML file of algo=ddpg before it can be typed"
+    )
 
 
 def test_an_algorithms_file_that_begins_from_none_is_refused(tmp_path, monkeypatch):

@@ -79,10 +79,14 @@ def test_a_folder_without_a_run_is_told(tmp_path):
         load_config(tmp_path)
 
 
-def test_a_configuration_of_before_a_key_was_there_takes_it_from_the_algorithms_file(tmp_path):
+def test_a_configuration_of_before_a_key_was_there_takes_it_from_the_algorithms_file(tmp_path, capsys):
     config, choices = composed(tmp_path, "algo.tau=0.5")
     folder = create_run_folder(config, choices)
     container = yaml.safe_load((folder / "config.yaml").read_text())
     del container["algorithm"], container["algo"]["n_step"], container["algo"]["critic"]["activation"]
     (folder / "config.yaml").write_text(yaml.safe_dump(container))
-    assert load_config(folder) == config
+    assert load_config(folder) == load_config(folder) == config
+    assert capsys.readouterr().err == (
+        f"{folder / 'config.yaml'}: written by an older rlcont, without "
+        "algo.critic.activation=relu algo.n_step=1; these values are used\n"
+    )

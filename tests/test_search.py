@@ -24,7 +24,7 @@ from rlcont.runs.folder import in_use, load_config
 from rlcont.runs.status import read_status
 from rlcont.search.plan import plan_again, plan_search, runs_at_once
 from rlcont.search.space import read_space
-from rlcont.search.study import Study
+from rlcont.search.study import Study, distribution
 from rlcont.search.winner import write_tuned
 
 TESTS = {"PYTHONPATH": str(Path(__file__).parent)}
@@ -46,7 +46,7 @@ def study(folder, **changes):
 
 
 @pytest.mark.parametrize(
-    ("value", "distribution"),
+    ("value", "expected"),
     [
         ("interval(1e-5,1e-2)", FloatDistribution(1e-5, 1e-2)),
         ("interval(1,5)", FloatDistribution(1, 5)),
@@ -58,9 +58,9 @@ def study(folder, **changes):
         ("[16],[32,32]", CategoricalDistribution(("[16]", "[32,32]"))),
     ],
 )
-def test_a_space_is_written_in_hydras_grammar(value, distribution):
+def test_a_space_is_written_in_hydras_grammar(value, expected):
     space = read_space([f"algo.actor.lr={value}", "algo=d4pg"])
-    assert space.varied["algo.actor.lr"].distribution() == distribution
+    assert distribution(space.varied["algo.actor.lr"]) == expected
     assert space.fixed == ["algo=d4pg"]
 
 
@@ -130,7 +130,7 @@ def test_a_trial_is_pruned_where_it_lags_behind_the_median_of_the_others(tmp_pat
     assert search.report(behind, {300: 2.9})
     assert not search.report(ahead, {300: 3.1})
     assert search.report(ahead, {300: 3.1, 600: 5.9})
-    search.prune(behind)
+    search.give_up(behind, "pruned")
     assert search.counts() == {"complete": 5, "pruned": 1, "failed": 0}
     assert [trial.value for trial in search.best(2)] == [10.0, 8.0]
 
@@ -163,7 +163,7 @@ def test_successive_halving_keeps_the_better_half_of_each_rung(tmp_path):
     for value in (8.0, 1.0, 2.0, 3.0, 9.0):
         trial = search.ask()
         pruned.append(search.report(trial, {300: value}))
-        search.prune(trial)
+        search.give_up(trial, "pruned")
     assert pruned == [False, True, True, False, False]
 
 

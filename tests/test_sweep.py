@@ -29,8 +29,7 @@ from rlcont.config.compose import expand_sweep
 from rlcont.core.resources import MEMORY_SHARE
 from rlcont.runs.status import StatusFile, read_status
 from rlcont.sweep import shares
-from rlcont.sweep.names import MAX_LENGTH, job_names, varying_overrides
-from rlcont.sweep.plan import Job
+from rlcont.sweep.plan import MAX_LENGTH, Job, job_names, varying_overrides
 from rlcont.sweep.shares import job_environment, jobs_at_once, parse_gpus, visible_gpus
 from rlcont.sweep.show import LineShow, TableShow
 

@@ -120,7 +120,7 @@ def test_a_broken_description_is_one_line(tmp_path, content):
 
 def test_only_the_number_of_jobs_can_be_changed(tmp_path, whole):
     for words, said in (
-        ("total_steps=5000", "a sweep goes on as it was"),
+        ("total_steps=5000", "fixed for the whole sweep"),
         ("sweep.jobs=none", "sweep.jobs=none: must be"),
     ):
         result = rlcont(tmp_path, "resume", str(whole), words)

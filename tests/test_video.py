@@ -8,8 +8,7 @@ from tiny import TINY_A2C, tiny
 
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
-from rlcont.core import extras
-from rlcont.core.errors import UserError
+from rlcont.core.errors import UserError, require
 from rlcont.report.play import evaluate_run
 from rlcont.training.run import run
 
@@ -57,8 +56,8 @@ def test_without_a_display_or_what_draws_one_line_says_what_to_do(drawn):
 
 
 def test_a_package_that_is_missing_is_named_with_its_extra():
-    extras.require("video=true", "video", "numpy")
+    require("video=true", "video", "numpy")
     with pytest.raises(
         UserError, match=r"video=true: needs no_such_module; install it by pip install 'rlcont\[video\]'"
     ):
-        extras.require("video=true", "video", "numpy", "no_such_module")
+        require("video=true", "video", "numpy", "no_such_module")

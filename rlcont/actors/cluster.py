@@ -3,8 +3,6 @@
 Ray reads environment variables when it is imported, so nothing imports it before `prepare_ray`.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import socket
@@ -18,8 +16,7 @@ LOCAL = "local"
 LOCAL_STORE_BYTES = 256 * 2**20
 """Shared memory of the run's own cluster; rollouts and weights in transit take a few MB per actor."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-ANSWER_SECONDS = 5.0
-"""How long a cluster may take to accept a connection."""
+ANSWER_SECONDS = 5.0  # How long a cluster may take to accept a connection.
 SKIPPED_LOGS = "A worker died or was killed|PYTHON worker processes have been started"
 """Messages of Ray that are not printed: the collector reports lost actors itself, and many actors are intended."""
 
@@ -29,9 +26,6 @@ def prepare_ray(address: str) -> str:
 
     A cluster is joined with the user's token if there is one, as `ray start` does. A cluster on this machine stays on
     the loopback interface, as Ray's clusters do on macOS and Windows.
-
-    Raises:
-        UserError: nothing listens at `address`.
     """
     if address == "auto":
         named = os.environ.get("RAY_ADDRESS", "auto")
@@ -44,7 +38,9 @@ def prepare_ray(address: str) -> str:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     if address == LOCAL:
         os.environ["RAY_AUTH_MODE"] = "token"
-    elif _has_token():
+    elif {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or Path(
+        "~/.ray/auth_token"
+    ).expanduser().exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     # Ray's workers run at a low priority by default, even while they start. Actors set their own after that.
     os.environ.setdefault("RAY_worker_niceness", "0")
@@ -59,19 +55,14 @@ def connect(address: str) -> None:
     """Joins the cluster that `prepare_ray` located, or starts one for this run.
 
     The run's own cluster listens on the loopback interface only, has no dashboard, and ends with this process.
-
-    Raises:
-        UserError: the cluster cannot be joined or started, or would listen on another interface.
     """
     import ray
 
-    own: dict[str, Any] = {
-        "num_cpus": available_cores(),
-        "object_store_memory": LOCAL_STORE_BYTES,
-        "include_dashboard": False,
-    }
+    own: dict[str, Any] = {}
+    if address == LOCAL:
+        own = {"num_cpus": available_cores(), "object_store_memory": LOCAL_STORE_BYTES, "include_dashboard": False}
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == LOCAL else {}))
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # On a busy machine, where Ray's own processes start late, Ray raises bare Exceptions.
         reason = str(error).strip().partition("\n")[0]
         what = "Ray cannot be started" if address == LOCAL else "this Ray cluster cannot be joined"
@@ -93,11 +84,6 @@ def _cluster_of_this_machine() -> str:
         return address
     print(f"the Ray cluster of this machine, {address}, does not answer; starting one for this run", flush=True)
     return LOCAL
-
-
-def _has_token() -> bool:
-    named = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return named or (Path.home() / ".ray" / "auth_token").exists()
 
 
 def is_there(address: str, patience: float = 1.0) -> bool:

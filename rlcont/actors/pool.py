@@ -1,7 +1,6 @@
 """A collector that gets its steps from actors in a Ray cluster: weights out, rollouts in."""
 
-from __future__ import annotations
-
+import dataclasses
 import time
 from collections import deque
 from typing import Any, NamedTuple
@@ -11,48 +10,42 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from rlcont.actors.cluster import connect, is_there
-from rlcont.actors.worker import RolloutResult, RolloutWorker, joined_collected
+from rlcont.actors.worker import RolloutResult, RolloutWorker, joined
 from rlcont.config.actors import AHEAD, RayActors
 from rlcont.config.run import RunConfig
 from rlcont.core.agent import Learner
 from rlcont.core.errors import ActorsLost, UserError, one_line
 from rlcont.core.types import Collected
 
-HEAD_SECONDS = 15.0
-"""How long the head of the cluster may be gone, for example while it restarts."""
-NICENESS = 5
-"""Added to an actor's niceness, so that it yields to the learner and to actors that start."""
+HEAD_SECONDS = 15.0  # How long the head of the cluster may be gone, for example while it restarts.
+NICENESS = 5  # Added to an actor's niceness, so that it yields to the learner and to actors that start.
 START_SECONDS = 120.0
 """Added to `patience` until an actor has started: its process has to start and load torch."""
-WAIT_SECONDS = 1.0
-"""How long `collect` waits for a rollout before the loop can check for signals."""
+WAIT_SECONDS = 1.0  # How long `collect` waits for a rollout before the loop can check for signals.
 
 
 class _Request(NamedTuple):
     """A pending call of an actor: `start`, or a rollout."""
 
     ref: ray.ObjectRef
-    num_steps: int
-    """Environment steps, summed over its environments."""
-    num_updates: int
-    """Updates behind the weights that the actor acts with."""
+    num_steps: int  # Environment steps, summed over its environments.
+    num_updates: int  # Updates behind the weights that the actor acts with.
 
 
+@dataclasses.dataclass(eq=False)
 class _Slot:
     """An actor slot; its process may be replaced."""
 
-    def __init__(self, index: int, lives: int):
-        self.index = index
-        self.lives = lives
-        self.failures = 0
-        """Processes in a row that were lost before they sent a rollout."""
-        self.num_open = 0
-        self.requests: deque[_Request] = deque()
-        self.waiting_since = 0.0
-        self.steps_per_second = 0.0
-        """Of each environment, in the last rollout."""
-        self.handle: Any = None
-        self.has_started = self.has_sent = False
+    index: int
+    lives: int
+    failures: int = 0  # Processes in a row that were lost before they sent a rollout.
+    num_open: int = 0
+    requests: deque[_Request] = dataclasses.field(default_factory=deque)
+    waiting_since: float = 0.0
+    steps_per_second: float = 0.0  # Of each environment, in the last rollout.
+    handle: Any = None
+    has_started: bool = False
+    has_sent: bool = False
 
     @property
     def num_asked(self) -> int:
@@ -75,13 +68,9 @@ class RayCollector:
     Every requested step is accounted for: produced = stored + open + discarded, where `open` steps wait for the rewards
     of an n-step return. The pending steps of a lost actor count as produced and discarded.
 
-    Args:
-        agent: the learner.
-        config: of the run.
-        address: of the cluster, from `cluster.prepare_ray`.
+    `address` is that of the cluster, from `cluster.prepare_ray`.
 
     Raises:
-        UserError: an environment's mistake.
         ActorsLost: an actor failed `max_failures` times in a row, or the cluster is gone.
     """
 
@@ -107,7 +96,7 @@ class RayCollector:
         if self._lost:
             raise ActorsLost(self._lost)
         self._ask()
-        return joined_collected([self._nothing, *(self._take(slot) for slot in self._arrived())])
+        return joined([self._nothing, *(self._take(slot) for slot in self._arrived())])
 
     def status(self) -> dict[str, float]:
         refs = [request.ref for slot in self.slots for request in slot.requests]
@@ -133,10 +122,8 @@ class RayCollector:
         """Counts pending and open steps as discarded: a run that resumes from this state does not get them."""
         asked = sum(slot.num_asked for slot in self.slots)
         lost = asked + sum(slot.num_open for slot in self.slots)
-        totals = self.totals | {
-            "produced": self.totals["produced"] + asked,
-            "discarded": self.totals["discarded"] + lost,
-        }
+        produced, discarded = self.totals["produced"] + asked, self.totals["discarded"] + lost
+        totals = {**self.totals, "produced": produced, "discarded": discarded}
         return {"num_steps": self.num_steps, "totals": totals, "lives": [slot.lives for slot in self.slots]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -155,6 +142,8 @@ class RayCollector:
         """Requests rollouts from every actor, up to AHEAD each; in lock-step, one each once all have answered."""
         if self.actors.sync and any(slot.requests for slot in self.slots):
             return
+        num_envs = self.config.num_envs
+        update_rate = self.config.algo.update_rate(num_envs)
         policy = None
         for ahead in range(1 if self.actors.sync else AHEAD):
             for slot in self.slots:
@@ -162,19 +151,12 @@ class RayCollector:
                     slot.handle = self._remote.remote(self.config, slot.index, slot.lives)
                     slot.await_answer(_Request(slot.handle.start.remote(NICENESS), 0, 0))
                 elif slot.has_started and len(slot.requests) <= ahead:
-                    policy = policy or self._policy()
-                    slot.await_answer(self._rollout(slot, policy))
-
-    def _policy(self) -> ray.ObjectRef:
-        """The learner's current policy, as an object in the cluster."""
-        state = self.agent.policy_state()
-        return ray.put({name: tensor.detach().cpu().numpy() for name, tensor in state.items()})
-
-    def _rollout(self, slot: _Slot, policy: ray.ObjectRef) -> _Request:
-        num_envs = self.config.num_envs
-        length = self.actors.steps_at_once(num_envs, self.config.algo.update_rate(num_envs), slot.steps_per_second)
-        ref = slot.handle.rollout.remote(policy, self.num_steps, length)
-        return _Request(ref, length * num_envs, self.agent.num_updates)
+                    if policy is None:
+                        state = self.agent.policy_state()
+                        policy = ray.put({name: tensor.detach().cpu().numpy() for name, tensor in state.items()})
+                    length = self.actors.steps_at_once(num_envs, update_rate, slot.steps_per_second)
+                    ref = slot.handle.rollout.remote(policy, self.num_steps, length)
+                    slot.await_answer(_Request(ref, length * num_envs, self.agent.num_updates))
 
     def _arrived(self) -> list[_Slot]:
         """Slots whose oldest rollout has arrived: one of them, or in lock-step all or none."""

@@ -1,10 +1,8 @@
 """The process of an actor: a copy of the policy and environments of its own."""
 
-from __future__ import annotations
-
 import os
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,26 +15,23 @@ from rlcont.core.types import Array, Collected, Experience, Transitions
 from rlcont.envs.episodes import Episodes
 from rlcont.envs.vector import Environments
 
+T = TypeVar("T", Collected, Transitions)
+
 
 class RolloutResult(NamedTuple):
     """A rollout as an actor sends it: some steps of its environments."""
 
     experience: Experience
     collected: Collected
-    num_open: int
-    """Steps that wait for later rewards, those of earlier rollouts included."""
-    num_breakdowns: int
-    """Steps in which a simulator broke down; they are not learned from."""
-    steps_per_second: float
-    """Of each environment."""
+    num_open: int  # Steps that wait for later rewards, those of earlier rollouts included.
+    num_breakdowns: int  # Steps in which a simulator broke down; they are not learned from.
+    steps_per_second: float  # Of each environment.
 
 
 class RolloutWorker:
     """An actor with `config.num_envs` environments.
 
-    Args:
-        index: of the actor.
-        life: number of actors of the same index before it. Actor 0, life 0 has the seeds of an inline run.
+    `life` is the number of actors of the same index before it. Actor 0, life 0 has the seeds of an inline run.
     """
 
     def __init__(self, config: RunConfig, index: int, life: int):
@@ -45,13 +40,9 @@ class RolloutWorker:
         self.life = life
 
     def start(self, niceness: int = 0) -> None:
-        """Makes the environments and the explorer. Not in __init__: Ray reports the exception only of a method call.
+        """Makes the environments and the explorer; then adds `niceness` to that of this process.
 
-        Args:
-            niceness: added to that of this process afterwards.
-
-        Raises:
-            UserError: an environment's mistake.
+        Not in __init__: Ray reports the exception only of a method call.
         """
         torch.set_num_threads(1)
         config, index, life = self.config, self.index, self.life
@@ -73,12 +64,9 @@ class RolloutWorker:
         os.nice(niceness)
 
     def rollout(self, policy: dict[str, Array], num_steps: int, length: int) -> RolloutResult:
-        """Steps the environments, each `length` times.
+        """Steps each environment `length` times, with the learner's `policy_state` as arrays.
 
-        Args:
-            policy: the learner's `policy_state`, as arrays.
-            num_steps: environment steps that the learner has seen; warm-up and noise decay follow it.
-            length: steps of each environment.
+        Warm-up and noise decay follow `num_steps`, the environment steps that the learner has seen.
         """
         self.explorer.load_policy_state({name: torch.from_numpy(np.array(value)) for name, value in policy.items()})
         self.explorer.num_steps = num_steps
@@ -93,21 +81,17 @@ class RolloutWorker:
         return RolloutResult(
             Experience(
                 sum(experience.num_steps for experience in experiences),
-                _joined([experience.transitions for experience in experiences]),
+                joined([experience.transitions for experience in experiences]),
                 np.concatenate([experience.returns for experience in experiences]),
             ),
-            joined_collected(collected),
+            joined(collected),
             self.explorer.window.num_open,
             self.envs.num_breakdowns - broken_before,
             length / (time.perf_counter() - start),
         )
 
 
-def joined_collected(parts: list[Collected]) -> Collected:
-    """Concatenates collections."""
-    return Collected(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-def _joined(parts: list[Transitions]) -> Transitions:
-    joined: Any = map(np.concatenate, zip(*parts, strict=True))
-    return Transitions(*joined)
+def joined(parts: list[T]) -> T:
+    """Concatenates tuples of arrays, field by field."""
+    fields: Any = map(np.concatenate, zip(*parts, strict=True))
+    return type(parts[0])(*fields)

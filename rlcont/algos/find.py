@@ -5,8 +5,6 @@ importable package of anybody's with the same two files, or one module with both
 beside the module.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 from pathlib import Path
@@ -18,20 +16,12 @@ from rlcont.core.errors import UserError
 
 
 def config_class(name: str) -> Any:
-    """The dataclass of an algorithm's hyper-parameters; loads no torch unless the algorithm's config module does.
-
-    Raises:
-        UserError: there is no such class.
-    """
+    """The dataclass of an algorithm's hyper-parameters; loads no torch unless the algorithm's config module does."""
     return _checked(name, _class(name, "config", "Config"), AlgorithmConfig)
 
 
 def agent_class(name: str) -> Any:
-    """The class of an algorithm's agent; loads torch.
-
-    Raises:
-        UserError: there is no such class.
-    """
+    """The class of an algorithm's agent; loads torch."""
     from rlcont.core.agent import Agent
 
     return _checked(name, _class(name, "agent", ""), Agent)
@@ -48,11 +38,7 @@ def _checked(name: str, found: Any, base: type) -> Any:
 
 
 def yaml_file(name: str) -> Path | None:
-    """The file of values of an algorithm `module:Class`: Class.yaml beside the module. None for rlcont's own names.
-
-    Raises:
-        UserError: the module cannot be found.
-    """
+    """The file of values of an algorithm `module:Class`: Class.yaml beside the module. None for rlcont's own names."""
     module, is_foreign, cls = name.rpartition(":")
     if not is_foreign:
         return None

@@ -1,4 +1,7 @@
-"""What each command does. torch and Gymnasium load only after the command line is known to be right."""
+"""What each command does; its docstring is the text of its help.
+
+torch and Gymnasium load only after the command line is known to be right.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlcont.core.errors import UserError
-from rlcont.core.extras import require
+from rlcont.core.errors import UserError, require
 
 if TYPE_CHECKING:
     from rlcont.search.plan import SearchPlan
 
-LAUNCHERS = {
-    "hydra/launcher=slurm": ("slurm", "submitit"),
-    "hydra/launcher=ray_cluster": ("ray-launcher", "ray"),
-}
+LAUNCHERS = {"hydra/launcher=slurm": ("slurm", "submitit"), "hydra/launcher=ray_cluster": ("ray-launcher", "ray")}
 """The extra and the package that the launchers in configs/ need."""
 
 
@@ -27,35 +26,29 @@ def train(*, overrides: list[str], flags: set[str]) -> None:
             raise UserError(f"{override}: counts only in a search, as in: rlcont search {override} ...")
         if override.startswith("sweep.") and not sweeps:
             raise UserError(f"{override}: counts only in a sweep; add -m")
-    if sweeps and "--cfg" in flags:
-        raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
     if sweeps:
-        _sweep(overrides)
-    else:
-        _train_one(overrides, only_show="--cfg" in flags)
-
-
-def _train_one(overrides: list[str], only_show: bool) -> None:
+        if "--cfg" in flags:
+            raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
+        return _sweep(overrides)
     from rlcont.config.compose import compose_job
     from rlcont.config.validate import validate
 
     composed = compose_job(overrides)
     config = validate(composed.container, composed.origins)
+    from rlcont.core.resources import prepare_threads
     from rlcont.training.preflight import check_runs
 
     check_runs([config])
-    if only_show:
+    if "--cfg" in flags:
         from rlcont.runs.folder import config_text
 
         print("".join(f"# {group}: {choice}\n" for group, choice in composed.choices.items()), end="")
-        print(config_text(config), end="")
-        return
-    from rlcont.core.resources import prepare_threads
-
+        return print(config_text(config), end="")
     prepare_threads()
     from rlcont.training.run import run
 
     run(config, composed.choices)
+    return None
 
 
 def _sweep(overrides: list[str]) -> None:
@@ -69,7 +62,7 @@ def _sweep(overrides: list[str]) -> None:
             raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
         if override.startswith("sweep.") and by_hydra:
             raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
-    from rlcont.sweep.plan import check_agreement, make_plans
+    from rlcont.sweep.plan import check_agreement, make_folders, make_plans
     from rlcont.sweep.shares import jobs_at_once
     from rlcont.training.preflight import check_runs
 
@@ -83,9 +76,9 @@ def _sweep(overrides: list[str]) -> None:
         from rlcont.sweep.by_hydra import sweep_by_hydra
 
         return sweep_by_hydra(overrides)
-    from rlcont.sweep.runner import run_sweep
+    from rlcont.sweep.runner import run_jobs
 
-    sys.exit(run_sweep(plans, at_once))
+    sys.exit(run_jobs(*make_folders(plans), at_once))
 
 
 def _check_device(devices: set[str]) -> None:
@@ -97,7 +90,14 @@ def _check_device(devices: set[str]) -> None:
 
 
 def resume(folder: Path, *, overrides: list[str]) -> None:
-    """Goes on with a run, a sweep or a search."""
+    """Resumes a run from its newest whole checkpoint, in the same folder and the same curves. The numbers are those of
+    an uninterrupted run. Of a sweep, missing and failed jobs start again, interrupted ones resume, and finished
+    ones stay. Of a search, interrupted trials resume.
+
+    total_steps=N also extends a finished run. device, compile, precision and workers change how a run is computed,
+    so its numbers may differ in their last digit. A run with actors=ray resumes with new episodes, so its numbers
+    differ from those of an uninterrupted run.
+    """
     if (folder / "search.json").exists():
         require("search", "search", "optuna")
         from rlcont.search.plan import plan_again
@@ -110,12 +110,11 @@ def resume(folder: Path, *, overrides: list[str]) -> None:
     plan = plan_resume(folder, overrides)
     if plan is None:
         return None
+    from rlcont.core.resources import prepare_threads
     from rlcont.training.preflight import check_actors, check_env
 
     check_actors(plan.config)
     check_env(plan.config.env)
-    from rlcont.core.resources import prepare_threads
-
     prepare_threads()
     from rlcont.training.run import resume
 
@@ -127,11 +126,10 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
     """Runs the missing jobs of a sweep and goes on with the interrupted ones."""
     for override in overrides:
         if not override.startswith("sweep.jobs="):
-            raise UserError(
-                f"{override}: a sweep goes on as it was; resume can change sweep.jobs, or each run by itself"
-            )
+            raise UserError(f"{override}: fixed for the whole sweep; resume can change sweep.jobs, or each run alone")
     from rlcont.config.compose import compose_job
-    from rlcont.config.validate import validate_sweep
+    from rlcont.config.run import SweepConfig
+    from rlcont.config.validate import validate_settings
     from rlcont.sweep.again import jobs_of
     from rlcont.sweep.runner import run_jobs
     from rlcont.sweep.shares import jobs_at_once
@@ -139,7 +137,7 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
 
     at_once, jobs, unfinished = jobs_of(folder)
     if overrides:
-        at_once = validate_sweep(compose_job(overrides).sweep).jobs
+        at_once = validate_settings(SweepConfig, "sweep", compose_job(overrides).sweep).jobs
     if not unfinished:
         return print(f"{folder}: finished, all {len(jobs)} jobs")
     number = jobs_at_once(at_once, len(unfinished))
@@ -148,7 +146,16 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
 
 
 def search(*, overrides: list[str], flags: set[str]) -> None:
-    """Searches for good settings with Optuna."""
+    """Searches for good settings of one algorithm on one environment. Optuna proposes them. Each trial is one run per
+    seed; its value is the mean of their last evaluations. Trials that lag behind are pruned. The best settings are
+    written as a file for the folder tuned of RLCONT_CONFIGS.
+
+    SPACE is interval(0.9,0.999), tag(log,interval(1e-5,1e-2)), int(interval(1,5)), or a list such as 128,256. The
+    runs of a trial, one for each value of seed, run side by side. sweep.jobs is the number of runs at once: by
+    default one per core, and never fewer than the seeds of a trial.
+
+    rlcont resume SEARCH_DIR [search.trials=N] resumes an interrupted search.
+    """
     for flag in flags:
         raise UserError(f"{flag}: does not count in a search")
     require("search", "search", "optuna")
@@ -159,19 +166,20 @@ def search(*, overrides: list[str], flags: set[str]) -> None:
 
 def _run_search(plan: SearchPlan, folder: Path | None) -> None:
     from rlcont.search.plan import make_search_folder, runs_at_once
-    from rlcont.search.runner import run_search
     from rlcont.training.preflight import check_runs
 
     at_once = runs_at_once(plan)
     check_runs([extreme.config for extreme in plan.extremes], at_once)
     _check_device({plan.config.device})
+    from rlcont.search.runner import run_search
+
     sys.exit(run_search(plan, folder or make_search_folder(plan), at_once))
 
 
 def evaluate(
     folder: Path, *, checkpoint: str, episodes: int | None, seed: int | None, video: bool, render: bool
 ) -> None:
-    """Plays a policy that a run kept."""
+    """Plays deterministic episodes with a policy of a run; prints mean and standard deviation of the return."""
     from rlcont.core.resources import has_display, prepare_drawing
 
     if video and render:
@@ -190,7 +198,7 @@ def evaluate(
 
 
 def _prepare_to_play(folder: Path, checkpoint: str) -> None:
-    """Checks that a run kept a policy and that its environment can be made here, then prepares the threads of torch."""
+    """Checks that a run kept a policy and that its environment can be made here; prepares torch's threads."""
     from rlcont.runs.folder import load_config
     from rlcont.runs.policies import policy_path
 
@@ -204,14 +212,18 @@ def _prepare_to_play(folder: Path, checkpoint: str) -> None:
 
 
 def list_runs(folder: Path = Path("outputs")) -> None:
-    """Lists the runs below a folder."""
+    """Lists the runs below DIR; without it, below outputs."""
     from rlcont.runs.listing import list_runs
 
     list_runs(folder)
 
 
 def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:
-    """Compares groups of runs."""
+    """Groups the runs at or below the folders by what differs apart from their seeds, and prints for each group mean,
+    95 % bootstrap interval, interquartile mean and median of the last evaluations, the best ones, the mean over
+    training, the steps to a threshold, and the time. Only finished runs count; the others are named. DIR is a run,
+    a sweep, or any folder above some.
+    """
     require("compare", "compare", "matplotlib")
     from rlcont.report.compare import compare
     from rlcont.runs.files import folder_time
@@ -220,7 +232,10 @@ def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:
 
 
 def export(folder: Path, *, checkpoint: str, to: Path | None) -> None:
-    """Writes a policy as files that need no rlcont."""
+    """Writes a policy of a run as policy.onnx and policy.pt2 (torch.export), normaliser and scaling of actions
+    included: it maps the environment's flat observations to actions within its bounds. Each file is checked against
+    the agent on 1000 recorded observations; where one differs, nothing is written.
+    """
     require("export", "export", "onnx", "onnxruntime", "onnxscript")
     _prepare_to_play(folder, checkpoint)
     from rlcont.report.export import export_run

@@ -1,7 +1,5 @@
 """Shell completion: what may follow the words typed so far, and the scripts that ask for it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rlcont.cli.commands import COMMANDS, FLAGS, Command
@@ -10,64 +8,22 @@ from rlcont.config.names import GROUPS, default_option, is_option, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
 
-# bash splits words at = and :, and replaces only what follows the last of them.
-BASH = """\
-_rlcont() {
-    local line=${COMP_LINE:0:COMP_POINT}
-    local words; read -ra words <<< "$line"
-    [[ $line == *[[:space:]] ]] && words+=("")
-    local word=${words[${#words[@]}-1]}
-    local kept=${word%"${word##*[=:]}"}
-    COMPREPLY=()
-    local candidate
-    while IFS= read -r candidate; do
-        [[ $candidate == *[=./,] ]] && compopt -o nospace 2>/dev/null
-        COMPREPLY+=("${candidate#"$kept"}")
-    done < <("${words[0]}" --candidates "${words[@]:1}" 2>/dev/null)
-}
-complete -o default -F _rlcont rlcont
-"""
-ZSH = """\
-_rlcont() {
-    local -a ready open
-    local candidate
-    while IFS= read -r candidate; do
-        if [[ $candidate == *[=./,] ]]; then open+=("$candidate"); else ready+=("$candidate"); fi
-    done < <("${words[1]}" --candidates "${(@)words[2,CURRENT]}" 2>/dev/null)
-    compadd -S '' -- $open
-    compadd -- $ready
-    (( $#open + $#ready )) || _files
-}
-(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
-compdef _rlcont rlcont
-"""
-FISH = """\
-function __rlcont_candidates
-    set -l words (commandline -opc)
-    $words[1] --candidates $words[2..-1] (commandline -ct) 2>/dev/null
-end
-complete --command rlcont --no-files --arguments '(__rlcont_candidates)'
-"""
-SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+SHELLS = ("bash", "zsh", "fish")
 
 
 def script(words: list[str]) -> str:
-    """The completion script of a shell.
-
-    Raises:
-        UserError: `words` is not the name of one shell.
-    """
+    """The completion script of a shell."""
     name = " ".join(words)
-    if name not in SCRIPTS:
-        raise UserError(f"--completion {name}: allowed: {', '.join(SCRIPTS)}{nearest(name, SCRIPTS)}")
-    return SCRIPTS[name]
+    if name not in SHELLS:
+        raise UserError(f"--completion {name}: allowed: {', '.join(SHELLS)}{nearest(name, SHELLS)}")
+    return Path(__file__).with_suffix(f".{name}").read_text()
 
 
 def candidates(words: list[str]) -> list[str]:
     """All that the last of `words` may become."""
     *before, word = words or [""]
     if before[:1] == ["--completion"]:
-        found = list(SCRIPTS)
+        found = list(SHELLS)
     elif before and before[0] in COMMANDS:
         found = _after(COMMANDS[before[0]], before[1:], word)
     else:
@@ -79,10 +35,12 @@ def candidates(words: list[str]) -> list[str]:
 def _after(command: Command, before: list[str], word: str) -> list[str]:
     """What may stand for `word` after a command and the words `before`."""
     name, is_value, typed = word.partition("=")
-    choices = _choices(before)
     fields = command.fields() if command.fields else []
     if command.takes_run_keys:
-        fields = [*fields, *run_fields(choices)]
+        chosen = {key: value for key, _, value in (word.partition("=") for word in before)}
+        kept = {group: default_option(group) for group in ("algo", *KINDS)}
+        kept |= {group: chosen[group] for group in kept if group in chosen and is_option(group, chosen[group])}
+        fields = [*fields, *run_fields(kept)]
     if is_value:
         listed = [key.kind.candidates(before) for key in command.keys if key.name == name]
         listed += [field.choices for field in fields if field.key == name]
@@ -96,15 +54,6 @@ def _after(command: Command, before: list[str], word: str) -> list[str]:
     # Keys grow by one part at a time, as paths do.
     opened = [key[: key.find(".", len(word)) + 1] or key for key in keys if key.startswith(word)]
     return [*opened, *(_runs(word) if command.folders else ())]
-
-
-def _choices(before: list[str]) -> dict[str, str]:
-    """What was chosen so far in the groups whose options differ in their keys."""
-    typed = {key: value for key, _, value in (word.partition("=") for word in before)}
-    return {
-        group: typed[group] if group in typed and is_option(group, typed[group]) else default_option(group)
-        for group in ("algo", *KINDS)
-    }
 
 
 def _runs(word: str) -> list[str]:

@@ -1,19 +1,11 @@
 """What `--help` says, put together from the commands, the YAML files and the dataclasses."""
 
-from __future__ import annotations
-
+import inspect
 import textwrap
 from typing import Any
 
 from rlcont.cli.commands import COMMANDS, OPTIONS, Command
-from rlcont.config.fields import (
-    KINDS,
-    Field,
-    algorithm_fields,
-    general_fields,
-    option_fields,
-    sweep_fields,
-)
+from rlcont.config.fields import KINDS, Field, algorithm_fields, general_fields, option_fields, sweep_fields
 from rlcont.config.names import main_values, option_values, options, summary
 from rlcont.core.spelling import flat_keys, spelled
 
@@ -27,33 +19,35 @@ Examples
   rlcont env=Pendulum-v1 seed=1 noise=ou         another environment, seed and noise
   rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   a sweep: every combination, side by side
   rlcont experiment=article/ddpg                 a named experiment
-  rlcont resume outputs/HalfCheetah-v4/ddpg/RUN  go on with a run that was interrupted
-  rlcont eval outputs/HalfCheetah-v4/ddpg/RUN    play the policy that a run kept
+  rlcont resume outputs/HalfCheetah-v4/ddpg/RUN  resume an interrupted run
+  rlcont eval outputs/HalfCheetah-v4/ddpg/RUN    play the policy of a run
 """
 GROUP_MEANINGS = {
     "algo": "the algorithm and its hyper-parameters",
     "env": "any registered Gymnasium id with Box actions, module:id included",
     "noise": "exploration noise",
     "actors": "where acting happens: in the training process, or in actors of a Ray cluster",
-    "tuned": "settings for the algorithm and environment at hand, found by themselves",
+    "tuned": "settings for the chosen algorithm and environment, chosen automatically",
     "experiment": "a named set of choices",
 }
 
 
 def help_text(words: list[str]) -> str:
-    """The help for a command line of which `words` are left without --help.
-
-    Raises:
-        UserError: algo=, noise= or actors= names no option.
-    """
+    """The help for a command line of which `words` are left without --help."""
     if words and words[0] in COMMANDS and words[0] != "train":
         return _command_help(COMMANDS[words[0]])
     with_keys = tuple(f"{group}=" for group in ("algo", *KINDS))
     chosen = dict(word.split("=", 1) for word in words if word.startswith(with_keys))
     values = flat_keys(main_values())
-    parts = [INTRODUCTION, _commands(), _options(), _groups()]
-    parts.append(_section("Keys of every run", general_fields(), values))
-    parts.append(_section("Keys of a sweep", sweep_fields(), values))
+    summaries = {command.name: command.summary for command in COMMANDS.values()}
+    parts = [
+        INTRODUCTION,
+        _list("Commands: rlcont COMMAND --help says more", summaries),
+        _list("Options", OPTIONS),
+        _groups(),
+        _section("Keys of every run", general_fields(), values),
+        _section("Keys of a sweep", sweep_fields(), values),
+    ]
     for group, option in chosen.items():
         fields = algorithm_fields(option) if group == "algo" else option_fields(group, option)
         values = flat_keys({group: option_values(group, option)})
@@ -67,7 +61,7 @@ def _command_help(command: Command) -> str:
     forms = [f"rlcont {command.name} {usage}" for usage in command.usage.splitlines()]
     forms[0] += "".join(f" [{key.name}={key.example}]" for key in command.keys)
     parts = ["\n".join(forms)]
-    parts += [textwrap.fill(" ".join(text.split()), WIDTH) for text in command.text.split("\n\n")]
+    parts += [textwrap.fill(" ".join(text.split()), WIDTH) for text in str(inspect.getdoc(command.run)).split("\n\n")]
     if command.folders:
         parts.append(f"Example: rlcont {command.name} {command.folders.example}")
     if command.keys:
@@ -79,17 +73,13 @@ def _command_help(command: Command) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _commands() -> str:
-    lines = [_aligned(f"  {command.name}", command.summary, 11) for command in COMMANDS.values()]
-    return "\n".join(["Commands: rlcont COMMAND --help says more", *lines, ""])
-
-
-def _options() -> str:
-    return "\n".join(["Options", *(_aligned(f"  {names}", meaning, 24) for names, meaning in OPTIONS.items()), ""])
+def _list(title: str, meanings: dict[str, str]) -> str:
+    indent = max(map(len, meanings)) + 4
+    return "\n".join([title, *(_aligned(f"  {name}", text, indent) for name, text in meanings.items()), ""])
 
 
 def _groups() -> str:
-    """Each group with its options, one a line where their files say what they are."""
+    """Each group with its options, one a line where their files describe them."""
     lines = ["Groups: each chooses a YAML file, from rlcont's own folder or from one that RLCONT_CONFIGS lists"]
     for group, meaning in GROUP_MEANINGS.items():
         listed = options(group)

@@ -1,11 +1,9 @@
 """The console script: help, version and completion, or one of the commands; and the exit code of each way to end."""
 
-from __future__ import annotations
-
 import os
 import sys
 
-from rlcont.core.errors import Stopped, UserError
+from rlcont.core.errors import exit_code
 
 
 def main() -> None:
@@ -13,17 +11,8 @@ def main() -> None:
     # NumPy is used for acting alone, where products are too small for several threads, and threads that wait would
     # spin beside torch's. OpenBLAS reads this once, while it is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    try:
-        _dispatch(sys.argv[1:])
-    except UserError as error:
-        print(f"rlcont: {error}", file=sys.stderr)
-        sys.exit(2)
-    except Stopped as stopped:
-        print(f"rlcont: {stopped}", file=sys.stderr)
-        sys.exit(stopped.exit_code)
-    except KeyboardInterrupt:
-        print("rlcont: interrupted", file=sys.stderr)
-        sys.exit(130)
+    if code := exit_code(lambda: _dispatch(sys.argv[1:])):
+        sys.exit(code)
 
 
 def _dispatch(arguments: list[str]) -> None:

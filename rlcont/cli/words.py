@@ -1,7 +1,5 @@
 """The words of a command line, before any is looked up: folders, key=value, flags, and what people type instead."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,10 @@ from rlcont.core.spelling import did_you_mean, nearest, nearest_key
 
 
 def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict[str, Any]]:
-    """The folders of a command, and its other arguments by name.
-
-    Raises:
-        UserError: one line for the first word that the command does not take.
-    """
+    """The folders of a command, and its other arguments by name."""
     if command.takes_run_keys:
         return [], _read_overrides(arguments)
-    folders: list[str] = []
-    overrides: list[str] = []
+    folders, overrides = [], []
     typed: dict[str, str] = {}
     keys = {key.name: key for key in command.keys}
     for word in arguments:
@@ -54,13 +47,12 @@ def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict
 def _instead(command: Command, name: str, value: str) -> str:
     """What may be typed in place of an option that the command does not have."""
     assert command.folders is not None
-    examples = ", ".join(f"{key.name}={key.example}" for key in command.keys)
-    takes = f"{command.name} takes {command.folders.wanted}{' and key=value words' if command.fields else ''}"
     name = name.lstrip("-").replace("-", "_")
     known = [key.name for key in command.keys] + [field.key for field in (command.fields or list)()]
-    return (f"write {examples}" if examples else takes) + did_you_mean(
-        [f"{name}={value or 'VALUE'}"] if name in known else []
-    )
+    text = f"{command.name} takes {command.folders.wanted}{' and key=value words' if command.fields else ''}"
+    if command.keys:
+        text = "write " + ", ".join(f"{key.name}={key.example}" for key in command.keys)
+    return text + did_you_mean([f"{name}={value or 'VALUE'}"] if name in known else [])
 
 
 def _read_overrides(arguments: list[str]) -> dict[str, Any]:

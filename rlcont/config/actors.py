@@ -1,7 +1,5 @@
 """Where acting happens: in the run's own loop, or in actors of a Ray cluster."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import re
@@ -61,12 +59,9 @@ class RayActors:
     """How often in a row an actor may fail before it has sent anything; then the run stops."""
 
     def steps_at_once(self, num_envs: int, updates_per_step: float, steps_per_second: float = math.inf) -> int:
-        """Steps of each of an actor's environments in one rollout.
+        """Steps of each of an actor's `num_envs` environments in one rollout.
 
-        Args:
-            num_envs: of each actor.
-            updates_per_step: of the learner, by the environment step.
-            steps_per_second: of each environment; by default the longest rollout is returned.
+        `steps_per_second` is that of each environment; by default the longest rollout is returned.
         """
         if self.rollout_length != "auto":
             return self.rollout_length

@@ -1,7 +1,5 @@
 """Composition by Hydra: YAML files and overrides in, one plain container per job out."""
 
-from __future__ import annotations
-
 import copy
 import functools
 from pathlib import Path
@@ -19,48 +17,23 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rlcont.config import auto, names
 from rlcont.config.fields import kinds
-from rlcont.config.names import (
-    GROUPS,
-    algorithm,
-    broken_yaml,
-    complete_noise,
-    default_option,
-    file_values,
-    folders,
-    is_option,
-    merged,
-    option_file,
-    origin,
-    read_yaml,
-    short,
-)
-from rlcont.config.overrides import (
-    check_decay,
-    check_form,
-    check_key,
-    check_option,
-    free_kwargs,
-    line_of,
-    parse,
-    refuse_doubles,
-)
+from rlcont.config.names import GROUPS, file_values, is_option, merged, option_file, origin, short
+from rlcont.config.overrides import check_decay, check_key, check_option, line_of, parse, parse_one_run
 from rlcont.config.sources import hydra_loader
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import flat_keys, spelled
 
 
 class Chosen(NamedTuple):
-    """The chosen files, merged, before any typed value: values, the option of each group (None: no file), and the file
-    that gave each key."""
+    """The chosen files, merged, before any typed value."""
 
     config: DictConfig
-    choices: dict[str, str | None]
-    origins: dict[str, str]
+    choices: dict[str, str | None]  # The option of each group; None where it has no file.
+    origins: dict[str, str]  # The file that gave each key.
 
 
 class Composed(NamedTuple):
-    """One job: its values, the option of each group (None: no file), the values of its sweep and its search, and the
-    file that gave each key."""
+    """One job: its values, those of its sweep and its search, and what `Chosen` says of the files."""
 
     container: dict[str, Any]
     choices: dict[str, str | None]
@@ -70,23 +43,15 @@ class Composed(NamedTuple):
 
 
 def parse_sweep(overrides: list[str]) -> list[Override]:
-    """Parses the overrides of a sweep or a search, in which a key may list several values or a glob of options.
-
-    Raises:
-        UserError: an override cannot be read, or is typed twice.
-    """
+    """Parses the overrides of a sweep or a search, in which a key may list several values or a glob of options."""
     with hydra_loader() as loader:
-        parsed = parse([free_kwargs(override) for override in overrides], loader)
-    refuse_doubles(parsed)
-    return parsed
+        return parse(overrides, loader)
 
 
 def expand_sweep(overrides: list[str]) -> list[list[str]]:
-    """The overrides of each job of a sweep, in Hydra's order: one job per combination of the listed values. The values
-    of the keys in sweep.zip are paired, first with first and so on.
+    """The overrides of each job of a sweep, in Hydra's order: one job per combination of the listed values.
 
-    Raises:
-        UserError: an override cannot be read, is typed twice, or lists no value; or keys cannot be paired.
+    The values of the keys in sweep.zip are paired, first with first and so on.
     """
     parsed = parse_sweep(overrides)
     hydras = [line_of(override) for override in parsed if override.is_hydra_override()]
@@ -98,7 +63,7 @@ def expand_sweep(overrides: list[str]) -> list[list[str]]:
             raise UserError(f"{line_of(override)}: stands for no value at all, so there is nothing to run")
     if hydras:
         try:
-            _chosen(tuple(folders()), tuple(hydras))
+            _chosen(tuple(names.folders()), tuple(hydras))
         except UserError as error:
             raise UserError(f"{' '.join(hydras)}: {error}") from None
     paired = _paired(own)
@@ -129,26 +94,21 @@ def _paired(overrides: list[Override]) -> list[Override]:
 
 
 def compose_job(overrides: list[str]) -> Composed:
-    """Composes one job.
-
-    Raises:
-        UserError: one line for the first override or file that is wrong.
-    """
-    parsed = parse([free_kwargs(override) for override in overrides])
-    for override in parsed:
-        check_form(override)
-    refuse_doubles(parsed)
+    """Composes one job."""
+    parsed = parse_one_run(overrides)
     groups = [override for override in parsed if override.key_or_group in GROUPS]
     groups = [override for override in groups if line_of(override) != "experiment=null"]
     values = [override for override in parsed if override.key_or_group not in GROUPS]
     algo = next((str(override.value()) for override in groups if override.key_or_group == "algo"), "")
     for override in groups:
-        check_option(override, algo or default_option("algo"))
-    # Hydra refuses the same option twice, which is harmless.
-    chosen = _chosen(tuple(folders()), tuple(dict.fromkeys(line_of(override) for override in groups)))
+        check_option(override, algo or names.default_option("algo"))
+    chosen = _chosen(tuple(names.folders()), tuple(line_of(override) for override in groups))
     typed = flat_keys({override.key_or_group: override.value() for override in values})
     config, origins = copy.deepcopy(chosen.config), dict(chosen.origins)
-    _choose_auto_noise(config, typed.get("algo.auto_noise.kind"))
+    kind, before = typed.get("algo.auto_noise.kind"), OmegaConf.select(config, "algo.auto_noise.kind")
+    if kind in kinds("noise") and before not in (None, kind):
+        # Another kind of noise has other keys.
+        OmegaConf.update(config, "algo.auto_noise", names.complete_noise({"kind": kind}), merge=False)
     for override in values:
         check_key(override, config, chosen.choices)
         _forget(origins, override.key_or_group)
@@ -164,13 +124,6 @@ def compose_job(overrides: list[str]) -> Composed:
         raise UserError(f"{' '.join(overrides)}: a value refers to itself") from None
     check_decay(values, composed.container["noise"])
     return composed
-
-
-def _choose_auto_noise(config: DictConfig, kind: Any) -> None:
-    """Gives `auto_noise` the values of the typed kind, where that differs from the kind before."""
-    before = OmegaConf.select(config, "algo.auto_noise.kind")
-    if kind in kinds("noise") and before not in (None, kind):
-        OmegaConf.update(config, "algo.auto_noise", complete_noise({"kind": kind}), merge=False)
 
 
 def _forget(origins: dict[str, str], key: str) -> None:
@@ -189,28 +142,38 @@ def _chosen(config_folders: tuple[Path, ...], groups: tuple[str, ...]) -> Chosen
             config = compose("config", list(groups), return_hydra_config=True)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise broken_yaml(Path(mark.name if mark else config_folders[0]), error) from None
+            raise names.broken_yaml(Path(mark.name if mark else config_folders[0]), error) from None
         except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
             raise UserError(f"configs: {_first_line(error)}") from None
-    choices = {group: _existing(group, config.hydra.runtime.choices.get(group)) for group in GROUPS}
-    config = _without_hydra(config)
-    _complete_noise(config, layers)
-    return Chosen(config, choices, _origins(layers))
+    choices = {group: config.hydra.runtime.choices.get(group) for group in GROUPS}
+    for group, choice in choices.items():
+        if group != "env" and (choice is None or not option_file(group, choice)):
+            choices[group] = None
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    origins: dict[str, str] = {}
+    whole: dict[str, Any] = {}
+    for path, values in layers:
+        whole = merged(whole, values)
+        for key in flat_keys(values):
+            _forget(origins, key)
+            origins[key] = short(path)
+    # A noise has the values of its kind's file. Hydra's merge would keep values of another kind in `auto_noise`.
+    noise = names.complete_noise(OmegaConf.to_container(config.noise, resolve=False))
+    OmegaConf.update(config, "noise", noise, merge=False)
+    if "auto_noise" in whole["algo"]:
+        OmegaConf.update(config, "algo.auto_noise", names.complete_noise(whole["algo"]["auto_noise"]), merge=False)
+    return Chosen(config, choices, origins)
 
 
 def _layers(files: list[tuple[str, str]]) -> list[tuple[Path, dict[str, Any]]]:
-    """The values of each file under its package, of files (name, package) in the order of merging.
-
-    Raises:
-        UserError: Hydra would not merge a file as its author meant it.
-    """
+    """The values of each file under its package, of files (name, package) in the order of merging."""
     layers = []
     for name, package in files:
         group, _, option = name.partition("/")
         path = option_file(group, option) if option else names.CONFIG_DIR / f"{name}.yaml"
         if path is None or not path.is_file():
             continue
-        values = read_yaml(path)
+        values = names.read_yaml(path)
         values.pop("defaults", None)
         for key, value in values.items():
             if not package and key in ("algo", "env", "noise", "actors") and not isinstance(value, dict):
@@ -221,30 +184,6 @@ def _layers(files: list[tuple[str, str]]) -> list[tuple[Path, dict[str, Any]]]:
     return layers
 
 
-def _origins(layers: list[tuple[Path, dict[str, Any]]]) -> dict[str, str]:
-    """The file whose value of each key wins."""
-    origins: dict[str, str] = {}
-    for path, values in layers:
-        for key in flat_keys(values):
-            _forget(origins, key)
-            origins[key] = short(path)
-    return origins
-
-
-def _complete_noise(config: DictConfig, layers: list[tuple[Path, dict[str, Any]]]) -> None:
-    """Completes both noises from the files of their kinds, and removes values of another kind from `auto_noise`."""
-    whole: dict[str, Any] = {}
-    for _, values in layers:
-        whole = merged(whole, values)
-    OmegaConf.update(config, "noise", complete_noise(OmegaConf.to_container(config.noise, resolve=False)), merge=False)
-    if "auto_noise" in whole["algo"]:
-        OmegaConf.update(config, "algo.auto_noise", complete_noise(whole["algo"]["auto_noise"]), merge=False)
-
-
-def _without_hydra(config: DictConfig) -> DictConfig:
-    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-
-
 def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[str, str]) -> Composed:
     values: Any = OmegaConf.to_container(config, resolve=True)
     env_id, env = values["env"].get("id"), str(choices["env"])
@@ -252,14 +191,9 @@ def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[
         raise UserError(f"{origin('env.id', origins)}env.id={env_id}: choose the environment with env={env_id}")
     sweep, search = values.pop("sweep"), values.pop("search")
     assert choices["algo"] is not None
-    container = {"algo_name": choices["algo"], "algorithm": algorithm(choices["algo"]), **values}
+    container = {"algo_name": choices["algo"], "algorithm": names.algorithm(choices["algo"]), **values}
     auto.resolve(container, origins)
     return Composed(container, choices, sweep, search, origins)
-
-
-def _existing(group: str, choice: str | None) -> str | None:
-    """The chosen option, or None where an optional file does not exist."""
-    return choice if group == "env" or (choice is not None and option_file(group, choice)) else None
 
 
 def _first_line(error: Exception) -> str:

@@ -3,8 +3,6 @@
 Error messages, help and completion all use these descriptions.
 """
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import functools
@@ -29,12 +27,9 @@ _PHRASES = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 class Field(NamedTuple):
     """One key of a configuration."""
 
-    key: str
-    """Dotted, as typed."""
-    allowed: str
-    """What the value may be, in words."""
-    choices: list[str]
-    """All allowed values, where they can be listed."""
+    key: str  # Dotted, as typed.
+    allowed: str  # What the value may be, in words.
+    choices: list[str]  # All allowed values, where they can be listed.
     meaning: str
 
     @property
@@ -73,11 +68,7 @@ def resume_fields() -> list[Field]:
 
 
 def algorithm_fields(name: str) -> list[Field]:
-    """The keys of `algo=name`, with those of the noise that noise=auto stands for.
-
-    Raises:
-        UserError: there is no such algorithm.
-    """
+    """The keys of `algo=name`, with those of the noise that noise=auto stands for."""
     auto_noise = kind_fields("noise", kind_of(file_values("algo", name).get("auto_noise")))
     if auto_noise:
         auto_noise[0] = auto_noise[0]._replace(meaning="What noise=auto stands for.")
@@ -169,19 +160,17 @@ def _described(hint: Any, bounds: dict[str, Any] | None = None) -> tuple[str, li
         return (f"{text}, or null", [*choices, "null"]) if type(None) in arguments else (text, choices)
     if origin is tuple:
         return f"list, each item a {_described(arguments[0])[0]}", []
+    limits = bounds or {}
+    words = ", ".join(f"{_PHRASES[name]} {limits[name]}" for name in _PHRASES if name in limits)
+    if {"ge", "le"} <= limits.keys():
+        words = f"from {limits['ge']} to {limits['le']}"
     word = _WORDS.get(origin or hint, "any value")
-    return f"{word} {_range(bounds or {})}".rstrip(), ["true", "false"] if hint is bool else []
+    return f"{word} {words}".rstrip(), ["true", "false"] if hint is bool else []
 
 
 def _bounds(mark: Any, name: str) -> list[Any]:
     """The bound `name` that an annotation sets, which pydantic's Field keeps in a list of its own."""
     return [getattr(one, name) for one in (mark, *getattr(mark, "metadata", [])) if hasattr(one, name)]
-
-
-def _range(bounds: dict[str, Any]) -> str:
-    if "ge" in bounds and "le" in bounds:
-        return f"from {bounds['ge']} to {bounds['le']}"
-    return ", ".join(f"{_PHRASES[name]} {bounds[name]}" for name in _PHRASES if name in bounds)
 
 
 def _one_of(choices: list[str]) -> str:

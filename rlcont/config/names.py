@@ -4,8 +4,6 @@ Files are searched for in the folders that RLCONT_CONFIGS lists, then in rlcont'
 counts. The file of an algorithm `module:Class` is beside the module.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path
@@ -23,11 +21,7 @@ GROUPS = ("algo", "env", "noise", "actors", "tuned", "experiment")
 
 
 def folders() -> list[Path]:
-    """The folders of YAML files, in the order of the search.
-
-    Raises:
-        UserError: RLCONT_CONFIGS lists something else than such folders.
-    """
+    """The folders of YAML files, in the order of the search."""
     own = [Path(part).absolute() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
     for folder in own:
         if not folder.is_dir():
@@ -41,26 +35,15 @@ def folders() -> list[Path]:
 
 def options(group: str) -> list[str]:
     """The names of a group's YAML files."""
-    return sorted(
-        {
-            str(path.relative_to(folder / group).with_suffix(""))
-            for folder in folders()
-            for path in (folder / group).rglob("*.yaml")
-        }
-    )
+    places = [folder / group for folder in folders()]
+    return sorted({str(path.relative_to(place).with_suffix("")) for place in places for path in place.rglob("*.yaml")})
 
 
 def option_file(group: str, option: str) -> Path | None:
-    """The YAML file of an option, None where there is none.
-
-    Raises:
-        UserError: the module of an algorithm `module:Class` cannot be found.
-    """
-    path = yaml_file(option) if group == "algo" else None
-    if path is None:
-        places = (folder / group / f"{option}.yaml" for folder in folders())
-        path = next((place for place in places if place.is_file()), None)
-    return path if path is not None and path.is_file() else None
+    """The YAML file of an option, None where there is none."""
+    beside = yaml_file(option) if group == "algo" else None
+    places = [beside] if beside else [folder / group / f"{option}.yaml" for folder in folders()]
+    return next((place for place in places if place.is_file()), None)
 
 
 def is_option(group: str, option: str) -> bool:
@@ -72,11 +55,7 @@ def is_option(group: str, option: str) -> bool:
 
 
 def existing_file(group: str, option: str) -> Path:
-    """The YAML file of an option.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The YAML file of an option."""
     path = option_file(group, option)
     if path is not None:
         return path
@@ -88,22 +67,14 @@ def existing_file(group: str, option: str) -> Path:
 
 def summary(group: str, option: str) -> str:
     """The first comment line of an option's file."""
-    for line in existing_file(group, option).read_text().splitlines():
-        if line.startswith("# ") and not line.startswith("# @"):
-            return line.removeprefix("# ").removesuffix(".")
-    return ""
+    first = re.search(r"^# (?!@)(.*?)\.?$", existing_file(group, option).read_text(), re.MULTILINE)
+    return first[1] if first else ""
 
 
 def file_values(group: str, option: str, begun: tuple[str, ...] = ()) -> dict[str, Any]:
     """The values of an option's file on top of those of the files of its group that it begins from.
 
-    Args:
-        group: the group.
-        option: the option.
-        begun: options whose files lead to this one.
-
-    Raises:
-        UserError: the file does not exist, is not YAML, or begins from itself.
+    `begun` has the options whose files lead to this one.
     """
     path = existing_file(group, option)
     if option in begun:
@@ -151,11 +122,7 @@ def option_values(group: str, option: str) -> dict[str, Any]:
 
 
 def algorithm(option: str) -> str:
-    """The algorithm whose hyper-parameters `algo=option` holds: the one of that name, or of the file it begins from.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The algorithm whose hyper-parameters `algo=option` holds: the one of that name, or of the file it begins from."""
     if ":" in option or (_PACKAGE / "algos" / option).is_dir():
         return option
     for base in _bases(read_yaml(existing_file("algo", option))):
@@ -177,11 +144,7 @@ def default_option(group: str) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The contents of a YAML file, with 1e-3 read as a number, as Hydra does.
-
-    Raises:
-        UserError: the file is not YAML, or does not hold keys and values.
-    """
+    """The contents of a YAML file, with 1e-3 read as a number, as Hydra does."""
     import yaml
 
     class Loader(yaml.SafeLoader):

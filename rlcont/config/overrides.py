@@ -1,7 +1,5 @@
 """The overrides of a command line: parsed, and checked against the keys of the chosen files."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
@@ -14,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rlcont.algos.find import config_class
 from rlcont.config.auto import refuse_typed
-from rlcont.config.fields import KINDS, kinds_with
+from rlcont.config.fields import KINDS, class_fields, kinds_with
 from rlcont.config.names import GROUPS, algorithm, file_values, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, flat_keys, nearest, nearest_key, spelled
@@ -25,11 +23,17 @@ def free_kwargs(override: str) -> str:
     return re.sub(r"^\+{0,2}(?=env\.kwargs\.)", "++", override)
 
 
+def line_of(override: Override) -> str:
+    """An override as it was typed."""
+    line = override.input_line or ""
+    return line.lstrip("+") if override.key_or_group.startswith("env.kwargs.") else line
+
+
 def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """Parses each override alone, so that an error names it."""
+    """Parses each override alone, so that an error names it; refuses a key that is typed with two values."""
     parser = OverridesParser.create(loader)
-    parsed = []
-    for override in overrides:
+    parsed: dict[str, Override] = {}
+    for override in map(free_kwargs, overrides):
         key, _, value = override.partition("=")
         key = key.lstrip("+") if key.startswith("++env.kwargs.") else key
         if not re.fullmatch(r"[~+]{0,2}\w[\w-]*([./@][\w-]+)*", key):
@@ -37,42 +41,34 @@ def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Over
         if value.startswith("="):
             raise UserError(f"{override}: one = too many; did you mean {key}={value.lstrip('=')}?")
         try:
-            parsed += parser.parse_overrides([override])
+            (one,) = parser.parse_overrides([override])
         except HydraException:
-            raise UserError(f"{key}={value}: {_unreadable(key, value)}") from None
-    return parsed
-
-
-def line_of(override: Override) -> str:
-    """An override as it was typed."""
-    line = override.input_line or ""
-    return line.lstrip("+") if override.key_or_group.startswith("env.kwargs.") else line
-
-
-def refuse_doubles(parsed: list[Override]) -> None:
-    """Refuses a key that is typed with two values."""
-    seen: dict[str, Override] = {}
-    for override in parsed:
-        before = seen.setdefault(override.key_or_group, override)
-        if line_of(before) != line_of(override):
+            if re.search(r"\s[\w.]+=", value):
+                raise UserError(f"{key}={value}: one word for several; drop the quotes around them") from None
             raise UserError(
-                f"{line_of(before)} {line_of(override)}: {override.key_or_group} is typed twice; keep one of them"
-            )
+                f"{key}={value}: cannot be read; quotes and brackets must close, no value of a list may be missing, "
+                f"and a value with special characters takes quotes of its own, as in '{key}=\"VALUE\"'"
+            ) from None
+        before = parsed.setdefault(one.key_or_group, one)
+        if line_of(before) != line_of(one):
+            raise UserError(f"{line_of(before)} {line_of(one)}: {one.key_or_group} is typed twice; keep one of them")
+    return list(parsed.values())
 
 
-def check_form(override: Override) -> None:
-    """Refuses an override that no single run can have, whatever its key."""
-    line, key = line_of(override), override.key_or_group
-    if override.is_hydra_override():
-        raise UserError(f"{line}: Hydra's own settings count in sweeps only; add -m")
-    if override.is_sweep_override():
-        raise UserError(f"{line}: several values make a sweep; add -m")
-    if override.is_delete():
-        if key in ("tuned", "experiment") and override.value() is None:
-            return
-        raise UserError(f"{line}: only tuned and experiment can be taken away; to change {key}, type {key}=VALUE")
-    if override.value() == "":
-        raise UserError(f"{line}: must be key=value, with a value")
+def parse_one_run(overrides: list[str]) -> list[Override]:
+    """Parses overrides; refuses those that no single run can have, whatever their keys."""
+    parsed = parse(overrides)
+    for override in parsed:
+        line, key = line_of(override), override.key_or_group
+        if override.is_hydra_override():
+            raise UserError(f"{line}: Hydra's own settings count in sweeps only; add -m")
+        if override.is_sweep_override():
+            raise UserError(f"{line}: several values make a sweep; add -m")
+        if override.is_delete() and (key not in ("tuned", "experiment") or override.value() is not None):
+            raise UserError(f"{line}: only tuned and experiment can be taken away; to change {key}, type {key}=VALUE")
+        if override.value() == "":
+            raise UserError(f"{line}: must be key=value, with a value")
+    return parsed
 
 
 def check_option(override: Override, algo: str) -> None:
@@ -129,35 +125,25 @@ def check_key(override: Override, config: DictConfig, choices: dict[str, str | N
 def check_decay(values: list[Override], noise: dict[str, Any]) -> None:
     """Refuses settings of a decay whose kind is none."""
     for override in values:
-        for key in ("noise.decay.final", "noise.decay.steps"):
-            typed = flat_keys({override.key_or_group: override.value()})
-            if key in typed and noise["decay"]["kind"] == "none":
-                raise UserError(f"{line_of(override)}: nothing decays; add noise.decay.kind=linear or exponential")
-
-
-def _unreadable(key: str, value: str) -> str:
-    if re.search(r"\s[\w.]+=", value):
-        return "one word for several; drop the quotes around them"
-    return (
-        "cannot be read; quotes and brackets must close, no value of a list may be missing, and a value with special "
-        f"characters takes quotes of its own, as in '{key}=\"VALUE\"'"
-    )
+        typed = flat_keys({override.key_or_group: override.value()})
+        if {"noise.decay.final", "noise.decay.steps"} & typed.keys() and noise["decay"]["kind"] == "none":
+            raise UserError(f"{line_of(override)}: nothing decays; add noise.decay.kind=linear or exponential")
 
 
 def _unknown_key(key: str, line: str, config: DictConfig, choices: dict[str, str | None]) -> str:
     """Why a key does not exist: it belongs to another noise or other actors, or to nothing."""
     group, _, name = key.partition(".")
+    algo = str(choices["algo"])
+    if key in (field.key for field in class_fields(algorithm(algo))):
+        return f"must be given in the YAML file of algo={algo} before it can be typed"
     kinds = kinds_with(group, key) if group in KINDS else []
     if not kinds:
         declared: Any = OmegaConf.to_container(config, resolve=False)
         near = nearest_key(key, [*flat_keys(declared), *GROUPS])
-        return f"no such key{near or '; rlcont --help algo=' + str(choices['algo']) + ' lists them'}"
+        return f"no such key{near or f'; rlcont --help algo={algo} lists them'}"
     choice = choices[group]
     if group == "noise" and choice == "auto":
-        return (
-            "noise=auto takes its kind and values from the algorithm's settings; "
-            f"choose one, as in noise={kinds[0]} {line}"
-        )
+        return f"noise=auto takes its values from the algorithm's settings; choose one, as in noise={kinds[0]} {line}"
     return f"{group}={choice} has no {name}{did_you_mean([f'{group}={kind}' for kind in kinds])}"
 
 

@@ -1,7 +1,5 @@
 """The configuration of a run, as frozen and validated dataclasses."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Hydra's sources of configurations: folders of YAML files, and generated ones for names without a file there."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 
@@ -40,9 +38,8 @@ class GeneratedSource(ConfigSource):
             return False
 
     def load_config(self, config_path: str) -> ConfigResult:
-        return ConfigResult(
-            self.provider, self.full_path(), self._values(config_path) or OmegaConf.create(), {"package": None}
-        )
+        values = self._values(config_path) or OmegaConf.create()
+        return ConfigResult(self.provider, self.full_path(), values, {"package": None})
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         return []

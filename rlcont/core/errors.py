@@ -1,10 +1,15 @@
-"""Exceptions that end a command early without being defects."""
+"""Exceptions that end a command early without being defects, and packages that only some commands need."""
 
-from __future__ import annotations
+import importlib.util
+import sys
+from collections.abc import Callable
 
 
 class UserError(Exception):
-    """A mistake that the user can correct. Its message is the one line that is printed."""
+    """A mistake that the user can correct. Its message is the one line that is printed.
+
+    Whatever reads a command line, a YAML file or a run's folder raises it for the first mistake there.
+    """
 
     def __str__(self) -> str:
         return " ".join(super().__str__().split())
@@ -22,9 +27,32 @@ class Stopped(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
+def exit_code(command: Callable[[], object]) -> int:
+    """Runs a command; returns 0, or after a line on standard error 2 for a user's mistake, 128 + N for a signal."""
+    try:
+        command()
+    except UserError as error:
+        print(f"rlcont: {error}", file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        print(f"rlcont: {stopped}", file=sys.stderr)
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        print("rlcont: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
 def one_line(error: BaseException) -> str:
     """An error as one line: its type, unless it is a UserError, and the first line of its message."""
     text = str(error).strip().partition("\n")[0]
     if isinstance(error, UserError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def require(what: str, extra: str, *modules: str) -> None:
+    """Checks that the modules of an extra, such as rlcont[export], are installed, without importing them."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise UserError(f"{what}: needs {module}; install it by pip install 'rlcont[{extra}]'")

@@ -1,7 +1,6 @@
 """State that no checkpoint would hold, found when an agent is built and not when it resumes wrongly."""
 
-from __future__ import annotations
-
+import contextlib
 import copy
 import functools
 import random
@@ -14,10 +13,7 @@ import numpy as np
 
 from rlcont.core.state import Parts, has_state, is_generator, is_module, is_tensor
 
-_FOREIGN = ("torch", "numpy", "builtins")
-"""Packages whose objects and functions are not looked into."""
-
-
+_FOREIGN = ("torch", "numpy", "builtins")  # Packages whose objects and functions are not looked into.
 _REFUSED = (
     "{place} is a {kind} that no checkpoint would hold; assign it to the agent itself, or derive the class of what "
     "holds it from rlcont.core.state.Parts"
@@ -113,20 +109,12 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
         yield ".__self__", value.__self__
     elif isinstance(value, types.FunctionType):
         if (value.__module__ or "").partition(".")[0] not in _FOREIGN:
-            cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
-            yield from ((f" with {name}", cell.cell_contents) for name, cell in cells if _is_filled(cell))
-            yield from ((f" with default {name}", inner) for name, inner in enumerate(value.__defaults__ or ()))
-            yield from ((f" with default {name}", inner) for name, inner in (value.__kwdefaults__ or {}).items())
+            for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+                with contextlib.suppress(ValueError):  # A variable without a value yet.
+                    yield f" with {name}", cell.cell_contents
+            defaults = [*enumerate(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).items()]
+            yield from ((f" with default {name}", inner) for name, inner in defaults)
     elif type(value).__module__.partition(".")[0] not in _FOREIGN:
         names = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ())]
         slots = {name: getattr(value, name) for name in names if hasattr(value, name)}
         yield from ((f".{name}", inner) for name, inner in {**slots, **getattr(value, "__dict__", {})}.items())
-
-
-def _is_filled(cell: types.CellType) -> bool:
-    """Whether a variable that a function refers to has a value yet."""
-    try:
-        _ = cell.cell_contents
-    except ValueError:
-        return False
-    return True

@@ -1,7 +1,5 @@
 """Serialises states as JSON and arrays, for checkpoints and messages of workers. Reading one cannot run code."""
 
-from __future__ import annotations
-
 import json
 from collections import deque
 from typing import Any
@@ -119,15 +117,12 @@ def _fill(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         case "$deque":
             return deque(_fill(content, arrays), value["maxlen"])
         case "$generator":
-            return _generator(_fill(content, arrays))
+            state = _fill(content, arrays)
+            bit_generator: Any = BIT_GENERATORS[state["bit_generator"]]()
+            bit_generator.state = state
+            return np.random.Generator(bit_generator)
         case "$dict":
             return dict(_fill(content, arrays))
     if tag.startswith("$"):
         raise ValueError(tag)
     return {key: _fill(item, arrays) for key, item in value.items()}
-
-
-def _generator(state: dict[str, Any]) -> np.random.Generator:
-    bit_generator: Any = BIT_GENERATORS[state["bit_generator"]]()
-    bit_generator.state = state
-    return np.random.Generator(bit_generator)

@@ -23,8 +23,7 @@ class VectorEnv(Protocol):
     """E environments that are stepped together."""
 
     spec: EnvSpec
-    num_breakdowns: int
-    """Steps in which a simulator failed, since the start."""
+    num_breakdowns: int  # Steps in which a simulator failed, since the start.
 
     def __len__(self) -> int:
         """The number of environments."""

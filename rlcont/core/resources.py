@@ -1,7 +1,5 @@
 """Memory and cores that a run may use: the machine's, or less in a container or a sweep."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import sys

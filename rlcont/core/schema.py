@@ -4,8 +4,6 @@ YAML files hold every value; these types say what a value may be, and the string
 what it means. Nothing here has a default.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal, dataclass_transform, get_type_hints
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr

@@ -1,7 +1,5 @@
 """Values as they are typed, and suggestions for misspelt names."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 from typing import Any

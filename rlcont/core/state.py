@@ -1,7 +1,5 @@
 """The state of an object, gathered from its parts and given back to them."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import numpy as np

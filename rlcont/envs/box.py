@@ -1,7 +1,5 @@
 """One Gymnasium environment with actions in [-1, 1] and flat float32 observations."""
 
-from __future__ import annotations
-
 import importlib
 import math
 from typing import Any
@@ -26,9 +24,6 @@ class BoxEnv:
 
     Shapes:
         action [A]; observation [O].
-
-    Raises:
-        UserError: the environment cannot be made, or its spaces are not supported.
     """
 
     def __init__(self, config: EnvConfig):
@@ -51,11 +46,7 @@ class BoxEnv:
         self._obs: Array = np.empty(obs_dim, np.float32)
 
     def reset(self, seed: int | None = None) -> Array:
-        """Starts an episode; with `seed`, also reseeds the environment's own generators.
-
-        Raises:
-            UserError: the observation is not finite.
-        """
+        """Starts an episode; with `seed`, also reseeds the environment's own generators."""
         self._obs = self.checked(self._flat(self.env.reset(seed=seed)[0]))
         return self._obs
 
@@ -63,9 +54,6 @@ class BoxEnv:
         """Takes a step; returns observation, reward, terminated, truncated, valid.
 
         If the simulator breaks down, `valid` is False and the observation is the previous one.
-
-        Raises:
-            UserError: the observation, the reward or the action is not finite.
         """
         raw, reward, terminated, truncated, valid = self.advance(self.to_env(action))
         if valid:
@@ -76,9 +64,6 @@ class BoxEnv:
         """Like `step`, for an action in the environment's own units; the observation is flat, and not checked.
 
         If the simulator breaks down, the observation is zeros.
-
-        Raises:
-            UserError: the reward is not finite.
         """
         raw, reward, terminated, truncated, _ = self.env.step(action.reshape(self._action_shape))
         if self._simulator_broke():
@@ -110,11 +95,7 @@ class BoxEnv:
         return True
 
     def frame(self) -> Array:
-        """A picture of the environment, [height, width, 3] uint8; needs render_mode=rgb_array.
-
-        Raises:
-            UserError: it cannot be drawn, for example because a library is missing.
-        """
+        """A picture of the environment, [height, width, 3] uint8; needs render_mode=rgb_array."""
         try:
             frame: Any = self.env.render()
         except Exception as error:
@@ -139,11 +120,7 @@ class BoxEnv:
         self.env.close()
 
     def to_env(self, action: Array) -> Array:
-        """Scales actions [..., A] from [-1, 1] to [low, high] and clips them; exact at both ends.
-
-        Raises:
-            UserError: an action is not finite.
-        """
+        """Scales actions [..., A] from [-1, 1] to [low, high] and clips them; exact at both ends."""
         if not math.isfinite(action.sum()):
             bad = action[~np.isfinite(action)]
             value = bad[0] if len(bad) else action.sum()
@@ -152,11 +129,7 @@ class BoxEnv:
         return scaled.astype(self._action_dtype)
 
     def checked(self, obs: Array) -> Array:
-        """Flat observations [..., O] as a float32 copy, because environments may overwrite what they returned.
-
-        Raises:
-            UserError: an observation is not finite.
-        """
+        """Flat observations [..., O] as a float32 copy, because environments may overwrite what they returned."""
         if not np.abs(obs).max() <= LARGEST:
             bad = np.argwhere(~(np.abs(obs) <= LARGEST))[0]
             raise UserError(f"env={self.spec.env_id}: observation {bad[-1]} is {obs[tuple(bad)]}")
@@ -179,11 +152,7 @@ def _make(config: EnvConfig) -> gymnasium.Env:
 
 
 def find_env(env_id: str) -> None:
-    """Imports the module of a `module:id` and checks that the id is registered.
-
-    Raises:
-        UserError: the module does not import, or no such id is registered.
-    """
+    """Imports the module of a `module:id` and checks that the id is registered."""
     module, _, name = env_id.rpartition(":")
     if module:
         try:

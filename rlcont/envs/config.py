@@ -1,7 +1,5 @@
 """The environment of a run."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rlcont.core.schema import Count, Text, schema

@@ -1,7 +1,5 @@
 """Returns and lengths of the running episodes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from rlcont.core.state import Parts

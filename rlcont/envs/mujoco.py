@@ -1,7 +1,5 @@
 """MuJoCo's peculiarities: its warnings, its camera, and breakdowns of the simulation."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Saves and restores the state of an environment between two steps, simulator included."""
 
-from __future__ import annotations
-
 import copy
 import types
 import zlib

@@ -4,8 +4,6 @@ Only this layer scales actions to the environment's bounds, resets environments,
 step from the observation to act on.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

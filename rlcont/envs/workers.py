@@ -1,7 +1,5 @@
 """Environments that are stepped by several processes."""
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import select
@@ -66,9 +64,6 @@ class WorkerEnvironments:
     Each environment has its own seed and is independent of the others, so the numbers are those of `Environments`.
     After an error, Ctrl-C included, all workers are ended: their pending answers would be taken for those to the next
     step.
-
-    Raises:
-        UserError: as `Environments`; or a worker died, or did not answer within `patience` seconds.
     """
 
     def __init__(self, config: EnvConfig, seeds: list[int], num_workers: int, patience: float = PATIENCE):

@@ -1,7 +1,5 @@
 """A factor that shrinks from 1 as training goes on."""
 
-from __future__ import annotations
-
 from rlcont.exploration.config import DecayConfig
 
 

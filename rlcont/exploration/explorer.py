@@ -5,8 +5,6 @@ weights it receives. Warm-up and decay of the noise go by `num_steps`: the explo
 actor sets it to what the learner has seen.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import numpy as np

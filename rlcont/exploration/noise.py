@@ -1,7 +1,5 @@
 """Exploration noise, in the normalised action units of [-1, 1]."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from rlcont.core.state import Parts

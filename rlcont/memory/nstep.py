@@ -1,7 +1,5 @@
 """n-step transitions, summed up as the steps come in."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import numpy as np

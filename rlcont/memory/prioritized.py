@@ -1,7 +1,5 @@
 """Experience replay that draws transitions with large errors more often."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Uniform experience replay in one preallocated block."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

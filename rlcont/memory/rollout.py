@@ -1,7 +1,5 @@
 """The experience of one rollout with the current policy."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

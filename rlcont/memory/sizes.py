@@ -1,7 +1,5 @@
 """The memory that replays take, without torch, since it is checked before a run starts."""
 
-from __future__ import annotations
-
 BRANCHES = 32
 """Children of each node of a sum tree."""
 

@@ -1,7 +1,5 @@
 """Sums over stretches of many numbers, for drawing in proportion to them."""
 
-from __future__ import annotations
-
 import torch
 
 from rlcont.memory.sizes import BRANCHES, level_widths

@@ -1,7 +1,5 @@
 """Distributions over evenly spaced atoms."""
 
-from __future__ import annotations
-
 import torch
 
 

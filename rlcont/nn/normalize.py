@@ -1,7 +1,5 @@
 """Running statistics of observations and returns."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

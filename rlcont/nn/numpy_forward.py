@@ -4,8 +4,6 @@ For so few, calling PyTorch takes several times as long as the products themselv
 NumPy's, over the same memory as the network's weights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import singledispatch
 from typing import Any

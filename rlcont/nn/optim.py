@@ -1,8 +1,6 @@
 """Optimisers over one flat vector of weights, in plain tensor operations that a compiler can fuse with what is around
 them."""
 
-from __future__ import annotations
-
 import torch
 
 

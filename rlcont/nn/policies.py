@@ -7,8 +7,6 @@ Shapes:
     features [..., F]; both parameters, sample and action [..., A]; log-probability and entropy [...].
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

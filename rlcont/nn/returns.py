@@ -1,7 +1,5 @@
 """Advantages of a stretch of experience."""
 
-from __future__ import annotations
-
 import torch
 
 

@@ -1,7 +1,5 @@
 """The atoms of a categorical critic."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

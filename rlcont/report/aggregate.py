@@ -1,7 +1,5 @@
 """Statistics over the runs of a group, with confidence intervals."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from rlcont.core.types import Array
@@ -18,20 +16,10 @@ def bootstrap_interval(values: Array) -> tuple[Array, Array]:
     Shapes:
         values [N] or [N, T]; each end [] or [T].
     """
-    return _middle(_resampled_means(values, np.random.default_rng(0)))
+    return middle_of(resampled_means(values, np.random.default_rng(0)))
 
 
-def difference_interval(first: Array, second: Array) -> tuple[Array, Array]:
-    """The 95 % percentile bootstrap interval of the difference of two groups' means, `first` minus `second`.
-
-    Shapes:
-        first [N]; second [M]; each end [].
-    """
-    rng = np.random.default_rng(0)
-    return _middle(_resampled_means(first, rng) - _resampled_means(second, rng))
-
-
-def _resampled_means(values: Array, rng: np.random.Generator) -> Array:
+def resampled_means(values: Array, rng: np.random.Generator) -> Array:
     """Means of RESAMPLES bootstrap samples, [RESAMPLES] or [RESAMPLES, T]."""
     num = len(values)
     drawn = rng.multinomial(num, np.full(num, 1 / num), size=RESAMPLES)
@@ -39,7 +27,8 @@ def _resampled_means(values: Array, rng: np.random.Generator) -> Array:
     return means
 
 
-def _middle(means: Array) -> tuple[Array, Array]:
+def middle_of(means: Array) -> tuple[Array, Array]:
+    """The interval that holds CONFIDENCE of the means."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return low, high

@@ -1,7 +1,5 @@
 """`rlcont compare`: statistics of groups of runs that differ only in their seed."""
 
-from __future__ import annotations
-
 import csv
 import math
 import re
@@ -30,40 +28,26 @@ class Figures(NamedTuple):
 
     env: str
     group: str
-    runs: int
-    """Finished runs, which the figures count."""
-    unfinished: int
-    """Other runs, which no figure counts."""
-    steps: int
-    """Step of the group's last evaluation."""
-    last: float = math.nan
-    """Mean."""
+    runs: int  # Finished runs, which the figures count.
+    unfinished: int  # Other runs, which no figure counts.
+    steps: int  # Step of the group's last evaluation.
+    last: float = math.nan  # Mean.
     low: float = math.nan
-    high: float = math.nan
-    """95 % bootstrap interval of `last`."""
+    high: float = math.nan  # 95 % bootstrap interval of `last`.
     interquartile_mean: float = math.nan
     median: float = math.nan
-    best: float = math.nan
-    """Mean of each run's best evaluation."""
-    over_training: float = math.nan
-    """Mean of each run's area under the curve."""
+    best: float = math.nan  # Mean of each run's best evaluation.
+    over_training: float = math.nan  # Mean of each run's area under the curve.
     threshold: float = math.nan
     steps_to_threshold: float = math.nan
     """Median; infinite if half of the runs or more never reach the threshold."""
-    reached: int = 0
-    """Runs that reach the threshold."""
-    seconds: float = math.nan
-    """Mean time of a run."""
+    reached: int = 0  # Runs that reach the threshold.
+    seconds: float = math.nan  # Mean time of a run.
 
 
 def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
-    """Prints a table of the runs at or below `places`; writes it, plots and TensorBoard events into `to`.
-
-    Raises:
-        UserError: there is no run with an evaluation, or `to` cannot be written.
-    """
-    from rlcont.report.bands import write_band
-    from rlcont.report.plots import plot_aggregates, plot_curves
+    """Prints a table of the runs at or below `places`; writes it, plots and TensorBoard events into `to`."""
+    from rlcont.report.plots import plot_aggregates, plot_curves, write_band
 
     groups = group_runs(places)
     found = figures(groups, threshold)
@@ -92,7 +76,15 @@ def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
 
 def figures(groups: Sequence[Group], threshold: float | None) -> list[Figures]:
     """Statistics of each group. Without `threshold`, each environment has its default one (see THRESHOLD)."""
-    return [_figures(group, _threshold(groups, group.env) if threshold is None else threshold) for group in groups]
+    found = []
+    for group in groups:
+        finished = [other for other in groups if other.env == group.env and other.curves]
+        own = threshold
+        if own is None and finished:
+            start = float(np.mean([curve.returns[0] for other in finished for curve in other.curves]))
+            own = start + THRESHOLD * (max(float(other.last.mean()) for other in finished) - start)
+        found.append(_figures(group, math.nan if own is None else own))
+    return found
 
 
 def _figures(group: Group, threshold: float) -> Figures:
@@ -114,15 +106,6 @@ def _figures(group: Group, threshold: float) -> Figures:
         reached=sum(map(math.isfinite, reached)),
         seconds=float(np.mean([curve.seconds[-1] for curve in group.curves])),
     )
-
-
-def _threshold(groups: Sequence[Group], env: str) -> float:
-    finished = [group for group in groups if group.env == env and group.curves]
-    if not finished:
-        return math.nan
-    start = float(np.mean([curve.returns[0] for group in finished for curve in group.curves]))
-    best = max(float(group.last.mean()) for group in finished)
-    return start + THRESHOLD * (best - start)
 
 
 def _cells(own: Figures) -> list[str]:

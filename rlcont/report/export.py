@@ -1,7 +1,5 @@
 """`rlcont export`: writes a policy as ONNX and torch.export files."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import json
@@ -55,9 +53,6 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
 
     The files contain the normaliser and the scaling of actions. They are written only if their actions on recorded
     observations equal the agent's.
-
-    Raises:
-        UserError: an exported policy's actions differ from the agent's, or `to` cannot be written.
     """
     config, agent, facts = load_trained(folder, policy)
     env = BoxEnv(config.env)

@@ -1,9 +1,7 @@
 """Groups of runs that differ only in their seed."""
 
-from __future__ import annotations
-
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,8 +37,7 @@ class Group(NamedTuple):
 
     env: str
     label: str
-    curves: list[Curve]
-    """Those of the N finished runs."""
+    curves: list[Curve]  # Those of the N finished runs.
     unfinished: list[Curve]
     """Those of all other runs. Statistics ignore them: a mean over runs at different steps means nothing."""
 
@@ -62,13 +59,12 @@ class Group(NamedTuple):
         return np.array(steps), np.stack(rows)
 
 
-def group_runs(places: Iterable[Path]) -> list[Group]:
-    """Groups of the runs at or below `places`, ordered by environment, then by first appearance.
-
-    Raises:
-        UserError: no run has an evaluation, or a place is no folder.
-    """
-    folders = list(dict.fromkeys(folder for place in places for folder in _folders(place)))
+def group_runs(places: Sequence[Path]) -> list[Group]:
+    """Groups of the runs at or below `places`, ordered by environment, then by first appearance."""
+    for place in places:
+        if not place.is_dir():
+            raise UserError(f"{place}: no such folder")
+    folders = dict.fromkeys(folder for place in places for folder in sorted(run_folders(place)))
     curves = [curve for folder in folders if (curve := read_curve(folder)) is not None]
     if not any(len(curve.steps) for curve in curves):
         raise UserError(f"{', '.join(map(str, places))}: no run in it has an evaluation")
@@ -89,16 +85,8 @@ def read_curve(folder: Path) -> Curve | None:
     if not {"env.id", "algo_name", "total_steps"} <= run.config.keys():
         return None
     try:
-        rows = [
-            (int(line["step"]), float(np.float32(line["return_mean"])), float(line["seconds"]))
-            for line in read_evaluations(folder)
-        ]
+        lines = read_evaluations(folder)
+        rows = [(int(row["step"]), float(np.float32(row["return_mean"])), float(row["seconds"])) for row in lines]
     except (OSError, ValueError, KeyError, TypeError):
         rows = []
     return Curve(run, *(np.array([row[column] for row in rows]) for column in range(3)))
-
-
-def _folders(place: Path) -> list[Path]:
-    if not place.is_dir():
-        raise UserError(f"{place}: no such folder")
-    return sorted(run_folders(place))

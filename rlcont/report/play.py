@@ -1,7 +1,5 @@
 """`rlcont eval`: plays a policy of a run."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from pathlib import Path
@@ -35,9 +33,6 @@ def evaluate_run(
         seed: of the episodes; None for those of the run's own evaluations.
         video: writes each episode into a file in the run's folder.
         render: shows the episodes in a window, one after the other.
-
-    Raises:
-        UserError: the environment cannot be drawn.
     """
     config, trained, facts = load_trained(folder, policy)
     mode = {"render_mode": "human" if render else "rgb_array"} if video or render else {}

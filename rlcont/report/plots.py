@@ -1,23 +1,21 @@
-"""Plots of groups of runs: learning curves with bands, and a chart of aggregates."""
+"""Plots of groups of runs: learning curves with bands, also in TensorBoard, and a chart of aggregates."""
 
-from __future__ import annotations
-
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rlcont.report.aggregate import bootstrap_interval, interquartile_mean
-
-if TYPE_CHECKING:
-    from rlcont.report.groups import Group
+from rlcont.report.groups import Group
 
 # The palette of Okabe and Ito (2008), which colour-blind readers can tell apart. Line styles do so without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
 LINES = ("-", "--", "-.", ":")
+MEAN, LOW, HIGH = "eval/return", "eval/return_low", "eval/return_high"
 
 
 def plot_curves(groups: Sequence[Group], path: Path) -> None:
@@ -83,3 +81,20 @@ def _label(group: Group) -> str:
 def _save(figure: Any, path: Path) -> None:
     for suffix in (".png", ".svg"):
         figure.savefig(path.with_name(path.name + suffix))
+
+
+def write_band(group: Group, folder: Path) -> None:
+    """Writes the mean over runs and its 95 % bootstrap interval at each evaluation that all runs have.
+
+    TensorBoard shows the mean under SCALARS, and the interval as a band under CUSTOM SCALARS.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    shutil.rmtree(folder, ignore_errors=True)
+    steps, returns = group.common()
+    low, high = bootstrap_interval(returns)
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_custom_scalars({"eval": {"return, mean and 95 % interval": ["Margin", [MEAN, LOW, HIGH]]}})
+        for step, mean, lower, upper in zip(steps, returns.mean(0), low, high, strict=True):
+            for tag, value in ((MEAN, mean), (LOW, lower), (HIGH, upper)):
+                writer.add_scalar(tag, value, int(step))

@@ -1,7 +1,5 @@
 """Episodes as mp4 files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -73,11 +73,7 @@ class Checkpoints:
         self._segments: list[Segment] = []
 
     def save(self, step: int, state: Any, rows: Rows | None) -> None:
-        """Writes a checkpoint, then deletes old ones. If writing fails, the previous checkpoint stays whole.
-
-        Raises:
-            UserError: it cannot be written, as on a full disk.
-        """
+        """Writes a checkpoint, then deletes old ones. If writing fails, the previous checkpoint stays whole."""
         try:
             self._save(step, state, rows)
             self._delete_old()
@@ -94,9 +90,6 @@ class Checkpoints:
         """Loads the newest whole checkpoint and writes its rows into `rows`; returns the state.
 
         Damaged checkpoints are reported and moved aside.
-
-        Raises:
-            UserError: there is no checkpoint, none is whole, or the newest whole one is of another format.
         """
         steps = self.steps()
         if not steps:
@@ -115,11 +108,7 @@ class Checkpoints:
         raise UserError(f"{self.folder}: no checkpoint is whole (steps {listed}); nothing was changed")
 
     def check_format(self) -> None:
-        """Reads the manifests, newest first, up to the first that is whole.
-
-        Raises:
-            UserError: another version of rlcont wrote it.
-        """
+        """Reads the manifests, newest first, up to the first that is whole."""
         for step in reversed(self.steps()):
             try:
                 _opened(_read(self._path(step) / MANIFEST), step)

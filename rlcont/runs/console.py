@@ -1,32 +1,11 @@
 """Progress of a run: a bar on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import datetime
 import os
 import sys
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-
-class Reporter(Protocol):
-    """Shows a run's progress."""
-
-    def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
-        """Shows step, return and speed of training."""
-
-    def evaluated(self, step: int, mean: float, std: float) -> None:
-        """Shows an evaluation."""
-
-    def close(self) -> None:
-        """Leaves the terminal as it was."""
-
-
-def make_reporter(total_steps: int) -> Reporter:
-    """A bar if standard output is a terminal, else plain lines."""
-    return BarReporter(Console(), total_steps) if on_terminal() else LineReporter(total_steps)
 
 
 def on_terminal() -> bool:
@@ -51,6 +30,7 @@ class LineReporter:
         self.total_steps = total_steps
 
     def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
+        """Shows step, return and speed of training."""
         print(
             f"step {step}/{self.total_steps}  return {format_return(train_return)}  {steps_per_second:.0f} steps/s  "
             f"ETA {eta(self.total_steps - step, steps_per_second)}",
@@ -58,17 +38,18 @@ class LineReporter:
         )
 
     def evaluated(self, step: int, mean: float, std: float) -> None:
+        """Shows an evaluation."""
         print(f"step {step}/{self.total_steps}  evaluation {mean:.1f} ± {std:.1f}", flush=True)
 
     def close(self) -> None:
-        pass
+        """Leaves the terminal as it was."""
 
 
-class BarReporter:
+class BarReporter(LineReporter):
     """A live bar with step, training return, last evaluation, steps/s and ETA."""
 
     def __init__(self, console: Console, total_steps: int):
-        self.total_steps = total_steps
+        super().__init__(total_steps)
         self.train_return = "-"
         self.bar = Progress(
             TextColumn("{task.completed:,}/{task.total:,}"),
@@ -100,6 +81,11 @@ class BarReporter:
 
     def close(self) -> None:
         self.bar.stop()
+
+
+def make_reporter(total_steps: int) -> LineReporter:
+    """A bar if standard output is a terminal, else plain lines."""
+    return BarReporter(Console(), total_steps) if on_terminal() else LineReporter(total_steps)
 
 
 def format_return(value: float | None) -> str:

@@ -1,7 +1,5 @@
 """evaluations.csv: one row for each evaluation of a run."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,15 +9,7 @@ import numpy as np
 from rlcont.core.types import Evaluation
 
 TABLE = "evaluations.csv"
-EVALUATION_COLUMNS = (
-    "step",
-    "return_mean",
-    "return_std",
-    "return_min",
-    "return_max",
-    "steps_mean",
-    "seconds",
-)
+EVALUATION_COLUMNS = ("step", "return_mean", "return_std", "return_min", "return_max", "steps_mean", "seconds")
 
 
 def make_table(folder: Path) -> None:

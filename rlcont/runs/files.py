@@ -1,7 +1,5 @@
 """Atomic writes of files, and exclusive creation of folders."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import json
@@ -14,11 +12,7 @@ from rlcont.core.errors import UserError
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file that describes a run, sweep or search.
-
-    Raises:
-        UserError: the file is missing or broken.
-    """
+    """The content of a JSON file that describes a run, sweep or search."""
     try:
         facts = json.loads(path.read_text())
     except (OSError, ValueError) as error:

@@ -1,13 +1,13 @@
 """A run's folder: its creation, its description (config.yaml, run.json) and its lock."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from rlcont.config.names import file_values, merged
 from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import nearest
+from rlcont.core.spelling import flat_keys, nearest, spelled
 from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, writing_to
 from rlcont.runs.provenance import provenance
 
@@ -28,9 +28,6 @@ def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path
     """Creates outputs/<env>/<algo>/<time>-s<seed> and describes the run in it.
 
     Of two runs that start in the same second, the second one's folder gets a number appended.
-
-    Raises:
-        UserError: the folder cannot be created.
     """
     parent = Path(config.output, *(re.sub(r"[^\w.+-]", "-", name) for name in (config.env.id, config.algo_name)))
     with writing_to(config.output):
@@ -45,11 +42,7 @@ def add_to_description(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def description(folder: Path) -> dict[str, Any]:
-    """The content of run.json.
-
-    Raises:
-        UserError: the file is missing or broken.
-    """
+    """The content of run.json."""
     return read_json(folder / "run.json")
 
 
@@ -63,11 +56,7 @@ def forget(folder: Path) -> None:
 
 @contextlib.contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Locks a run's folder for this process. The system releases the lock when the process ends, even by a kill.
-
-    Raises:
-        UserError: another process holds the lock.
-    """
+    """Locks a run's folder for this process. The system releases the lock when the process ends, even by a kill."""
     with (folder / ".lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,29 +76,36 @@ def describe_run(folder: Path, config: RunConfig, description: dict[str, Any]) -
 
 
 def load_config(folder: Path) -> RunConfig:
-    """The configuration of the run in `folder`.
-
-    Raises:
-        UserError: `folder` holds no run, or its config.yaml is broken.
-    """
+    """The configuration of the run in `folder`."""
     path = folder / "config.yaml"
     if not path.is_file():
         raise UserError(f"{folder}: no run (it has no config.yaml){_nearest_run(folder)}")
     try:
         container = yaml.safe_load(path.read_text())
-        return validate(_with_later_keys(container))
+        return validate(_with_later_keys(container, path))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except (OSError, ImportError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no configuration of a run ({error})") from None
 
 
-def _with_later_keys(container: dict[str, Any]) -> dict[str, Any]:
-    """Adds keys that an older rlcont did not have, with the values of the algorithm's own file."""
+def _with_later_keys(container: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Adds keys that an older rlcont did not have, with the values of the algorithm's own file, and names them."""
     algorithm = container.get("algorithm", container["algo_name"])
     fields = {field.name for field in dataclasses.fields(config_class(algorithm))}
     values = {key: value for key, value in file_values("algo", algorithm).items() if key in fields}
-    return container | {"algorithm": algorithm, "algo": merged(values, container["algo"])}
+    whole = merged(values, container["algo"])
+    before = flat_keys(container["algo"])
+    added = {key: value for key, value in flat_keys(whole).items() if key not in before}
+    if added:
+        listed = " ".join(f"algo.{key}={spelled(value)}" for key, value in added.items())
+        _print_once(f"{path}: written by an older rlcont, without {listed}; these values are used")
+    return container | {"algorithm": algorithm, "algo": whole}
+
+
+@functools.cache
+def _print_once(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _nearest_run(folder: Path) -> str:

@@ -1,8 +1,6 @@
 """Short labels for runs: the settings in which they differ."""
 
-from __future__ import annotations
-
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -12,9 +10,7 @@ from rlcont.core.spelling import spelled
 def distinguishing_settings(configs: Sequence[dict[str, Any]], but_for: Collection[str] = ("output",)) -> list[str]:
     """For each run the settings that tell it from the others of its algorithm and environment, as in "lr=0.01 seed=1".
 
-    Args:
-        configs: the runs' values by dotted key.
-        but_for: keys that are ignored.
+    `configs` has the runs' values by dotted key; the keys in `but_for` are ignored.
     """
     alike: dict[tuple[Any, Any], list[int]] = defaultdict(list)
     for i, config in enumerate(configs):
@@ -22,21 +18,16 @@ def distinguishing_settings(configs: Sequence[dict[str, Any]], but_for: Collecti
     texts = [""] * len(configs)
     for group in alike.values():
         compared = [{key: value for key, value in configs[i].items() if key not in but_for} for i in group]
-        _fill_kwargs(compared)
+        # An argument that only some runs give to their environment tells the others apart too.
+        kwargs = dict.fromkeys(key for config in compared for key in config if key.startswith("env.kwargs."))
+        for config in compared:
+            config.pop("env.kwargs", None)
+            config.update({key: "default" for key in kwargs if key not in config})
         keys = varying_keys(compared)
         short = short_names(keys)
         for i, config in zip(group, compared, strict=True):
             texts[i] = " ".join(f"{short[key]}={spelled(config[key])}" for key in keys if key in config)
     return texts
-
-
-def _fill_kwargs(configs: list[dict[str, Any]]) -> None:
-    """Adds what some runs give to their environment to the others, as "default", so that it tells them apart too."""
-    kwargs = {key for config in configs for key in config if key.startswith("env.kwargs.")}
-    for config in configs:
-        config.pop("env.kwargs", None)
-        for key in kwargs:
-            config.setdefault(key, "default")
 
 
 def varying_keys(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -51,13 +42,7 @@ def short_names(keys: Collection[str]) -> dict[str, str]:
 
     `noise.kind` is shortened to noise.
     """
-    return {key: next(end for end in _ends(key) if _belongs_to_one(end, keys) or end == _ends(key)[-1]) for key in keys}
-
-
-def _ends(key: str) -> list[str]:
-    parts = key.removesuffix(".kind").split(".")
-    return [".".join(parts[first:]) for first in reversed(range(len(parts)))]
-
-
-def _belongs_to_one(end: str, keys: Collection[str]) -> bool:
-    return sum(end in _ends(key) for key in keys) == 1
+    parts = {key: key.removesuffix(".kind").split(".") for key in keys}
+    ends = {key: [".".join(own[-number:]) for number in range(1, len(own) + 1)] for key, own in parts.items()}
+    taken = Counter(end for own in ends.values() for end in own)
+    return {key: next((end for end in own if taken[end] == 1), own[-1]) for key, own in ends.items()}

@@ -1,7 +1,5 @@
 """`rlcont runs`: a table of all runs below a folder."""
 
-from __future__ import annotations
-
 import datetime
 import json
 import os
@@ -26,20 +24,14 @@ class Run(NamedTuple):
     """A run as its folder describes it."""
 
     folder: Path
-    config: dict[str, Any]
-    """Values by dotted key."""
+    config: dict[str, Any]  # Values by dotted key.
     status: Status | None
-    state: str
-    """That of `status`; unknown if there is none, unreadable if a file is damaged."""
+    state: str  # That of `status`; unknown if there is none, unreadable if a file is damaged.
     started: datetime.datetime
 
 
 def list_runs(root: Path) -> None:
-    """Prints all runs below `root`, the newest last.
-
-    Raises:
-        UserError: there is none.
-    """
+    """Prints all runs below `root`, the newest last."""
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
     runs = sorted((read_run(folder) for folder in run_folders(root)), key=lambda run: (run.started, run.folder))

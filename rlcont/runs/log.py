@@ -1,7 +1,5 @@
 """The log of a run: TensorBoard events and evaluations.csv."""
 
-from __future__ import annotations
-
 import math
 import os
 import time
@@ -22,10 +20,7 @@ class RunLog:
     The hyper-parameters go into the run's own event file, without an experiment summary. So TensorBoard lists no second
     run for them, and the columns of its HPARAMS page are the union over all runs.
 
-    Args:
-        position: what `position()` returned at the checkpoint that the run resumes from. Whatever was logged after it
-            is deleted.
-        step: of that checkpoint.
+    A run that resumes passes the `position()` and the step of its checkpoint; whatever was logged later is deleted.
     """
 
     def __init__(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
+from rlcont.runs.files import write_json, write_whole
 
 if TYPE_CHECKING:
     import torch
-from rlcont.runs.files import write_json, write_whole
 
 
 def save_policy(folder: Path, name: str, state: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
@@ -26,11 +26,7 @@ def save_policy(folder: Path, name: str, state: dict[str, torch.Tensor], facts: 
 
 
 def policy_path(folder: Path, name: str) -> Path:
-    """The file of a policy.
-
-    Raises:
-        UserError: the run has no policy of that name.
-    """
+    """The file of a policy."""
     path = folder / "policies" / f"{name}.safetensors"
     kept = sorted(file.stem for file in path.parent.glob("*.safetensors"))
     if name not in kept:

@@ -1,7 +1,6 @@
 """Where a run comes from: command line, time, code and packages."""
 
-from __future__ import annotations
-
+import contextlib
 import datetime
 import importlib.metadata
 import platform
@@ -50,8 +49,6 @@ def _git(*arguments: str) -> str:
 def _package_versions() -> dict[str, str]:
     versions = {"rlcont": __version__}
     for name in PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return versions

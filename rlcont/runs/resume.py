@@ -1,7 +1,5 @@
 """The plan of `rlcont resume`: the configuration to resume a run with, checked before torch is loaded."""
 
-from __future__ import annotations
-
 import dataclasses
 import shlex
 import sys
@@ -48,11 +46,7 @@ class ResumePlan:
 
 
 def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
-    """Plans how the run in `folder` resumes; prints a line and returns None if it is finished.
-
-    Raises:
-        UserError: the run cannot resume, or not with these overrides.
-    """
+    """Plans how the run in `folder` resumes; prints a line and returns None if it is finished."""
     changes = _changes(overrides)
     checkpoints = Checkpoints(folder, 1)
     checkpoints.check_format()  # First, because this version may not know a key of the configuration either.
@@ -93,12 +87,10 @@ def scheduled_over_the_run(config: Any, prefix: str = "") -> list[str]:
 def _changes(overrides: list[str]) -> dict[str, Any]:
     if not overrides:
         return {}
-    from rlcont.config.overrides import check_form, line_of, parse, refuse_doubles
+    from rlcont.config.overrides import line_of, parse_one_run
 
-    parsed = parse(overrides)
-    refuse_doubles(parsed)
+    parsed = parse_one_run(overrides)
     for override in parsed:
-        check_form(override)
         key = override.key_or_group
         if key not in CHANGEABLE:
             raise UserError(
@@ -109,11 +101,7 @@ def _changes(overrides: list[str]) -> dict[str, Any]:
 
 
 def _computed(folder: Path) -> dict[str, Any]:
-    """Device, compile, precision, workers and threads that the run used.
-
-    Raises:
-        UserError: run.json does not say.
-    """
+    """Device, compile, precision, workers and threads that the run used."""
     facts = description(folder).get("acceleration")
     if facts is None:
         raise UserError(f"{folder}: the run had not started; start a new one")

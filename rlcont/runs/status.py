@@ -1,7 +1,5 @@
 """status.json in a run's folder: the state of the run, for other processes to read."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os
@@ -97,9 +95,6 @@ def read_status(folder: Path) -> Status | None:
     """The status of the run in `folder`; None if there is no status.json.
 
     A live state whose process no longer exists on this host is reported as killed.
-
-    Raises:
-        UserError: the file is damaged.
     """
     path = folder / NAME
     try:

@@ -1,7 +1,5 @@
 """The plan of a search, validated before anything is created."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,8 +19,7 @@ class SearchPlan(NamedTuple):
 
     overrides: list[str]
     space: Space
-    extremes: list[Plan]
-    """Runs at the extremes of the search space, all of them valid."""
+    extremes: list[Plan]  # Runs at the extremes of the search space, all of them valid.
 
     @property
     def config(self) -> RunConfig:
@@ -40,11 +37,7 @@ class SearchPlan(NamedTuple):
 
 
 def plan_search(overrides: list[str]) -> SearchPlan:
-    """Reads the search space and validates the runs at its extremes.
-
-    Raises:
-        UserError: the first mistake.
-    """
+    """Reads the search space and validates the runs at its extremes."""
     space = read_space(overrides)
     extremes = [make_plan(space.overrides(values, seed)) for values in space.corners() for seed in space.seeds]
     config = extremes[0].config
@@ -62,11 +55,7 @@ def runs_at_once(plan: SearchPlan) -> int:
 
 
 def make_search_folder(plan: SearchPlan) -> Path:
-    """Creates <output>/searches/<time> with the description of the search.
-
-    Raises:
-        UserError: it cannot be created.
-    """
+    """Creates <output>/searches/<time> with the description of the search."""
     output = plan.config.output
     with writing_to(output):
         folder = make_exclusively(Path(output) / "searches", folder_time())
@@ -75,11 +64,7 @@ def make_search_folder(plan: SearchPlan) -> Path:
 
 
 def plan_again(folder: Path, changes: list[str]) -> SearchPlan:
-    """The search in `folder`, perhaps with another number of trials or of runs at once.
-
-    Raises:
-        UserError: search.json is broken, or `changes` has another key.
-    """
+    """The search in `folder`, perhaps with another number of trials or of runs at once."""
     for change in changes:
         if not change.startswith(("search.trials=", "sweep.jobs=")):
             raise UserError(f"{change}: fixed for the whole search; resume can change search.trials and sweep.jobs")

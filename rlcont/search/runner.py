@@ -1,14 +1,13 @@
 """Runs a search: each trial is one run per seed, all at once, and is pruned if it lags behind."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import shutil
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from optuna.trial import Trial
 
 from rlcont.runs.console import format_return, print_table
 from rlcont.runs.evaluations import read_evaluations
@@ -21,14 +20,10 @@ from rlcont.search.winner import write_tuned
 from rlcont.sweep.job import GRACE
 from rlcont.sweep.plan import Job, describe_job
 from rlcont.sweep.process import conclude, kill, process_of
-from rlcont.sweep.runner import Runner, signals_stop
-from rlcont.sweep.show import Show, make_show
+from rlcont.sweep.runner import Runner, Stop
+from rlcont.sweep.show import LineShow, make_show
 
-if TYPE_CHECKING:
-    from optuna import Trial
-
-SHOWN = 5
-"""Trials in the final table."""
+SHOWN = 5  # Trials in the final table.
 
 
 @dataclasses.dataclass
@@ -37,18 +32,13 @@ class _Attempt:
 
     trial: Trial
     jobs: list[Job]
-    given_up: str | None = None
-    """pruned or failed, once the trial cannot become complete."""
+    given_up: str | None = None  # pruned or failed, once the trial cannot become complete.
     given_up_at: float = math.inf
 
 
 def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
-    """Starts or resumes the search in `folder`, with `at_once` runs at a time.
-
-    Returns:
-        The exit code: 0; 1 if no trial is complete; 130 or 143 after Ctrl-C or SIGTERM.
-    """
-    with in_use(folder), signals_stop() as stop:
+    """Starts or resumes the search in `folder`; returns 0, 1 if no trial is complete, or 128 + signal."""
+    with in_use(folder), Stop() as stop:
         study = Study(folder, plan.space, plan.search, plan.config.total_steps)
         num_jobs = plan.search.trials * len(plan.space.seeds)
         show = make_show(f"{plan.search.trials} trials, {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs)
@@ -67,7 +57,7 @@ def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
 class _SearchRunner(Runner):
     """Starts a trial whenever there are slots for all its seeds, and ends trials that lag behind."""
 
-    def __init__(self, plan: SearchPlan, folder: Path, study: Study, at_once: int, show: Show):
+    def __init__(self, plan: SearchPlan, folder: Path, study: Study, at_once: int, show: LineShow):
         super().__init__([], at_once, show)
         self.plan = plan
         self.folder = folder
@@ -137,10 +127,8 @@ class _SearchRunner(Runner):
         if any(job in self.running or job in self.waiting for job in attempt.jobs) or self.told_to_end:
             return
         self.attempts.remove(attempt)
-        if attempt.given_up == "pruned":
-            self.study.prune(attempt.trial)
-        elif attempt.given_up == "failed":
-            self.study.fail(attempt.trial)
+        if attempt.given_up is not None:
+            self.study.give_up(attempt.trial, attempt.given_up)
         else:
             means = _means(attempt.jobs)
             self.study.report(attempt.trial, means)
@@ -158,19 +146,16 @@ def _means(jobs: list[Job]) -> dict[int, float]:
     return {step: sum(curve[step] for curve in curves) / len(curves) for step in sorted(common)}
 
 
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _print_summary(plan: SearchPlan, folder: Path, study: Study) -> None:
     counts = study.counts()
     best = study.best(SHOWN)
-    keys = list(plan.space.varied)
-    rows = [
-        [str(trial.number), format_return(trial.value), *(_short(trial.params[key]) for key in keys)] for trial in best
-    ]
+    rows = []
+    for trial in best:
+        values = [trial.params[key] for key in plan.space.varied]
+        cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
+        rows.append([str(trial.number), format_return(trial.value), *cells])
     if rows:
-        print_table(["trial", "return", *keys], rows)
+        print_table(["trial", "return", *plan.space.varied], rows)
     print(", ".join(f"{count} {name}" for name, count in counts.items()), flush=True)
     if best:
         tuned = write_tuned(plan, folder, best[0], counts)

@@ -1,41 +1,23 @@
 """The search space: what varies, the seeds to average over, and what is fixed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from rlcont.config.compose import parse_sweep
 from rlcont.config.overrides import line_of
 from rlcont.core.errors import UserError
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
 
 VARIED = ("algo.", "noise", "num_envs")
 """Prefixes of the keys that a search may vary. Returns under different values of others cannot be compared."""
 
 
 class Dimension(NamedTuple):
-    """The values of one key: an interval, or a list of choices.
-
-    Optuna's own classes are made later: Optuna takes half a second to load, and a mistake should be reported before.
-    """
+    """The values of one key: an interval, or a list of choices. Optuna, which is slow to load, comes in study.py."""
 
     low: float = 0
     high: float = 0
     log: bool = False
     choices: tuple[str, ...] = ()
-
-    def distribution(self) -> BaseDistribution:
-        """The distribution for Optuna; it is of integers if both ends of the interval are."""
-        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-        if self.choices:
-            return CategoricalDistribution(self.choices)
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return IntDistribution(self.low, self.high, log=self.log)
-        return FloatDistribution(self.low, self.high, log=self.log)
 
     def extremes(self) -> tuple[Any, ...]:
         """Values to validate: if they are allowed, all values are."""
@@ -60,11 +42,7 @@ class Space(NamedTuple):
 
 
 def read_space(overrides: list[str]) -> Space:
-    """Reads Hydra's grammar: interval(a,b), int(interval(a,b)), tag(log,interval(a,b)), range(a,b), and lists.
-
-    Raises:
-        UserError: an override cannot be read or varied, or nothing varies.
-    """
+    """Reads Hydra's grammar: interval(a,b), int(interval(a,b)), tag(log,interval(a,b)), range(a,b), and lists."""
     fixed, seeds, varied = [], ["0"], {}
     for override in parse_sweep(overrides):
         key, line = override.key_or_group, line_of(override)

@@ -1,20 +1,15 @@
 """The Optuna study of a search: proposals, results and pruning."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rlcont.config.run import SearchConfig
-from rlcont.search.space import Space
-
-if TYPE_CHECKING:
-    from optuna import Trial
-    from optuna.pruners import BasePruner
-    from optuna.samplers import BaseSampler
-    from optuna.trial import FrozenTrial
+from rlcont.search.space import Dimension, Space
 
 
 class Study:
@@ -26,28 +21,33 @@ class Study:
     """
 
     def __init__(self, folder: Path, space: Space, config: SearchConfig, total_steps: int):
-        """Opens the study in `folder`, or creates one.
-
-        Args:
-            total_steps: environment steps of a run.
-        """
-        import optuna
-
+        """Opens the study in `folder`, or creates one, for runs of `total_steps` environment steps."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._distributions = {key: dimension.distribution() for key, dimension in space.varied.items()}
+        self._total_steps = total_steps
+        self._first_step = max(1, total_steps // 4)
+        pruners: dict[str, optuna.pruners.BasePruner] = {
+            "median": optuna.pruners.MedianPruner(n_startup_trials=5),
+            "asha": optuna.pruners.SuccessiveHalvingPruner(self._first_step, reduction_factor=2),
+            "none": optuna.pruners.NopPruner(),
+        }
+        self._distributions = {key: distribution(dimension) for key, dimension in space.varied.items()}
         self._study = optuna.create_study(
             storage=f"sqlite:///{folder / 'study.db'}",
             study_name="search",
             load_if_exists=True,
             direction="maximize",
-            pruner=_pruner(config.pruner, total_steps),
+            pruner=pruners[config.pruner],
         )
         earlier = self._study.get_trials(deepcopy=False)
         self._reported = {trial.number: set(trial.intermediate_values) for trial in earlier}
         # The sampler's generator is not saved. With the same seed it would repeat its first proposals.
-        self._study.sampler = _sampler(config.sampler, config.seed + len(earlier))
+        seed = config.seed + len(earlier)
+        if config.sampler == "random":
+            self._study.sampler = optuna.samplers.RandomSampler(seed)
+        else:
+            # constant_liar assumes that running trials end badly, so that new ones are proposed elsewhere.
+            self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         self._num_left = config.trials - len(earlier)
-        self._total_steps = total_steps
 
     @property
     def has_more(self) -> bool:
@@ -61,10 +61,8 @@ class Study:
 
     def interrupted_trials(self) -> list[Trial]:
         """Trials that were running when the search was interrupted."""
-        import optuna
-
-        running = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
-        return [optuna.Trial(self._study, trial._trial_id) for trial in running]
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [Trial(self._study, trial._trial_id) for trial in running]
 
     def report(self, trial: Trial, means: Mapping[int, float]) -> bool:
         """Reports the mean return over the seeds by step; returns whether to prune the trial.
@@ -73,7 +71,7 @@ class Study:
         """
         known = self._reported.setdefault(trial.number, set())
         lags = False
-        for step in sorted(step for step in means.keys() - known if step >= _first_step(self._total_steps)):
+        for step in sorted(step for step in means.keys() - known if step >= self._first_step):
             known.add(step)
             trial.report(means[step], step)
             lags |= step < self._total_steps and trial.should_prune()
@@ -84,26 +82,16 @@ class Study:
         if math.isfinite(value):
             self._study.tell(trial, value)
         else:
-            self.fail(trial)
+            self.give_up(trial, "failed")
 
-    def prune(self, trial: Trial) -> None:
-        """Records that a trial was pruned."""
-        import optuna
-
-        self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-
-    def fail(self, trial: Trial) -> None:
-        """Records that a run of a trial failed."""
-        import optuna
-
-        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    def give_up(self, trial: Trial, why: str) -> None:
+        """Records that a trial was pruned, or that one of its runs failed."""
+        self._study.tell(trial, state=TrialState.PRUNED if why == "pruned" else TrialState.FAIL)
 
     def best(self, most: int = 1) -> list[FrozenTrial]:
         """The `most` trials with the highest values, the best first."""
-        import optuna
-
-        complete = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-        return sorted(complete, key=lambda trial: -_value(trial))[:most]
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return sorted(complete, key=lambda trial: -trial.values[0])[:most]
 
     def counts(self) -> dict[str, int]:
         """Numbers of complete, pruned and failed trials."""
@@ -112,30 +100,11 @@ class Study:
         return {name: states.count(state) for state, name in names.items()}
 
 
-def _value(trial: FrozenTrial) -> float:
-    assert trial.value is not None
-    return trial.value
-
-
-def _first_step(total_steps: int) -> int:
-    return max(1, total_steps // 4)
-
-
-def _sampler(name: str, seed: int) -> BaseSampler:
-    import optuna
-
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed)
-    # constant_liar assumes that running trials end badly, so that new ones are proposed elsewhere.
-    return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-
-
-def _pruner(name: str, total_steps: int) -> BasePruner:
-    import optuna
-
-    pruners: dict[str, Any] = {
-        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5),
-        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(_first_step(total_steps), reduction_factor=2),
-        "none": optuna.pruners.NopPruner,
-    }
-    return pruners[name]()
+def distribution(dimension: Dimension) -> BaseDistribution:
+    """A dimension as Optuna takes it; it is of integers if both ends of the interval are."""
+    low, high, log, choices = dimension
+    if choices:
+        return CategoricalDistribution(choices)
+    if isinstance(low, int) and isinstance(high, int):
+        return IntDistribution(low, high, log=log)
+    return FloatDistribution(low, high, log=log)

@@ -1,12 +1,11 @@
 """Writes the best trial as a tuned file."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
+from optuna.trial import FrozenTrial
 
 from rlcont.config.compose import compose_job
 from rlcont.config.run import to_container
@@ -15,9 +14,6 @@ from rlcont.core.spelling import flat_keys, nested_keys
 from rlcont.runs.console import format_return
 from rlcont.runs.files import write_whole
 from rlcont.search.plan import SearchPlan
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
 
 KEPT = ("algo", "total_steps", "num_envs", "eval")
 """Groups of keys that belong in a tuned file. The other keys concern one run or one machine."""

@@ -1,7 +1,5 @@
 """Resuming a sweep: which of its jobs are left to run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rlcont.config.run import RunConfig
@@ -18,9 +16,6 @@ def jobs_of(folder: Path) -> tuple[str | int, list[Job], list[RunConfig]]:
     """Reads the sweep in `folder`: how many jobs run at once, its jobs, and the configurations of the unfinished ones.
 
     A job is identified by its configuration. If its folder is gone, it is recreated from its overrides.
-
-    Raises:
-        UserError: sweep.json is broken, a job is running, or a job's configuration is not the one of the sweep.
     """
     description = read_json(folder / "sweep.json")
     try:
@@ -45,7 +40,13 @@ def _unfinished(place: Path, overrides: list[str], identity: str, status: Status
     if status is not None and status.state in LIVE:
         raise UserError(f"{place}: is running (process {status.pid})")
     if not (place / "config.yaml").is_file():
-        return _made_anew(place, overrides, identity)
+        plan = make_plan(overrides)
+        if config_identity(plan.config) != identity:
+            typed = " ".join(overrides)
+            raise UserError(f"{place}: is gone, and {typed} now gives another configuration than in the sweep")
+        place.mkdir(exist_ok=True)
+        describe_job(place, plan, provenance())
+        return plan.config
     with in_use(place):
         pass
     Checkpoints(place, 1).check_format()
@@ -55,14 +56,3 @@ def _unfinished(place: Path, overrides: list[str], identity: str, status: Status
             f"{place}: its config.yaml is not the one that the sweep made; rlcont resume {place} resumes it alone"
         )
     return config
-
-
-def _made_anew(place: Path, overrides: list[str], identity: str) -> RunConfig:
-    plan = make_plan(overrides)
-    if config_identity(plan.config) != identity:
-        raise UserError(
-            f"{place}: is gone, and {' '.join(overrides)} now gives another configuration than in the sweep"
-        )
-    place.mkdir(exist_ok=True)
-    describe_job(place, plan, provenance())
-    return plan.config

@@ -1,7 +1,5 @@
 """A sweep that is handed to a launcher or sweeper of Hydra's."""
 
-from __future__ import annotations
-
 import sys
 
 import hydra

@@ -1,7 +1,5 @@
 """The process of one job of a sweep: python -m rlcont.sweep.job FOLDER."""
 
-from __future__ import annotations
-
 import faulthandler
 import os
 import signal
@@ -10,13 +8,12 @@ import threading
 import time
 from pathlib import Path
 
-from rlcont.core.errors import Stopped, UserError
+from rlcont.core.errors import exit_code
 from rlcont.core.resources import prepare_threads
 from rlcont.runs.folder import description, forget, load_config
 from rlcont.runs.resume import plan_resume
 
-GRACE = 10.0
-"""Seconds that a job has to close its files after SIGINT."""
+GRACE = 10.0  # Seconds that a job has to close its files after SIGINT.
 
 
 def main(folder: Path) -> int:
@@ -24,28 +21,21 @@ def main(folder: Path) -> int:
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
-    try:
-        prepare_threads()
-        from rlcont.runs.checkpoint import Checkpoints
-        from rlcont.training.run import resume, run
+    return exit_code(lambda: _train(folder))
 
-        if Checkpoints(folder, 1).steps():
-            plan = plan_resume(folder, [])
-            if plan is not None:
-                resume(plan)
-        else:
-            forget(folder)
-            run(load_config(folder), description(folder)["choices"], folder)
-    except UserError as error:
-        print(f"rlcont: {error}", file=sys.stderr)
-        return 2
-    except Stopped as stopped:
-        print(f"rlcont: {stopped}", file=sys.stderr)
-        return stopped.exit_code
-    except KeyboardInterrupt:
-        print("rlcont: interrupted", file=sys.stderr)
-        return 130
-    return 0
+
+def _train(folder: Path) -> None:
+    prepare_threads()
+    from rlcont.runs.checkpoint import Checkpoints
+    from rlcont.training.run import resume, run
+
+    if Checkpoints(folder, 1).steps():
+        plan = plan_resume(folder, [])
+        if plan is not None:
+            resume(plan)
+    else:
+        forget(folder)
+        run(load_config(folder), description(folder)["choices"], folder)
 
 
 def _end_with_the_sweep() -> None:

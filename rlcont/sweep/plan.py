@@ -1,9 +1,11 @@
-"""The plan of a sweep: its jobs, each with a folder."""
+"""The plan of a sweep: its jobs, each with a name and a folder.
 
-from __future__ import annotations
+Names have the settings that differ, in characters that need no quoting in a shell.
+"""
 
 import dataclasses
 import hashlib
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +13,15 @@ from typing import Any, NamedTuple
 
 from rlcont.config.compose import compose_job, expand_sweep
 from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
-from rlcont.config.validate import validate, validate_search, validate_sweep
+from rlcont.config.validate import validate, validate_settings
 from rlcont.core.errors import UserError
 from rlcont.runs.files import folder_time, make_exclusively, write_json, writing_to
 from rlcont.runs.folder import config_text, describe_run
+from rlcont.runs.labels import short_names, varying_keys
 from rlcont.runs.provenance import provenance
 from rlcont.runs.status import Status, StatusFile
-from rlcont.sweep.names import job_names, varying_overrides
+
+MAX_LENGTH = 100  # Characters of a name, without the number appended to a duplicate.
 
 
 class Plan(NamedTuple):
@@ -42,23 +46,16 @@ class Job:
 
 
 def make_plans(overrides: list[str]) -> list[Plan]:
-    """Composes and validates all jobs of a grid sweep.
-
-    Raises:
-        UserError: the first job that is not valid.
-    """
+    """Composes and validates all jobs of a sweep."""
     return [make_plan(job) for job in expand_sweep(overrides)]
 
 
 def make_plan(overrides: list[str]) -> Plan:
-    """Composes and validates one job.
-
-    Raises:
-        UserError: it is not valid.
-    """
+    """Composes and validates one job."""
     composed = compose_job(overrides)
     config = validate(composed.container, composed.origins)
-    return Plan(overrides, config, composed.choices, validate_sweep(composed.sweep), validate_search(composed.search))
+    sweep = validate_settings(SweepConfig, "sweep", composed.sweep)
+    return Plan(overrides, config, composed.choices, sweep, validate_settings(SearchConfig, "search", composed.search))
 
 
 def config_identity(config: RunConfig) -> str:
@@ -67,11 +64,7 @@ def config_identity(config: RunConfig) -> str:
 
 
 def check_agreement(plans: Sequence[Plan]) -> None:
-    """Refuses jobs with different values of what a sweep has once.
-
-    Raises:
-        UserError: sweep.jobs or output is not the same for all jobs.
-    """
+    """Refuses jobs with different values of what a sweep has once."""
     once = {"sweep.jobs": [str(plan.sweep.jobs) for plan in plans], "output": [plan.config.output for plan in plans]}
     for key, values in once.items():
         different = list(dict.fromkeys(values))
@@ -85,26 +78,16 @@ def describe_job(folder: Path, plan: Plan, origin: dict[str, Any]) -> None:
 
 
 def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
-    """Creates <output>/sweeps/<time> with a folder for each job.
-
-    Raises:
-        UserError: the folders cannot be created.
-    """
+    """Creates <output>/sweeps/<time> with a folder for each job."""
     output = plans[0].config.output
     differing = varying_overrides([plan.overrides for plan in plans])
     names = job_names(differing, [plan.config.seed for plan in plans])
     origin = provenance()
     with writing_to(output):
         sweep = make_exclusively(Path(output) / "sweeps", folder_time())
-        listed = zip(names, differing, plans, strict=True)
         jobs = [
-            {
-                "folder": name,
-                "differs": differs,
-                "overrides": plan.overrides,
-                "config": config_identity(plan.config),
-            }
-            for name, differs, plan in listed
+            {"folder": name, "differs": differs, "overrides": plan.overrides, "config": config_identity(plan.config)}
+            for name, differs, plan in zip(names, differing, plans, strict=True)
         ]
         write_json(sweep / "sweep.json", {**origin, "at_once": plans[0].sweep.jobs, "jobs": jobs})
         made = []
@@ -114,3 +97,34 @@ def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
             describe_job(folder, plan, origin)
             made.append(Job(number, folder, StatusFile(folder, "waiting", plan.config.total_steps).status))
     return sweep, made
+
+
+def varying_overrides(jobs: list[list[str]]) -> list[dict[str, str]]:
+    """Each job's overrides whose values differ among the jobs, by key."""
+    settings = [{key: value for key, _, value in (word.lstrip("+~").partition("=") for word in job)} for job in jobs]
+    keys = varying_keys(settings)
+    return [{key: job[key] for key in keys if key in job} for job in settings]
+
+
+def job_names(differing: list[dict[str, str]], seeds: list[int]) -> list[str]:
+    """One name per job, such as noise-ou_s0; unique also on file systems that ignore case."""
+    short = short_names({key for job in differing for key in job} - {"seed"})
+    taken: set[str] = set()
+    names = []
+    for job, seed in zip(differing, seeds, strict=True):
+        parts = [f"{_shell_safe(short[key])}-{_shell_safe(value)}" for key, value in job.items() if key != "seed"]
+        if "seed" in job or not parts:
+            parts.append(f"s{seed}")
+        name = "_".join(parts)
+        if len(name) > MAX_LENGTH:
+            name = name[: MAX_LENGTH // 2] + name[-(MAX_LENGTH // 2) :]
+        numbered = (name, *(f"{name}-{number}" for number in range(2, len(seeds) + 1)))
+        names.append(next(free for free in numbered if free.casefold() not in taken))
+        taken.add(names[-1].casefold())
+    return names
+
+
+def _shell_safe(text: str) -> str:
+    """Replaces all but letters, digits, dot, plus, minus and underscore by a minus."""
+    sign = "-" if re.match(r"-[\d.]", text) else ""
+    return sign + re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip("-")

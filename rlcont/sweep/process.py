@@ -1,7 +1,5 @@
 """The process of a sweep's job: start, end and final state."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import signal
@@ -47,7 +45,8 @@ def settle(job: Job, stopped: bool) -> None:
     if stopped or code in (130, 143):
         conclude(job, "interrupted", None)
     elif code < 0:
-        conclude(job, "killed", _signal_name(-code))
+        names = {known.value: known.name for known in signal.Signals}
+        conclude(job, "killed", names.get(-code, f"signal {-code}"))
     else:
         conclude(job, "failed", _last_line(job.folder / "output.log"))
 
@@ -58,10 +57,6 @@ def conclude(job: Job, state: str, error: str | None) -> None:
     # If a user deletes the folder of one job, the other jobs go on; the table still shows this state.
     with suppress(OSError):
         write_status(job.folder, job.status)
-
-
-def _signal_name(number: int) -> str:
-    return {known.value: known.name for known in signal.Signals}.get(number, f"signal {number}")
 
 
 def _last_line(path: Path) -> str:

@@ -1,36 +1,40 @@
 """Runs the jobs of a sweep, each in its own process; no process outlives the sweep."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from rlcont.core.errors import one_line
 from rlcont.core.resources import available_cores, available_memory
 from rlcont.runs.status import read_status
 from rlcont.sweep.job import GRACE
-from rlcont.sweep.plan import Job, Plan, make_folders
+from rlcont.sweep.plan import Job
 from rlcont.sweep.process import conclude, kill, process_of, settle, start
 from rlcont.sweep.shares import job_environment, visible_gpus
-from rlcont.sweep.show import Show, make_show, print_summary
+from rlcont.sweep.show import LineShow, make_show, print_summary
 
-POLL = 0.1
-"""Seconds between two polls of the processes."""
-REFRESH = 0.5
-"""Seconds between two reads of the jobs' status files."""
+POLL = 0.1  # Seconds between two polls of the processes.
+REFRESH = 0.5  # Seconds between two reads of the jobs' status files.
 
 
 class Stop:
-    """Counts Ctrl-C and SIGTERM, and keeps the time of the first."""
+    """A context in which Ctrl-C and SIGTERM are only counted, with the time of the first."""
 
     def __init__(self) -> None:
         self.requests = 0
         self.since = float("inf")
         self.exit_code = 0
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def __call__(self, number: int, *_: object) -> None:
         if not self.requests:
@@ -43,22 +47,9 @@ class Stop:
         return self.requests > 1 or time.monotonic() - self.since > GRACE
 
 
-def run_sweep(plans: Sequence[Plan], at_once: int) -> int:
-    """Creates the folders of a sweep and runs its jobs; returns the exit code of `run_jobs`.
-
-    Raises:
-        UserError: the folders cannot be created.
-    """
-    return run_jobs(*make_folders(plans), at_once)
-
-
 def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
-    """Runs the waiting jobs of the sweep in `folder`, `at_once` at a time.
-
-    Returns:
-        The exit code: 0; 1 if a job did not finish; 130 or 143 after Ctrl-C or SIGTERM.
-    """
-    with signals_stop() as stop:
+    """Runs the waiting jobs of a sweep, `at_once` at a time; returns 0, 1 if one did not finish, or 128 + signal."""
+    with Stop() as stop:
         waiting = [job for job in jobs if job.status.state == "waiting"]
         part = "" if len(waiting) == len(jobs) else f"{len(waiting)} of "
         show = make_show(f"{part}{len(jobs)} jobs, {at_once} at once; {folder}", len(jobs))
@@ -77,7 +68,7 @@ def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
 class Runner:
     """Runs jobs in `at_once` slots until none is waiting or running."""
 
-    def __init__(self, jobs: Sequence[Job], at_once: int, show: Show):
+    def __init__(self, jobs: Sequence[Job], at_once: int, show: LineShow):
         self.waiting = list(jobs)
         self.running: list[Job] = []
         self.free = list(range(at_once))
@@ -110,7 +101,7 @@ class Runner:
         while self.waiting and self.free:
             job = self.waiting.pop(0)
             try:
-                start(job, self.environment(self.free[0]))
+                start(job, job_environment(self.free[0], self.at_once, self.cores, self.memory, self.gpus, os.environ))
             except OSError as error:
                 conclude(job, "failed", one_line(error))
                 self.ended(job)
@@ -118,9 +109,6 @@ class Runner:
                 job.slot = self.free.pop(0)
                 self.running.append(job)
                 self.show.started(job)
-
-    def environment(self, slot: int) -> dict[str, str]:
-        return job_environment(slot, self.at_once, self.cores, self.memory, self.gpus, os.environ)
 
     def end_all(self) -> None:
         self.told_to_end = True
@@ -146,15 +134,3 @@ class Runner:
         for job in self.running:
             job.status = read_status(job.folder) or job.status
         self.show.refresh(self.running, len(self.waiting))
-
-
-@contextmanager
-def signals_stop() -> Iterator[Stop]:
-    """A context in which Ctrl-C and SIGTERM are only counted."""
-    stop = Stop()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

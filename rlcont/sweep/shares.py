@@ -1,7 +1,5 @@
 """Each job's share of the machine: threads, a GPU, memory."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from collections.abc import Mapping

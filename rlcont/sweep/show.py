@@ -1,11 +1,8 @@
 """Progress of a sweep: a live table on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,36 +13,9 @@ from rlcont.runs.console import eta, format_return, on_terminal, print_table
 from rlcont.runs.status import Status
 from rlcont.sweep.plan import Job
 
-LINE_INTERVAL = 60.0
-"""Least seconds between two plain lines about one job."""
-FIGURES_WIDTH = 59
-"""Characters of the live table beside the job's name."""
+LINE_INTERVAL = 60.0  # Least seconds between two plain lines about one job.
+FIGURES_WIDTH = 59  # Characters of the live table beside the job's name.
 STYLES = {"finished": "green", "failed": "red", "killed": "red", "interrupted": "yellow", "pruned": "yellow"}
-
-
-class Show(Protocol):
-    """Shows the progress of a sweep."""
-
-    def started(self, job: Job) -> None:
-        """Called when a job's process has started."""
-
-    def refresh(self, running: Sequence[Job], num_waiting: int) -> None:
-        """Called about twice a second."""
-
-    def ended(self, job: Job) -> None:
-        """Called when a job's process has ended."""
-
-    def stopping(self, num_running: int) -> None:
-        """Called at the first Ctrl-C or SIGTERM."""
-
-    def close(self) -> None:
-        """Leaves the terminal as it was."""
-
-
-def make_show(headline: str, num_jobs: int) -> Show:
-    """Prints the headline; returns a live table if standard output is a terminal, else plain lines."""
-    print(headline, flush=True)
-    return TableShow(Console(highlight=False), num_jobs) if on_terminal() else LineShow(num_jobs)
 
 
 class LineShow:
@@ -56,35 +26,43 @@ class LineShow:
         self._told: dict[int, tuple[float, int | None]] = {}
 
     def started(self, job: Job) -> None:
+        """Called when a job's process has started."""
         self._told[job.number] = (time.monotonic(), 0)
-        self._print(job, "started")
+        self._print(self._about(job, "started"))
 
     def refresh(self, running: Sequence[Job], num_waiting: int) -> None:
+        """Called about twice a second."""
         for job in running:
             when, step = self._told[job.number]
             if job.status.evaluation_step not in (None, step) and time.monotonic() - when > LINE_INTERVAL:
                 self._told[job.number] = (time.monotonic(), job.status.evaluation_step)
-                self._print(job, f"step {_progress(job.status)}, evaluation {evaluation(job.status)}")
+                text = f"step {progress(job.status)}, evaluation {evaluation(job.status)}"
+                self._print(self._about(job, text))
 
     def ended(self, job: Job) -> None:
-        self._print(job, ending(job))
+        """Called when a job's process has ended."""
+        self._print(self._about(job, ending(job)), STYLES[job.status.state])
 
     def stopping(self, num_running: int) -> None:
-        print(_stopping(num_running), flush=True)
+        """Called at the first Ctrl-C or SIGTERM."""
+        self._print(f"ending {num_running} running jobs; once more kills them")
 
     def close(self) -> None:
-        pass
+        """Leaves the terminal as it was."""
 
-    def _print(self, job: Job, text: str) -> None:
-        print(f"[{job.number}/{self.num_jobs}] {job.folder.name}: {text}", flush=True)
+    def _print(self, text: str, style: str = "") -> None:
+        print(text, flush=True)
+
+    def _about(self, job: Job, text: str) -> str:
+        return f"[{job.number}/{self.num_jobs}] {job.folder.name}: {text}"
 
 
-class TableShow:
+class TableShow(LineShow):
     """A row per running job and counts of the others; above the table, a line for each job that has ended."""
 
     def __init__(self, console: Console, num_jobs: int):
+        super().__init__(num_jobs)
         self.console = console
-        self.num_jobs = num_jobs
         self.ends: Counter[str] = Counter()
         self.live = Live(console=console, auto_refresh=False, transient=True)
         self.live.start()
@@ -97,15 +75,13 @@ class TableShow:
 
     def ended(self, job: Job) -> None:
         self.ends[job.status.state] += 1
-        line = Text(f"[{job.number}/{self.num_jobs}] {job.folder.name}: {ending(job)}")
-        line.stylize(STYLES[job.status.state])
-        self.console.print(line, no_wrap=True, overflow="ellipsis")
-
-    def stopping(self, num_running: int) -> None:
-        self.console.print(_stopping(num_running))
+        super().ended(job)
 
     def close(self) -> None:
         self.live.stop()
+
+    def _print(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style), no_wrap=True, overflow="ellipsis")
 
     def table(self, running: Sequence[Job], num_waiting: int) -> Group:
         """As many running jobs as fit on the terminal, and counts of all states."""
@@ -120,6 +96,12 @@ class TableShow:
         counts = {f"running{hidden}": len(running), "waiting": num_waiting, **self.ends}
         words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
         return Group(table, Text(words, style="bold", no_wrap=True, overflow="ellipsis"))
+
+
+def make_show(headline: str, num_jobs: int) -> LineShow:
+    """Prints the headline; returns a live table if standard output is a terminal, else plain lines."""
+    print(headline, flush=True)
+    return TableShow(Console(highlight=False), num_jobs) if on_terminal() else LineShow(num_jobs)
 
 
 def print_summary(jobs: Sequence[Job]) -> None:
@@ -154,26 +136,18 @@ def evaluation(status: Status) -> str:
     return f"{format_return(status.return_mean)} ± {format_return(status.return_std)}"
 
 
-def _stopping(num_running: int) -> str:
-    return f"ending {num_running} running jobs; once more kills them"
-
-
-def _progress(status: Status) -> str:
+def progress(status: Status) -> str:
+    """Steps done and to do."""
     return f"{status.step}/{status.total_steps}"
 
 
 def _figures(status: Status) -> list[str]:
     if status.state == "waiting":
         return ["starting", "-", "-", "-", "-"]
-    speed = status.steps_per_second
-    left = eta(status.total_steps - status.step, speed) if speed else "-"
-    return [
-        _progress(status),
-        format_return(status.train_return),
-        format_return(status.return_mean),
-        f"{speed:.0f}" if speed else "-",
-        left,
-    ]
+    returns = [format_return(status.train_return), format_return(status.return_mean)]
+    if not (speed := status.steps_per_second):
+        return [progress(status), *returns, "-", "-"]
+    return [progress(status), *returns, f"{speed:.0f}", eta(status.total_steps - status.step, speed)]
 
 
 def _shortened(name: str, width: int) -> str:

@@ -3,8 +3,6 @@
 Everything else is written for eager PyTorch, which stays the reference.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 import os
@@ -63,9 +61,6 @@ def choose(
     """What `compile` and `precision` come to for a run of `num_updates` updates on this machine.
 
     An automatic precision is fp32: agents trained in bf16 were behind after 100 k steps (docs/results/ddpg.md).
-
-    Raises:
-        UserError: compiling was asked for where it is not possible.
     """
     required = compile_ is True
     is_long = num_updates >= UPDATES_THAT_EARN_A_COMPILATION

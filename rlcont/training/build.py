@@ -1,7 +1,5 @@
 """Builds the objects of a run from its configuration."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from typing import NamedTuple, cast
 
@@ -41,9 +39,6 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Ru
 
     Args:
         threads: of torch; None for the cores that the workers leave.
-
-    Raises:
-        UserError: the device or the memory is missing, or an environment cannot be made.
     """
     evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
     stack.callback(evaluate.close)
@@ -62,11 +57,7 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Ru
 
 
 def resolve_device(device: str) -> str:
-    """Resolves auto to cuda or cpu.
-
-    Raises:
-        UserError: `device` is cuda, and there is none.
-    """
+    """Resolves auto to cuda or cpu."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
@@ -95,11 +86,7 @@ def choose_acceleration(config: RunConfig) -> Acceleration:
 
 
 def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = eager) -> Agent:
-    """The agent that `config` describes, for environments of `spec`.
-
-    Raises:
-        UserError: it has state that no checkpoint would hold.
-    """
+    """The agent that `config` describes, for environments of `spec`."""
     agent = agent_class(config.algorithm)(
         config.algo,
         config.noise,

@@ -1,7 +1,5 @@
 """Collecting in the loop itself: the agent acts in environments of this process, or of its workers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rlcont.core.agent import Agent

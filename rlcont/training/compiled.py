@@ -1,7 +1,5 @@
 """An update as one compiled function, and on CUDA as a recorded graph."""
 
-from __future__ import annotations
-
 import logging
 import types
 import warnings
@@ -74,11 +72,7 @@ class CompiledUpdate:
             return self.update(batch)
 
     def _give_up(self, why: str, error: Exception | None = None) -> None:
-        """From now on eager.
-
-        Raises:
-            UserError: compiling was required.
-        """
+        """From now on eager."""
         if self.required:
             raise UserError(f"compile=true: {why}; allowed: auto, false") from error
         log.warning("rlcont: %s; it runs eagerly", why)

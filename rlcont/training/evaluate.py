@@ -1,7 +1,5 @@
 """Evaluation: deterministic episodes on environments of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -44,11 +42,7 @@ class Evaluator:
         self.watch = watch
 
     def __call__(self, policy: Policy, stop: Callable[[], object] = lambda: False) -> Evaluation | None:
-        """Plays all episodes; returns None if `stop` returns true before the end.
-
-        Raises:
-            UserError: an episode without a time limit passes STEP_LIMIT steps.
-        """
+        """Plays all episodes; returns None if `stop` returns true before the end."""
         num = len(self.envs)
         groups = []
         for first in range(0, len(self.seeds), num):

@@ -62,11 +62,7 @@ class Training:
         self.evaluation: Evaluation | None = None
 
     def advance(self) -> None:
-        """What was played next, such as one step of every environment, and the learning that is due.
-
-        Raises:
-            UserError: training diverged.
-        """
+        """What was played next, such as one step of every environment, and the learning that is due."""
         collected = self.collector.collect()
         metrics = self.agent.learn()
         self.step += collected.num_steps
@@ -75,11 +71,7 @@ class Training:
         self.interval.add(collected, metrics)
 
     def check(self, values: dict[str, float]) -> None:
-        """Looks for what is not finite.
-
-        Raises:
-            UserError: one of `values`, or the gradient of an update since training began.
-        """
+        """Looks for what is not finite."""
         bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
         if not self.agent.is_finite():
             bad.append("a gradient or weight is not finite")
@@ -87,22 +79,14 @@ class Training:
             raise UserError(f"training diverged by step {self.step}: {', '.join(bad)}")
 
     def summary(self) -> dict[str, float]:
-        """What to log of the steps since the last summary, by TensorBoard tag.
-
-        Raises:
-            UserError: training diverged.
-        """
+        """What to log of the steps since the last summary, by TensorBoard tag."""
         values = self.interval.summary()
         self.check(values)
         own = {f"train/{key}": value for key, value in self.agent.status().items()}
         return values | own | self.collector.status()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the rows of the agent's memory; call it between two steps.
-
-        Raises:
-            UserError: the agent's state is not finite.
-        """
+        """Everything but the rows of the agent's memory; call it between two steps."""
         self.check({})
         try:
             agent = self.agent.state_dict()

@@ -1,7 +1,5 @@
 """The side effects of training: log, policies, checkpoints, status and signals."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import time

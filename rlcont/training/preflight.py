@@ -1,7 +1,5 @@
 """Checks of the machine before a run is created, without torch: environment, memory, output folder."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterable
@@ -11,8 +9,7 @@ import numpy as np
 
 from rlcont.config.actors import RayActors
 from rlcont.config.run import RunConfig
-from rlcont.core.errors import UserError
-from rlcont.core.extras import require
+from rlcont.core.errors import UserError, require
 from rlcont.core.resources import available_memory, check_memory
 from rlcont.core.types import EnvSpec
 from rlcont.envs.box import BoxEnv
@@ -25,9 +22,6 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
     Args:
         configs: of the runs.
         at_once: number of runs that share the memory.
-
-    Raises:
-        UserError: the first check that fails.
     """
     specs: list[tuple[EnvConfig, EnvSpec]] = []
     for config in configs:
@@ -43,11 +37,7 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
 
 
 def check_output(output: str) -> None:
-    """Checks that `output` can be written, and creates nothing: the temporary file has no name.
-
-    Raises:
-        UserError: it cannot be written.
-    """
+    """Checks that `output` can be written, and creates nothing: the temporary file has no name."""
     existing = next(path for path in (Path(output), *Path(output).absolute().parents) if os.path.lexists(path))
     try:
         tempfile.TemporaryFile(dir=existing).close()
@@ -57,21 +47,13 @@ def check_output(output: str) -> None:
 
 
 def check_actors(config: RunConfig) -> None:
-    """Checks that Ray is installed if the run needs it.
-
-    Raises:
-        UserError: it is not installed.
-    """
+    """Checks that Ray is installed if the run needs it."""
     if isinstance(config.actors, RayActors):
         require("actors=ray", "ray", "ray")
 
 
 def check_env(config: EnvConfig) -> EnvSpec:
-    """Makes an environment, resets it and takes a step, because some arguments matter only then.
-
-    Raises:
-        UserError: the environment cannot be made or stepped, or its spaces are not supported.
-    """
+    """Makes an environment, resets it and takes a step, because some arguments matter only then."""
     env = BoxEnv(config)
     try:
         env.reset(seed=0)

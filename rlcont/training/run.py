@@ -1,7 +1,5 @@
 """Starts and resumes runs, and prints what they are and how they end."""
 
-from __future__ import annotations
-
 import datetime
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,11 +35,7 @@ def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None =
 
 
 def resume(plan: ResumePlan) -> Path:
-    """Resumes a run from its newest whole checkpoint; returns its folder.
-
-    Raises:
-        UserError: no checkpoint is whole, the folder is in use, or the device or the memory is missing.
-    """
+    """Resumes a run from its newest whole checkpoint; returns its folder."""
     config, folder = plan.config, plan.folder
     with ExitStack() as stack:
         stack.enter_context(in_use(folder))

@@ -1,7 +1,5 @@
 """The Python values that compiled code holds as constants, and whether one of them has changed."""
 
-from __future__ import annotations
-
 import dataclasses
 import enum
 import re

@@ -1,7 +1,5 @@
 """Advantage actor-critic for continuous actions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, NamedTuple
 

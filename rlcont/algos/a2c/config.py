@@ -62,12 +62,7 @@ class A2CConfig(AlgorithmConfig):
     """Divide rewards by the running standard deviation of the discounted return."""
 
     def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:
-        """Refuses what cannot work in a run of these sizes.
-
-        Raises:
-            UserError: nothing would be learned in the whole run, noise is to be added to what the policy drew, or a
-                Beta distribution would be too flat or too narrow.
-        """
+        """Refuses what cannot work in a run of these sizes."""
         if noise.kind != "none":
             name = type(self).__name__.removesuffix("Config")
             raise UserError(

@@ -1,7 +1,5 @@
 """Distributed distributional deterministic policy gradient."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

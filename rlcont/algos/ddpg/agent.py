@@ -1,7 +1,5 @@
 """Deep deterministic policy gradient."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import torch

@@ -1,7 +1,5 @@
 """What the off-policy algorithms share: an actor and critics that learn from a replay."""
 
-from __future__ import annotations
-
 import abc
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Proximal policy optimisation: A2C that learns from each rollout in several passes."""
 
-from __future__ import annotations
-
 from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """The hyper-parameters of PPO."""
 
-from __future__ import annotations
-
 from rlcont.algos.a2c.config import A2CConfig
 from rlcont.core.schema import Count, Flag, Positive, PositiveFraction, schema
 

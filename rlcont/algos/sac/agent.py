@@ -1,7 +1,5 @@
 """Soft actor-critic."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import torch

@@ -1,7 +1,5 @@
 """The hyper-parameters of SAC."""
 
-from __future__ import annotations
-
 from rlcont.algos.off_policy.config import OffPolicyConfig
 from rlcont.core.errors import UserError
 from rlcont.core.schema import NonNegative, Number, Positive, schema
