@@ -6,7 +6,7 @@ PYTEST = $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reord
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format bench profile wheel tensorboard clean
+.PHONY: help setup run test test-all check format bench profile learn mutations wheel tensorboard clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ bench: $(READY)  ## training speed against the peers, on an idle machine; ARGS="
 
 profile: $(READY)  ## where one training step's time goes; ARGS="algo.batch_size=512"
 	$(BIN)/python benchmarks/profile_step.py $(ARGS)
+
+learn: $(READY)  ## train each algorithm briefly and compare with before; ARGS="--seeds 3" measures anew
+	$(BIN)/python benchmarks/learn.py $(ARGS)
+
+mutations: $(READY)  ## make updates wrong and see that tests notice; ARGS=sac for one algorithm
+	$(BIN)/python tests/mutations.py $(ARGS)
 
 wheel: $(READY)  ## build dist/rlcont-*.whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

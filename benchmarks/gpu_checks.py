@@ -45,6 +45,8 @@ OFF_POLICY = {
         *("algo=ddpg", "algo.normalize_obs=true", "algo.normalize_reward=true"),
         *("algo.max_grad_norm=0.5", "algo.critic.layer_norm=true"),
     ],
+    "td3": ["algo=td3"],
+    "sac": ["algo=sac"],
     "d4pg": ["algo=d4pg"],
     "d4pg, prioritized": ["algo=d4pg", "algo.replay=prioritized", "algo.normalize_obs=true"],
 }

@@ -35,6 +35,8 @@ ALGORITHMS = {
     "a2c": ["num_envs=4", "algo.rollout_steps=16", "algo.num_minibatches=4"],
     "ppo": ["num_envs=4", "algo.rollout_steps=16", "algo.num_minibatches=4"],
     "ddpg": ["algo.warmup_steps=300"],
+    "td3": ["algo.warmup_steps=300"],
+    "sac": ["algo.warmup_steps=300"],
     "d4pg": ["algo.warmup_steps=300", "algo.replay=prioritized"],
 }
 """Settings of the short runs."""

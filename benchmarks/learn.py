@@ -29,7 +29,7 @@ HEAD = "# Runs of make learn, and the lowest and highest last evaluation when th
 def last_evaluation(words: str, seed: int) -> float:
     """The mean return of the last evaluation of a run."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["rlcont", *words.split(), f"seed={seed}", f"output={folder}"]
+        command = [sys.executable, "-m", "rlcont", *words.split(), f"seed={seed}", f"output={folder}"]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
         (evaluations,) = Path(folder).glob("*/*/*/evaluations.csv")

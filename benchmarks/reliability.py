@@ -53,20 +53,25 @@ ALGORITHMS = {
     "d4pg": ("algo=d4pg", "algo.warmup_steps=100", "algo.batch_size=32", "algo.replay_size=700", "noise=ou",
              "num_envs=2", "algo.actor.hidden=[32,32]", "algo.critic.hidden=[32,32]", "algo.normalize_obs=true",
              "algo.replay=prioritized", *COMMON),
+    "td3": ("algo=td3", "algo.warmup_steps=100", "algo.batch_size=32", "algo.replay_size=700", "noise=ou",
+            "algo.actor.hidden=[32,32]", "algo.critic.hidden=[32,32]", *COMMON),
+    "sac": ("algo=sac", "algo.warmup_steps=100", "algo.batch_size=32", "algo.replay_size=700", "algo.n_step=2",
+            "algo.actor.hidden=[32,32]", "algo.critic.hidden=[32,32]", "algo.normalize_obs=true", *COMMON),
     "a2c": ("algo=a2c", "num_envs=4", "workers=1", "algo.rollout_steps=16", "algo.num_minibatches=4", *COMMON),
     "ppo": ("algo=ppo", "num_envs=4", "workers=1", "algo.rollout_steps=16", "algo.num_minibatches=4",
             "algo.target_kl=0.01", *COMMON),
 }  # fmt: skip
 """Every algorithm, in its smallest setting that uses all it has."""
 
-STEPS = {"ddpg": 40_000, "d4pg": 40_000, "a2c": 300_000, "ppo": 300_000}
+STEPS = {"ddpg": 40_000, "td3": 40_000, "sac": 40_000, "d4pg": 40_000, "a2c": 300_000, "ppo": 300_000}
 """Of the runs whose time is taken."""
 PLAIN = ("env=HalfCheetah-v4", "eval.every=1e9", "compile=true")
 """Settings of those runs."""
 
 TIMED = """
 import time
-from rlcont import cli, observer
+from rlcont.cli import main as cli
+from rlcont.training import observer
 keep, spent = observer.RunObserver.keep, []
 def timed(self, training):
     begin = time.perf_counter()
@@ -80,7 +85,8 @@ print(sum(spent))
 
 MARKED = """
 import time
-from rlcont import cli, observer
+from rlcont.cli import main as cli
+from rlcont.training import observer
 def marked(name):
     function = getattr(observer.RunObserver, name)
     def call(self, *arguments):
