@@ -31,7 +31,7 @@ r d4pg-resumed $S algo=d4pg algo.replay=prioritized
 go d4pg-resumed total_steps=2500
 r a2c-resumed $A
 r ppo $P
-r ppo-squashed-stopped $P algo.policy=squashed algo.entropy_coef=0.01 algo.target_kl=0.01 algo.recompute_advantages=false
+r ppo-squashed-stopped $P algo.policy=squashed algo.entropy_coef=0.01 algo.target_kl=0.01
 r ppo-compiled $P compile=true
 go a2c-resumed total_steps=8192
 echo done

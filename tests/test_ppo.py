@@ -25,7 +25,7 @@ MINIBATCHES = 2
 
 
 def make_config(**changes):
-    own = {"num_epochs": EPOCHS, "recompute_advantages": False, "clip_range": 0.2, "target_kl": None}
+    own = {"num_epochs": EPOCHS, "clip_range": 0.2, "target_kl": None}
     own = {name: changes.pop(name, value) for name, value in own.items()}
     inherited = make_a2c_config(**{"optimizer": "adam", "num_minibatches": MINIBATCHES, "lr": 3e-3} | changes)
     return PPOConfig(**vars(inherited) | own)
@@ -101,9 +101,8 @@ class PlainPPO(Reference):
         sample = torch.tensor(np.stack(samples)).flatten(0, 1)
         with torch.no_grad():
             old_log_prob, _ = log_prob_and_entropy(config.policy, self.module(obs)[0], sample)
-        for epoch in range(config.num_epochs):
-            if epoch == 0 or config.recompute_advantages:
-                advantage, target = self.evaluated(steps)
+        advantage, target = self.evaluated(steps)
+        for _ in range(config.num_epochs):
             order = self.rng.permutation(len(obs))
             for part in np.split(order, config.num_minibatches):
                 columns = (column[part] for column in (obs, sample, advantage, target, old_log_prob))
@@ -155,7 +154,7 @@ class PlainPPO(Reference):
     "changes",
     [
         {},
-        {"recompute_advantages": True, "normalize_advantage": True, "max_grad_norm": 0.3, "entropy_coef": 0.02},
+        {"normalize_advantage": True, "max_grad_norm": 0.3, "entropy_coef": 0.02},
         {"shared_trunk": True, "target_kl": 0.003, "clip_range": 0.03, "gae_lambda": 1.0, "lr": 0.02},
     ],
     ids=["plain", "options", "stopped"],
@@ -190,9 +189,8 @@ def test_adam_has_the_epsilon_of_baselines():
 # One rollout
 
 
-@pytest.mark.parametrize("recompute", [False, True])
-def test_every_pass_sees_each_row_once_and_the_policy_that_acted(recompute):
-    agent = make_agent(rollout_steps=10, recompute_advantages=recompute, normalize_advantage=True)
+def test_every_pass_sees_each_row_once_and_the_policy_that_acted():
+    agent = make_agent(rollout_steps=10, normalize_advantage=True)
     spy, world = Spy(agent), RandomWorld(agent)
     play(agent, world, 9)
     agent.observe(world.step(agent.act(world.obs, explore=True)))
@@ -229,9 +227,8 @@ def test_the_first_minibatch_is_learned_from_as_by_a2c(precision):
     assert all(metrics["kl"] > 1e-5 for metrics in later)
 
 
-@pytest.mark.parametrize("recompute", [False, True])
-def test_advantages_are_computed_anew_before_each_pass_where_asked(recompute):
-    agent = make_agent(rollout_steps=10, num_minibatches=1, recompute_advantages=recompute, normalize_advantage=True)
+def test_advantages_are_computed_once_per_rollout():
+    agent = make_agent(rollout_steps=10, num_minibatches=1, normalize_advantage=True)
     targets = []
 
     def by_present_weights():
@@ -242,7 +239,7 @@ def test_advantages_are_computed_anew_before_each_pass_where_asked(recompute):
     play(agent, RandomWorld(agent), 10)
     learned = [[batch.value_target.sort().values, batch.advantage.sort().values] for batch in spy.batches]
     assert len(learned) == EPOCHS
-    assert_same(learned, targets if recompute else [targets[0]] * EPOCHS)
+    assert_same(learned, [targets[0]] * EPOCHS)
     assert not torch.equal(targets[0][0], targets[1][0])
 
 
@@ -276,7 +273,6 @@ def test_rates_go_by_rollouts_however_many_updates_they_have():
 # The same run again, compiled, and a run that goes on
 
 ALL_OPTIONS = {
-    "recompute_advantages": True,
     "target_kl": 0.02,
     "normalize_obs": True,
     "normalize_reward": True,
@@ -300,9 +296,8 @@ def test_with_its_state_another_agent_goes_on_the_same(policy, num_steps):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recompute", [False, True])
-def test_compiled_it_does_what_it_does_eagerly(recompute):
-    changes = {"recompute_advantages": recompute, "normalize_obs": True, "rollout_steps": 8}
+def test_compiled_it_does_what_it_does_eagerly():
+    changes = {"normalize_obs": True, "rollout_steps": 8}
     plain = make_agent(**changes)
     fast = make_agent(**changes, accelerate=Acceleration(True, "fp32", "cpu", required=True))
     worlds = RandomWorld(plain), RandomWorld(fast)
@@ -350,7 +345,7 @@ def test_probe_whose_best_action_depends_on_the_observation(policy):
         return rng.choice(np.float32([-1, 1]), (16, 1))
 
     probe = Probe(lambda obs, action: -((np.clip(action, -1, 1) - 0.5 * obs) ** 2), draw=sides, num_envs=16)
-    agent = solve(probe, 120, policy=policy, normalize_advantage=True, recompute_advantages=True)
+    agent = solve(probe, 120, policy=policy, normalize_advantage=True)
     action, _ = action_and_value(agent, -1, 1)
     assert action == pytest.approx([-0.5, 0.5], abs=0.15)
 

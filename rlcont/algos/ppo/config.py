@@ -1,7 +1,7 @@
 """The hyper-parameters of PPO."""
 
 from rlcont.algos.a2c.config import A2CConfig
-from rlcont.core.schema import Count, Flag, Positive, PositiveFraction, schema
+from rlcont.core.schema import Count, Positive, PositiveFraction, schema
 
 
 @schema
@@ -10,8 +10,6 @@ class PPOConfig(A2CConfig):
 
     num_epochs: Count
     """Passes over the rows of a rollout, each in an order of its own."""
-    recompute_advantages: Flag
-    """Compute values and advantages anew before each pass, rather than once per rollout."""
     clip_range: PositiveFraction
     """Change of an action's probability, as a fraction, up to which the loss rewards it."""
     target_kl: Positive | None
