@@ -42,11 +42,11 @@ def disturb(module):
     return module
 
 
-@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize(("layer_norm", "residual"), [(False, False), (True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - WITHOUT_A_FORM))
 @pytest.mark.parametrize("scale", [0.1, 3.0, 300.0])
-def test_a_network_in_numpy_equals_itself(activation, layer_norm, scale):
-    net = disturb(mlp(5, [8, 6], 3, activation, layer_norm, generator()))
+def test_a_network_in_numpy_equals_itself(activation, layer_norm, residual, scale):
+    net = disturb(mlp(5, [8, 8, 6], 3, activation, layer_norm, generator(), residual))
     assert_same(on_arrays(net), net, observations(scale=scale))
 
 

@@ -31,7 +31,8 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
     hidden = changes.pop("hidden", (32,))
     rates = {"actor": changes.pop("actor_lr", 1e-3), "critic": changes.pop("critic_lr", 1e-3)}
     networks = {
-        name: NetworkConfig(hidden=hidden, activation="relu", layer_norm=False, lr=rate) for name, rate in rates.items()
+        name: NetworkConfig(hidden=hidden, activation="relu", layer_norm=False, residual=False, lr=rate)
+        for name, rate in rates.items()
     }
     values = networks | {
         "num_critics": 1,
@@ -48,6 +49,7 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
         "updates_per_step": 1.0,
         "normalize_obs": False,
         "normalize_reward": False,
+        "return_bound": None,
         "max_grad_norm": None,
     }
     spec = EnvSpec("Probe", obs_dim, action_dim, None)

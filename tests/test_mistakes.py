@@ -81,7 +81,7 @@ GROUPS_AND_KEYS = [
     ("num_envs=100 algo.n_step=3 algo.replay_size=299", "and what may be complete at once (num_envs=100 times"),
     ("algo=d4pg algo.v_min=0.0", "v_min and v_max are given both, or neither (null)"),
     ("algo=d4pg algo.v_min=1.0 algo.v_max=1.0", "v_min=1.0 must be below v_max=1.0"),
-    ("algo=d4pg algo.normalize_reward=true", "give v_min and v_max, or drop it"),
+    ("algo=d4pg algo.normalize_reward=true", "give return_bound, or v_min and v_max"),
     ("noise=gausian", "did you mean gaussian?"),
     ("experiment=article/dpg", "did you mean article/ddpg?"),
     ("tuned=HalfCheetah-v4", "did you mean ddpg/HalfCheetah-v4?"),

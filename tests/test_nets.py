@@ -11,6 +11,7 @@ from rlcont.nn.nets import (
     FlatNetwork,
     OutputLinear,
     QFunction,
+    Residual,
     body,
     linear,
     mlp,
@@ -281,3 +282,16 @@ def test_the_last_layer_of_an_mlp_stays_in_float32_where_bfloat16_is_on():
     torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.02)
     # More than bfloat16's 8 bits are in use.
     assert (rounded.detach().to(torch.bfloat16) != rounded.detach()).any()
+
+
+def test_a_residual_layer_adds_its_input_where_it_is_as_wide():
+    net = body(3, [4, 4, 5], "relu", False, generator(), residual=True)
+    x = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
+    first, _, inner, last, _ = net
+    assert isinstance(inner, Residual)
+    hidden = torch.relu(first(x))
+    hidden = hidden + torch.relu(inner[0](hidden))
+    torch.testing.assert_close(net(x), torch.relu(last(hidden)))
+    plain = body(3, [4, 4, 5], "relu", False, generator())
+    for one, other in zip(net.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(one, other), "the same weights are drawn"

@@ -288,3 +288,19 @@ def test_a_loaded_reward_scale_scales_and_goes_on_like_the_original():
     assert scaled(other, 1.0) == scaled(scale, 1.0)
     np.testing.assert_array_equal(other.running.returns, scale.running.returns)
     np.testing.assert_equal(state, kept)
+
+
+def test_a_bound_holds_the_largest_return():
+    scale = RewardScale(bound=5.0)
+    scale.update(np.array([1.0, -1.0, 1.0, -1.0]))
+    # The deviation is 1; 1 / 5 is less.
+    assert scaled(scale, 0.5) == pytest.approx([0.5])
+    scale.update(np.array([-60.0]))
+    # 60 / 5 is less than the deviation still, which the many returns of 0 that follow bring down.
+    deviation = np.array([1.0, -1.0, 1.0, -1.0, -60.0]).std()
+    assert scaled(scale, 0.5) == pytest.approx([0.5 / max(deviation, 12.0)])
+    scale.update(np.zeros(2000))
+    assert scaled(scale, 0.5, -60.0) == pytest.approx([0.5 / 12, -5.0])
+    other = RewardScale(bound=5.0)
+    other.load_state_dict(scale.state_dict())
+    assert scaled(other, 0.5) == scaled(scale, 0.5)

@@ -65,5 +65,7 @@ class BodyConfig:
 class NetworkConfig(BodyConfig):
     """One multilayer perceptron and its optimiser."""
 
+    residual: Flag
+    """Hidden layers that are as wide as their input add it to what they compute."""
     lr: Positive
     """Step size of Adam."""

@@ -72,14 +72,16 @@ def body(
     layer_norm: bool,
     generator: torch.Generator,
     make_layer: Callable[..., nn.Linear] = linear,
+    residual: bool = False,
 ) -> nn.Sequential:
-    """num_in -> hidden..., with `activation` after each."""
+    """num_in -> hidden..., with `activation` after each; where `residual`, layers as wide as their input add it."""
     layers: list[nn.Module] = []
-    for width in hidden:
-        layers.append(make_layer(num_in, width, generator))
+    for i, width in enumerate(hidden):
+        layer: list[nn.Module] = [make_layer(num_in, width, generator)]
         if layer_norm:
-            layers.append(nn.LayerNorm(width, device=generator.device))
-        layers.append(ACTIVATIONS[activation]())
+            layer.append(nn.LayerNorm(width, device=generator.device))
+        layer.append(ACTIVATIONS[activation]())
+        layers += [Residual(*layer)] if residual and i > 0 and width == num_in else layer
         num_in = width
     return nn.Sequential(*layers)
 
@@ -91,10 +93,22 @@ def mlp(
     activation: str,
     layer_norm: bool,
     generator: torch.Generator,
+    residual: bool = False,
 ) -> nn.Sequential:
     """num_in -> hidden... -> num_out, with `activation` between and nothing after the last layer."""
-    layers = body(num_in, hidden, activation, layer_norm, generator)
+    layers = body(num_in, hidden, activation, layer_norm, generator, residual=residual)
     return layers.append(linear(hidden[-1], num_out, generator, OutputLinear))
+
+
+class Residual(nn.Sequential):
+    """x + layers(x).
+
+    Source: arXiv:1512.03385, section 3.1.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = super().forward(x)
+        return x + y
 
 
 class FixedNorm(nn.Module):

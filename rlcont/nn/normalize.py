@@ -122,11 +122,15 @@ class RunningReturn(Parts):
 
 
 class RewardScale(RunningMoments):
-    """Divides rewards by the running standard deviation of the discounted return.
+    """Divides rewards by the running standard deviation of the discounted return, or by more where it has a bound.
 
     Rewards keep their sign and their zero, so that the best policy stays the best.
 
-    Source: OpenAI Baselines' VecNormalize; named reward scaling in arXiv:2005.12729, section 3.
+    Source: OpenAI Baselines' VecNormalize; named reward scaling in arXiv:2005.12729, section 3. The bound is that of
+    SimbaV2, arXiv:2502.15280, section 4.3.
+
+    Args:
+        bound: rewards are divided by no less than the largest return / bound, so that returns stay within ±bound.
 
     Shapes:
         returns [N], as `RunningReturn` gives them.
@@ -134,21 +138,29 @@ class RewardScale(RunningMoments):
 
     clip = 10.0
 
-    def __init__(self, device: str = "cpu"):
+    def __init__(self, device: str = "cpu", bound: float | None = None):
         super().__init__(1)
+        self.bound = bound
+        self.largest = 0.0
         self._scale = torch.ones((), device=device)
 
     def update(self, returns: Array) -> None:
         super().update(returns[:, None])
+        self.largest = max(self.largest, float(np.abs(returns).max(initial=0.0)))
         self._refresh()
 
     def __call__(self, reward: torch.Tensor) -> torch.Tensor:
-        """`reward` in standard deviations of the return, clipped to ±10."""
+        """`reward` over the scale, clipped to ±10."""
         return (reward * self._scale).clamp(-self.clip, self.clip)
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"largest": torch.tensor(self.largest, dtype=torch.float64)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
+        self.largest = float(state["largest"])
         self._refresh()
 
     def _refresh(self) -> None:
-        self._scale.fill_(1.0 / np.sqrt(self.var[0] + 1e-8))
+        deviation = np.sqrt(self.var[0] + 1e-8)
+        self._scale.fill_(1.0 / (deviation if self.bound is None else max(deviation, self.largest / self.bound)))

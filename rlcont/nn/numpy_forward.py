@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from rlcont.core.types import Array
-from rlcont.nn.nets import DeterministicPolicy
+from rlcont.nn.nets import DeterministicPolicy, Residual
 from rlcont.nn.normalize import RunningNorm
 from rlcont.nn.policies import BetaPolicy, BoundedGaussianPolicy, GaussianPolicy, SquashedGaussian
 
@@ -48,6 +48,12 @@ def _(module: nn.Sequential) -> Forward:
         return x
 
     return forward
+
+
+@on_arrays.register
+def _(module: Residual) -> Forward:
+    layers = on_arrays(nn.Sequential(*module))
+    return lambda x: x + layers(x)
 
 
 @on_arrays.register

@@ -25,6 +25,8 @@ class D4PG(DDPG):
 
     def __init__(self, config: D4PGConfig, noise: NoiseConfig, spec: EnvSpec, *, device: str, **sizes: Any):
         bounds = None if config.v_min is None or config.v_max is None else (config.v_min, config.v_max)
+        if bounds is None and config.normalize_reward and config.return_bound is not None:
+            bounds = (-config.return_bound, config.return_bound)
         self.support = Support(config.num_atoms, bounds, device)
         super().__init__(config, noise, spec, device=device, **sizes)
         self._begin_at_zero()
@@ -34,7 +36,9 @@ class D4PG(DDPG):
         net, spec = self.config.critic, self.spec
         num_in = spec.obs_dim + spec.action_dim
         return nets.Critic(
-            nets.mlp(num_in, net.hidden, len(self.support.atoms), net.activation, net.layer_norm, generator)
+            nets.mlp(
+                num_in, net.hidden, len(self.support.atoms), net.activation, net.layer_norm, generator, net.residual
+            )
         )
 
     def q_value(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:

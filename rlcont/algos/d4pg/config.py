@@ -17,17 +17,20 @@ class D4PGConfig(DDPGConfig):
     num_atoms: Annotated[Count, Field(ge=2)]
     """Atoms of the value distribution."""
     v_min: Number | None
-    """Value of the lowest atom; null: found from the returns, and lowered as they come near it."""
+    """Value of the lowest atom; null: -return_bound of normalised rewards, else found from the returns, and lowered as
+    they come near it."""
     v_max: Number | None
-    """Value of the highest atom; null: found from the returns, and raised as they come near it."""
+    """Value of the highest atom; null: as v_min, upwards."""
 
     @model_validator(mode="after")
     def _bounds_make_sense(self) -> D4PGConfig:
         if (self.v_min is None) != (self.v_max is None):
             raise ValueError("v_min and v_max are given both, or neither (null)")
         if self.v_min is None or self.v_max is None:
-            if self.normalize_reward:
-                raise ValueError("normalize_reward=true changes the unit of values: give v_min and v_max, or drop it")
+            if self.normalize_reward and self.return_bound is None:
+                raise ValueError(
+                    "normalize_reward=true changes the unit of values: give return_bound, or v_min and v_max"
+                )
         elif self.v_min >= self.v_max:
             raise ValueError(f"v_min={self.v_min} must be below v_max={self.v_max}")
         return self

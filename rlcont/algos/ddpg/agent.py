@@ -35,7 +35,9 @@ class DDPG(OffPolicy):
     @staticmethod
     def make_actor(config: DDPGConfig, spec: EnvSpec, generator: torch.Generator) -> torch.nn.Module:
         net = config.actor
-        body = nets.mlp(spec.obs_dim, net.hidden, spec.action_dim, net.activation, net.layer_norm, generator)
+        body = nets.mlp(
+            spec.obs_dim, net.hidden, spec.action_dim, net.activation, net.layer_norm, generator, net.residual
+        )
         return nets.DeterministicPolicy(body)
 
     def make_targets(self) -> None:

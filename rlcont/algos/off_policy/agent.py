@@ -65,7 +65,7 @@ class OffPolicy(Learner):
         self.actor_optimizer = Adam(self.actor.weights, config.actor.lr)
         self.critic_optimizer = Adam(self.critic.weights, config.critic.lr)
         self.normalizer = self.explorer.normalizer
-        self.reward_scale = RewardScale(device) if config.normalize_reward else None
+        self.reward_scale = RewardScale(device, config.return_bound) if config.normalize_reward else None
         self.replay = self.make_replay(torch_generator(seed, "replay"), total_steps)
         self.accelerated_update = accelerate(self.update)
         self.accelerated_critic_update = accelerate(self.update_without_actor)
@@ -126,7 +126,7 @@ class OffPolicy(Learner):
         """One critic, (obs [B, O], action [B, A]) -> what `next_value`, `critic_loss` and `q_value` read."""
         net, spec = self.config.critic, self.spec
         num_in = spec.obs_dim + spec.action_dim
-        return nets.QFunction(nets.mlp(num_in, net.hidden, 1, net.activation, net.layer_norm, generator))
+        return nets.QFunction(nets.mlp(num_in, net.hidden, 1, net.activation, net.layer_norm, generator, net.residual))
 
     def make_targets(self) -> None:
         """The networks that `next_value` reads."""

@@ -52,6 +52,8 @@ class OffPolicyConfig(AlgorithmConfig):
     """Shift and scale observations by their running mean and standard deviation."""
     normalize_reward: Flag
     """Divide rewards by the running standard deviation of the discounted return."""
+    return_bound: Positive | None
+    """Divide normalised rewards by more where discounted returns would leave ±this bound; null: never."""
     max_grad_norm: Positive | None
     """Gradients of actor and critic are each clipped to this 2-norm; null: never."""
 

@@ -57,7 +57,9 @@ class SAC(OffPolicy):
     @staticmethod
     def make_actor(config: SACConfig, spec: EnvSpec, generator: torch.Generator) -> torch.nn.Module:
         net = config.actor
-        body = nets.mlp(spec.obs_dim, net.hidden, 2 * spec.action_dim, net.activation, net.layer_norm, generator)
+        body = nets.mlp(
+            spec.obs_dim, net.hidden, 2 * spec.action_dim, net.activation, net.layer_norm, generator, net.residual
+        )
         return SquashedGaussian(body)
 
     def draw(self) -> None:
