@@ -32,9 +32,18 @@ def main(output: str, entries: str = str(ROOT / "benchmarks/campaign.yaml")) -> 
     os.nice(19 - os.nice(0))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     for entry in yaml.safe_load(Path(entries).read_text()):
+        if not missing_seeds(entry):
+            continue
         folder = Path(output, entry["algo"], entry["env"], entry["commit"])
         command = [str(program(Path(output), entry["commit"])), *words(entry, folder)]
         train(command, folder, entry)
+
+
+def missing_seeds(entry: dict[str, Any]) -> list[int]:
+    """The seeds of an entry whose evaluations are not there yet."""
+    first, last = entry["seeds"]
+    folder = RESULTS / entry["algo"] / entry["env"]
+    return [seed for seed in range(first, last + 1) if not (folder / f"seed-{seed}.csv").exists()]
 
 
 def program(output: Path, commit: str) -> Path:
@@ -58,8 +67,8 @@ def words(entry: dict[str, Any], folder: Path) -> list[str]:
     begun = sorted(folder.glob("sweeps/*/sweep.json"))
     if begun:
         return ["resume", str(begun[-1].parent)]
-    first, last = entry["seeds"]
-    chosen = [f"algo={entry['algo']}", f"env={entry['env']}", f"seed=range({first},{last + 1})"]
+    seeds = ",".join(map(str, missing_seeds(entry)))
+    chosen = [f"algo={entry['algo']}", f"env={entry['env']}", f"seed={seeds}"]
     return [
         "-m",
         *chosen,

@@ -56,10 +56,14 @@ def test_a_cell_by_hand(tmp_path, monkeypatch):
     assert 10 <= low < 265 < high <= 1000
 
 
-def test_a_sweep_is_begun_once_and_then_gone_on_with(tmp_path):
+def test_a_sweep_is_begun_once_and_then_gone_on_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "RESULTS", tmp_path / "results")
     begun = campaign.words(ENTRY, tmp_path)
     assert begun[0] == "-m"
-    assert "seed=range(100,103)" in begun
+    assert "seed=100,101,102" in begun
+    (campaign.RESULTS / "ddpg/Hopper-v4").mkdir(parents=True)
+    (campaign.RESULTS / "ddpg/Hopper-v4/seed-101.csv").touch()
+    assert "seed=100,102" in campaign.words(ENTRY, tmp_path)
     (tmp_path / "sweeps/20260101-000000").mkdir(parents=True)
     (tmp_path / "sweeps/20260101-000000/sweep.json").touch()
     assert campaign.words(ENTRY, tmp_path) == ["resume", str(tmp_path / "sweeps/20260101-000000")]
