@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlcont.core.errors import UserError
-from rlcont.envs.box import BoxEnv, find_env
+from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
+from rlcont.envs.door import find_env
 from rlcont.envs.vector import Environments
 
 MUJOCO_IDS = [

@@ -91,7 +91,7 @@ def check_option(override: Override, algo: str) -> None:
     if value in allowed:
         return None
     if group == "env" and isinstance(value, str):
-        from rlcont.envs.box import find_env
+        from rlcont.envs.door import find_env
 
         return find_env(value)
     listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)

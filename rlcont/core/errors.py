@@ -10,6 +10,10 @@ class UserError(Exception):
         return " ".join(super().__str__().split())
 
 
+class ForeignError(UserError):
+    """An exception of the user's own code, such as an environment's, as one line."""
+
+
 class ActorsLost(UserError):
     """No actor is left; the learner itself is intact."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from rlcont.core.errors import UserError
 from rlcont.core.protocols import Policy
-from rlcont.core.seeding import integers
+from rlcont.core.seeding import globals_seeded, integers
 from rlcont.core.types import Array, Evaluation
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
@@ -23,7 +24,8 @@ class Evaluator:
     """Plays the same N episodes at each call; each has a fixed seed.
 
     Evaluation shares no generator with training, and acting without exploration changes nothing in the agent. So
-    training is the same however often it is evaluated.
+    training is the same however often it is evaluated. The process-wide generators, which an environment may draw from,
+    are seeded for each group of episodes and put back afterwards.
 
     Args:
         at_once: episodes that are played at once.
@@ -38,9 +40,13 @@ class Evaluator:
         at_once: int = MAX_ENVS,
         watch: Callable[[int, BoxEnv], None] = lambda episode, env: None,
     ):
-        self.envs = [BoxEnv(config) for _ in range(min(episodes, at_once))]
-        self.spec = self.envs[0].spec
         self.seeds = integers(seed, "evaluation", episodes)
+        with globals_seeded(self.seeds[0]):
+            self.envs = [BoxEnv(config) for _ in range(min(episodes, at_once))]
+        self.spec = self.envs[0].spec
+        own = self.envs[0].statistics
+        self.statistics: Callable[[], list[dict[str, Any]]] = lambda: own
+        """Running statistics of Gymnasium's wrappers that all episodes are played with, in place of their own."""
         self.watch = watch
 
     def __call__(self, policy: Policy, stop: Callable[[], object] = lambda: False) -> Evaluation | None:
@@ -49,10 +55,13 @@ class Evaluator:
         Raises:
             UserError: an episode without a time limit passes STEP_LIMIT steps.
         """
-        num = len(self.envs)
+        num, statistics = len(self.envs), self.statistics()
+        for env in self.envs:
+            env.play_with(statistics)
         groups = []
         for first in range(0, len(self.seeds), num):
-            group = self._play(policy, first, self.seeds[first : first + num], stop)
+            with globals_seeded(self.seeds[first]):
+                group = self._play(policy, first, self.seeds[first : first + num], stop)
             if group is None:
                 return None
             groups.append(group)
