@@ -145,7 +145,7 @@ def _generator(state: dict[str, Any]) -> np.random.Generator:
 
 
 def _random_state(state: dict[str, Any]) -> np.random.RandomState:
-    restored = np.random.RandomState(BIT_GENERATORS[state["bit_generator"]]())  # noqa: NPY002
+    restored = np.random.RandomState(BIT_GENERATORS[state["bit_generator"]]())
     restored.set_state(state)
     return restored
 

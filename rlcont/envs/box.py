@@ -97,6 +97,10 @@ class BoxEnv:
         self._snapshots.put_statistics(statistics)
         self._snapshots.freeze_statistics()
 
+    def images(self) -> list[str]:
+        """Parts of the observation that look like images."""
+        return self.door.observations.images()
+
     def facts(self) -> dict[str, Any]:
         """The spaces of actions and observations, for a run's description."""
         return {"actions": self.door.actions.facts(), "observations": self.door.observations.facts()}

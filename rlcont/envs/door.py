@@ -5,6 +5,7 @@ What goes through is right by Gymnasium's rules; anything else is one line that 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import logging
@@ -114,8 +115,7 @@ class Door:
         picture = frame[..., None] if frame.ndim == 2 else frame
         if frame.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (1, 3, 4) or not picture.size:
             raise self._refusal(
-                f"cannot be drawn: render gives {shown(frame)}; "
-                "Gymnasium wants [height, width, 3] of uint8"
+                f"cannot be drawn: render gives {shown(frame)}; Gymnasium wants [height, width, 3] of uint8"
             )
         return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture[..., :3]
 
@@ -171,7 +171,8 @@ def find_env(env_id: str) -> None:
     module, _, name = env_id.rpartition(":")
     if module:
         try:
-            importlib.import_module(module)
+            with contextlib.chdir("."):  # The module may change the working directory.
+                importlib.import_module(module)
         except SystemExit as error:
             raise UserError(
                 f"env={env_id}: module {module!r} exits when it is imported (exit code {error.code})"

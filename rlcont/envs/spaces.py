@@ -93,14 +93,18 @@ class Observations:
 
     def facts(self) -> list[dict[str, Any]]:
         """Name, kind, shape and bounds of each part, in the order of the flat vector, for a file."""
-        return [{"name": leaf.name, "size": leaf.part.stop - leaf.part.start, **_facts(leaf.space)} for leaf in self.leaves]
+        return [
+            {"name": leaf.name, "size": leaf.part.stop - leaf.part.start, **_facts(leaf.space)} for leaf in self.leaves
+        ]
 
     def images(self) -> list[str]:
         """Parts that look like images: several dimensions from 0 to 255."""
         return [
             f"{leaf.name or 'the observation'} {leaf.space.shape}"
             for leaf in self.leaves
-            if isinstance(leaf.space, Box) and len(leaf.space.shape) > 1 and leaf.space.low.min() == 0
+            if isinstance(leaf.space, Box)
+            and len(leaf.space.shape) > 1
+            and leaf.space.low.min() == 0
             and leaf.space.high.max() == 255
         ]
 
@@ -108,7 +112,9 @@ class Observations:
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     """In which spaces two sets of facts differ, as words; nothing if they are the same."""
     return "; ".join(
-        f"its {key} were {_short(before.get(key))} and are {_short(now[key])}" for key in now if before.get(key) != now[key]
+        f"its {key} were {_short(before.get(key))} and are {_short(now[key])}"
+        for key in now
+        if before.get(key) != now[key]
     )
 
 
@@ -127,7 +133,9 @@ def _word(value: Any) -> str:
     return f"{value}" if value is None or isinstance(value, bool) else f"a {type(value).__name__}"
 
 
-def _leaves(space: gymnasium.Space[Any], path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], gymnasium.Space[Any]]]:
+def _leaves(
+    space: gymnasium.Space[Any], path: tuple[Any, ...] = ()
+) -> Iterator[tuple[tuple[Any, ...], gymnasium.Space[Any]]]:
     inner: Any = getattr(space, "spaces", None)
     if isinstance(space, gymnasium.spaces.Dict | gymnasium.spaces.Tuple):
         for key, part in inner.items() if isinstance(inner, dict) else enumerate(inner):
@@ -142,7 +150,7 @@ def _flat(leaf: _Leaf, value: Any) -> Array:
         item = value.item() if isinstance(value, np.ndarray) and value.size == 1 and not leaf.space.shape else value
         if not leaf.space.contains(item):
             raise ValueError(f"an observation{where} that is {shown(item)}, its space is {leaf.space}")
-        return flatten(leaf.space, item)
+        return np.ravel(np.asarray(flatten(leaf.space, item)))
     try:
         array = np.asarray(value)
     except Exception:  # Of a ragged list, or of a foreign __array__ method.

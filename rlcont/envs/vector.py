@@ -76,6 +76,11 @@ class Environments:
         self.num_steps += 1
         return step
 
+    @property
+    def first(self) -> BoxEnv:
+        """The first of the environments."""
+        return self.envs[0]
+
     def statistics(self) -> list[dict[str, Any]]:
         """Running statistics of Gymnasium's wrappers, those of the first environment."""
         return self.envs[0].statistics
@@ -97,7 +102,7 @@ class Environments:
             # Other seeds than before, for an environment that draws from a generator that cannot be saved.
             restarted[i] = env.put_back(integers(seed, f"resumed at step {self.num_steps}", 1)[0], part)
         self._obs = state["obs"]
-        for i in np.flatnonzero(restarted):
+        for i in np.flatnonzero(restarted).tolist():
             self._obs[i] = self.envs[i].reset()
         seed_globals(self._seeds[0])
         if "0" in state["globals"]:

@@ -111,6 +111,11 @@ class WorkerEnvironments:
         self._obs = step.obs_to_act_on
         return step
 
+    @property
+    def first(self) -> BoxEnv:
+        """The first of the environments, which this process steps."""
+        return self._own.first
+
     def statistics(self) -> list[dict[str, Any]]:
         """As `Environments`."""
         return self._own.statistics()
@@ -121,10 +126,16 @@ class WorkerEnvironments:
                 worker.ask(_TAKE)
             groups = [self._own.state_dict(), *(from_message(worker.answer()) for worker in self._workers)]
         envs = [env for group in groups for env in group["envs"]]
-        drawn = {str(at): group["globals"]["0"] for at, group in zip(self._starts, groups) if group["globals"]}
+        drawn = {
+            str(at): group["globals"]["0"] for at, group in zip(self._starts, groups, strict=True) if group["globals"]
+        }
         steps = self._own.num_steps
         return {
-            "obs": self._obs, "num_breakdowns": self.num_breakdowns, "num_steps": steps, "envs": envs, "globals": drawn
+            "obs": self._obs,
+            "num_breakdowns": self.num_breakdowns,
+            "num_steps": steps,
+            "envs": envs,
+            "globals": drawn,
         }
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:

@@ -24,15 +24,15 @@ from rlcont.runs.files import folder_time, make_exclusively, read_json, write_js
 from rlcont.runs.provenance import provenance
 
 
-def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path:
-    """Creates outputs/<env>/<algo>/<time>-s<seed> and describes the run in it.
+def create_run_folder(output: Path, config: RunConfig, choices: dict[str, str | None]) -> Path:
+    """Creates <output>/<env>/<algo>/<time>-s<seed> and describes the run in it.
 
     Of two runs that start in the same second, the second one's folder gets a number appended.
 
     Raises:
         UserError: the folder cannot be created.
     """
-    parent = Path(config.output, *(re.sub(r"[^\w.+-]", "-", name) for name in (config.env.id, config.algo_name)))
+    parent = Path(output, *(re.sub(r"[^\w.+-]", "-", name) for name in (config.env.id, config.algo_name)))
     with writing_to(config.output):
         folder = make_exclusively(parent, f"{folder_time()}-s{config.seed}")
         describe_run(folder, config, {**provenance(), "choices": choices})

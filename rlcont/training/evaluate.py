@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from rlcont.envs.config import EnvConfig
 
 STEP_LIMIT = 100_000
 """Steps after which an episode without a time limit is considered endless."""
+WORD_SECONDS = 10.0
+"""Seconds after which a long evaluation tells how far it is, again and again."""
 MAX_ENVS = 10
 """Episodes that are played at once, unless the caller says otherwise."""
 
@@ -48,6 +51,8 @@ class Evaluator:
         self.statistics: Callable[[], list[dict[str, Any]]] = lambda: own
         """Running statistics of Gymnasium's wrappers that all episodes are played with, in place of their own."""
         self.watch = watch
+        self.tell: Callable[[str], None] = lambda text: None
+        """Called every few seconds of a long evaluation with how far it is."""
 
     def __call__(self, policy: Policy, stop: Callable[[], object] = lambda: False) -> Evaluation | None:
         """Plays all episodes; returns None if `stop` returns true before the end.
@@ -75,6 +80,7 @@ class Evaluator:
         returns, lengths = np.zeros(num), np.zeros(num, np.int64)
         obs = np.stack([env.reset(seed) for env, seed in zip(self.envs, seeds, strict=False)])
         running = list(range(num))
+        next_word = time.monotonic() + WORD_SECONDS
         for i in running:
             self.watch(first + i, self.envs[i])
         while running:
@@ -85,6 +91,9 @@ class Evaluator:
                     f"env={spec.env_id}: an evaluation episode passed {STEP_LIMIT} steps without an end; "
                     "set a time limit with env.max_episode_steps=N"
                 )
+            if time.monotonic() > next_word:
+                next_word += WORD_SECONDS
+                self.tell(f"step {lengths.max()} of episode {first + num - len(running) + 1} of {len(self.seeds)}")
             # Ended episodes stay in the batch: networks round differently at other batch sizes, and an episode must
             # not depend on how long the others last.
             actions = policy.act(obs, explore=False)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first is obeyed between two steps, the second at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first is obeyed between two steps, the second at once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from types import FrameType
 
 from rlcont.core.errors import Stopped
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""A SIGHUP that is ignored, as by nohup, stays so."""
 
 
 class Interrupt:
-    """A context that stores the first Ctrl-C or SIGTERM in `received`, and raises `Stopped` at the second.
+    """A context that stores the first of SIGNALS in `received`, and raises `Stopped` at the second.
 
     The third has its default effect and ends the process: an exception that is raised at any moment may be swallowed,
     as in a destructor or a callback from C.
@@ -24,7 +25,10 @@ class Interrupt:
     def __enter__(self) -> Interrupt:
         self._in_main_thread = threading.current_thread() is threading.main_thread()
         if self._in_main_thread:
-            self._before = {number: signal.signal(number, self._take) for number in SIGNALS}
+            heard = [
+                number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+            ]
+            self._before = {number: signal.signal(number, self._take) for number in heard}
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -36,6 +40,6 @@ class Interrupt:
         if self.received is None:
             self.received = number
             return
-        for each in SIGNALS:
+        for each in self._before:
             signal.signal(each, signal.SIG_DFL)
         raise Stopped(number, "interrupted twice; what came after the last checkpoint is lost")
