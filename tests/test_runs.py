@@ -56,7 +56,7 @@ def test_the_folder_describes_the_run(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_made_is_a_users_mistake(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="output="):
-        create_run_folder(*composed(tmp_path / "file" / "outputs"))
+        create_run_folder(tmp_path / "file", *composed(tmp_path / "file"))
 
 
 def test_a_policy_comes_back_bit_by_bit(tmp_path):

@@ -97,7 +97,7 @@ def _cluster_of_this_machine() -> str:
 
 def _has_token() -> bool:
     named = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return named or (Path.home() / ".ray" / "auth_token").exists()
+    return named or (Path(os.path.expanduser("~"), ".ray", "auth_token")).exists()
 
 
 def is_there(address: str, patience: float = 1.0) -> bool:

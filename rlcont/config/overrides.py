@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -138,6 +139,8 @@ def check_decay(values: list[Override], noise: dict[str, Any]) -> None:
 def _unreadable(key: str, value: str) -> str:
     if re.search(r"\s[\w.]+=", value):
         return "one word for several; drop the quotes around them"
+    if value.startswith("~"):
+        return f"the shell leaves this ~ as it is; did you mean {key}={os.path.expanduser(value)}?"
     return (
         "cannot be read; quotes and brackets must close, no value of a list may be missing, and a value with special "
         f"characters takes quotes of its own, as in '{key}=\"VALUE\"'"

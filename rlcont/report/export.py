@@ -16,6 +16,7 @@ import onnxruntime
 import torch
 
 from rlcont.core.errors import UserError
+from rlcont.core.process import interrupts_raise
 from rlcont.core.protocols import Policy
 from rlcont.core.types import Array
 from rlcont.envs.box import BoxEnv
@@ -70,7 +71,7 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
     low, high = (torch.from_numpy(bound.astype(np.float32)) for bound in env.action_bounds)
     module = _on_its_own(ScaledPolicy(agent.policy_module(), low, high))
     differences = {}
-    with tempfile.TemporaryDirectory() as scratch, _quiet():
+    with interrupts_raise(), tempfile.TemporaryDirectory() as scratch, _quiet():
         for name, write in (("policy.onnx", _write_onnx), ("policy.pt2", _write_pt2)):
             path = Path(scratch) / name
             actions = write(module, torch.from_numpy(obs), path)(obs)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from rlcont.core.errors import Stopped, UserError
+from rlcont.core.process import prepare_process
 from rlcont.core.resources import prepare_threads
 from rlcont.runs.folder import description, forget, load_config
 from rlcont.runs.resume import plan_resume
@@ -22,7 +23,7 @@ GRACE = 10.0
 def main(folder: Path) -> int:
     """Starts or resumes the run in `folder`; returns the exit code."""
     faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    prepare_process()
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     try:
         prepare_threads()
@@ -42,9 +43,6 @@ def main(folder: Path) -> int:
     except Stopped as stopped:
         print(f"rlcont: {stopped}", file=sys.stderr)
         return stopped.exit_code
-    except KeyboardInterrupt:
-        print("rlcont: interrupted", file=sys.stderr)
-        return 130
     return 0
 
 

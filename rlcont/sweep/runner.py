@@ -17,6 +17,7 @@ from rlcont.sweep.plan import Job, Plan, make_folders
 from rlcont.sweep.process import conclude, kill, process_of, settle, start
 from rlcont.sweep.shares import job_environment, visible_gpus
 from rlcont.sweep.show import Show, make_show, print_summary
+from rlcont.training.interrupt import heard_signals
 
 POLL = 0.1
 """Seconds between two polls of the processes."""
@@ -150,9 +151,9 @@ class Runner:
 
 @contextmanager
 def signals_stop() -> Iterator[Stop]:
-    """A context in which Ctrl-C and SIGTERM are only counted."""
+    """A context in which Ctrl-C, SIGTERM and SIGHUP are only counted."""
     stop = Stop()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in heard_signals()}
     try:
         yield stop
     finally:

@@ -9,7 +9,11 @@ from types import FrameType
 from rlcont.core.errors import Stopped
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""A SIGHUP that is ignored, as by nohup, stays so."""
+
+
+def heard_signals() -> list[signal.Signals]:
+    """Those of SIGNALS that end a run: a SIGHUP that is ignored, as by nohup, stays so."""
+    return [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
 
 
 class Interrupt:
@@ -25,10 +29,7 @@ class Interrupt:
     def __enter__(self) -> Interrupt:
         self._in_main_thread = threading.current_thread() is threading.main_thread()
         if self._in_main_thread:
-            heard = [
-                number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
-            ]
-            self._before = {number: signal.signal(number, self._take) for number in heard}
+            self._before = {number: signal.signal(number, self._take) for number in heard_signals()}
         return self
 
     def __exit__(self, *exception: object) -> None:
