@@ -20,6 +20,11 @@ def main() -> None:
     except UserError as error:
         print(f"rlcont: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:  # Of a folder that the user has no right to, or a full disk.
+        if error.filename is None:
+            raise
+        print(f"rlcont: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
     except Stopped as stopped:
         print(f"rlcont: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)

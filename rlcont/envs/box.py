@@ -92,10 +92,11 @@ class BoxEnv:
         """The running statistics of Gymnasium's wrappers; empty dictionaries where there are none."""
         return self._snapshots.statistics()
 
-    def play_with(self, statistics: list[dict[str, Any]]) -> None:
-        """Sets the running statistics of Gymnasium's wrappers, and keeps them from changing."""
+    def put_statistics(self, statistics: list[dict[str, Any]], freeze: bool = False) -> None:
+        """Sets the running statistics of Gymnasium's wrappers, and may keep them from changing."""
         self._snapshots.put_statistics(statistics)
-        self._snapshots.freeze_statistics()
+        if freeze:
+            self._snapshots.freeze_statistics()
 
     def images(self) -> list[str]:
         """Parts of the observation that look like images."""

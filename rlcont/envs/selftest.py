@@ -21,74 +21,79 @@ COARSE = 2.0**24
 
 
 def findings(env: BoxEnv, saves: bool) -> list[str]:
-    """Lines to print of an environment.
+    """Lines to print of an environment, which may be reset with a seed afterwards as if nothing had been.
 
     Args:
         saves: whether the run keeps checkpoints.
     """
+    trial = _Trial(env)
     with globals_seeded(0):
-        return [f"{env.spec.env_id} {text}" for text in _findings(env, saves)]
+        found = trial.findings(saves)
+    env.put_statistics(trial.statistics)
+    return [f"{env.spec.env_id} {text}" for text in found]
 
 
-def _findings(env: BoxEnv, saves: bool) -> list[str]:
-    found = [
-        f"keeps running statistics ({', '.join(names)}); evaluation plays with those of the first environment"
-        for names in [[name for part in env.statistics for name in part]]
-        if names
-    ]
-    found += [f"seems to give images ({what}); its networks take them as plain numbers" for what in env.images()]
-    start = time.perf_counter()
-    first: list[Any] = [_begin(env)]
-    found += _coarse(first[0])
-    obstacle = env.obstacle()
-    if saves and obstacle:
-        found.append(f"cannot be saved within an episode ({obstacle}); a resumed run begins one")
-    while len(first) <= STEPS and time.perf_counter() - start < SECONDS / 4:
-        first.append(_play(env, len(first)))
-    if time.perf_counter() - start > SECONDS / 2:
+class _Trial:
+    """Episodes of one seed in one environment."""
+
+    def __init__(self, env: BoxEnv):
+        self.env = env
+        self.statistics = env.statistics
+        self.start = time.perf_counter()
+
+    def findings(self, saves: bool) -> list[str]:
+        names = [name for part in self.statistics for name in part]
+        found = [f"keeps running statistics ({', '.join(names)}); evaluation plays with training's"] if names else []
+        found += [f"seems to give images ({what}); its networks take plain numbers" for what in self.env.images()]
+        first = [self.begin()]
+        found += _coarse(first[0][0])
+        obstacle = self.env.obstacle() if saves else ""
+        if obstacle:
+            found.append(f"cannot be saved within an episode ({obstacle}); a resumed run begins one")
+        while len(first) <= STEPS and self.spent < SECONDS / 4:
+            first.append(self.play(len(first)))
+        if self.spent > SECONDS / 2:
+            return found
+        half = len(first) // 2
+        again = [self.begin(), *(self.play(count) for count in range(1, half))]
+        kept = to_message({"env": self.env.state(), "globals": global_state()})
+        again += [self.play(count) for count in range(half, len(first))] if half else []
+        differing = [i for i, (one, other) in enumerate(zip(first, again, strict=False)) if not _same(one, other)]
+        if differing and not names:  # Statistics are kept over a reset.
+            at = f"at step {differing[0]}" if differing[0] else "at the reset"
+            found.append(
+                f"cannot be reproduced: two episodes of one seed differ {at}; it draws from elsewhere than "
+                "self.np_random, or keeps something over a reset"
+            )
+        if saves and not obstacle and half and not self.goes_on(kept, again, half):
+            found.append("cannot be saved: what it does depends on more than its attributes; a resumed run differs")
         return found
-    half = len(first) // 2
-    again: list[Any] = [_begin(env)]
-    for count in range(1, len(first)):
-        if count == half:
-            kept = to_message({"env": env.state(), "globals": global_state()})
-        again.append(_play(env, count))
-    differing = next(
-        (i for i, (one, other) in enumerate(zip(first, again, strict=True)) if not _same(one, other)), None
-    )
-    if differing is not None:
-        at = f"at step {differing}" if differing else "at the reset"
-        found.append(
-            f"cannot be reproduced: two episodes from one seed differ {at}; Gymnasium wants all that is random to come "
-            "from self.np_random"
-        )
-    elif saves and not obstacle and half:
+
+    @property
+    def spent(self) -> float:
+        return time.perf_counter() - self.start
+
+    def begin(self) -> list[Any]:
+        """The first observation of the episode of seed 0."""
+        seed_globals(0)
+        return [self.env.reset(0)]
+
+    def play(self, count: int) -> list[Any]:
+        """What step number `count` gives, and the next episode's first observation where this one ends."""
+        action = np.random.default_rng(count).uniform(-1, 1, self.env.spec.action_dim).astype(np.float32)
+        obs, reward, terminated, truncated, _ = self.env.step(action)
+        ended = [self.env.reset()] if terminated or truncated else []
+        return [obs, reward, terminated, truncated, *ended]
+
+    def goes_on(self, kept: bytes, steps: list[Any], half: int) -> bool:
+        """Whether the state `kept` leads to the steps from number `half` on again."""
+        state = from_message(kept)
         try:
-            state = from_message(kept)
-            env.put_back(1, state["env"])
+            self.env.put_back(1, state["env"])
             set_global_state(state["globals"])
-            is_same = all(_same(first[count], _play(env, count)) for count in range(half, len(first)))
-        except (UserError, TypeError, ValueError, AttributeError) as error:
-            found.append(f"cannot be saved: once its state is put back, it fails ({error})")
-        else:
-            if not is_same:
-                found.append(
-                    "cannot be saved: it keeps state outside its attributes, so a resumed run has other numbers"
-                )
-    return found
-
-
-def _begin(env: BoxEnv) -> Array:
-    seed_globals(0)
-    return env.reset(0)
-
-
-def _play(env: BoxEnv, count: int) -> list[Any]:
-    """What step number `count` gives, and the next episode's first observation where this one ends."""
-    action = np.random.default_rng(count).uniform(-1, 1, env.spec.action_dim).astype(np.float32)
-    obs, reward, terminated, truncated, _ = env.step(action)
-    ended = [env.reset()] if terminated or truncated else []
-    return [obs, reward, terminated, truncated, *ended]
+            return all(_same(steps[count], self.play(count)) for count in range(half, len(steps)))
+        except (UserError, LookupError, TypeError, ValueError, AttributeError):
+            return False
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -64,7 +64,7 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
     env = BoxEnv(load_config(folder).env)
     config, agent, facts = load_trained(folder, policy, env.spec)
     if "statistics" in facts:
-        env.play_with(facts["statistics"])
+        env.put_statistics(facts["statistics"], freeze=True)
     obs = recorded_observations(agent, env, config.seed)
     expected = env.to_env(agent.act(obs, explore=False))
     env.close()

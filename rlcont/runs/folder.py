@@ -66,9 +66,13 @@ def in_use(folder: Path) -> Iterator[None]:
     """Locks a run's folder for this process. The system releases the lock when the process ends, even by a kill.
 
     Raises:
-        UserError: another process holds the lock.
+        UserError: another process holds the lock, or the folder cannot be written.
     """
-    with (folder / ".lock").open("a+") as file:
+    try:
+        lock = (folder / ".lock").open("a+")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -62,7 +62,7 @@ class Evaluator:
         """
         num, statistics = len(self.envs), self.statistics()
         for env in self.envs:
-            env.play_with(statistics)
+            env.put_statistics(statistics, freeze=True)
         groups = []
         for first in range(0, len(self.seeds), num):
             with globals_seeded(self.seeds[first]):

@@ -82,11 +82,11 @@ def check_env(config: EnvConfig, run: Path | None = None) -> EnvSpec:
     """
     with contextlib.chdir("."):  # The environment may change the working directory.
         env = BoxEnv(config)
+        if run is not None:
+            check_spaces(run, env.facts())
         env.reset(seed=0)
         env.step(np.zeros(env.spec.action_dim, np.float32))
         env.close()
-        if run is not None:
-            check_spaces(run, env.facts())
     return env.spec
 
 
