@@ -9,7 +9,7 @@ from tiny import tiny
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
-from rlcont.envs.box import BoxEnv
+from rlcont.envs.door import Door
 from rlcont.nn.optim import Adam, Guard, RMSProp
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.training.loop import Training, not_finite
@@ -59,14 +59,14 @@ class Injection:
         monkeypatch.setattr(agent, "act", act_badly)
 
     def into_observation(self, monkeypatch, agent):
-        advance = BoxEnv.advance
+        step = Door.step
 
-        def bad_advance(env, action, obs):
-            answer = advance(env, action, obs)
+        def bad_step(door, action, obs):
+            answer = step(door, action, obs)
             obs[1] = self.value
             return answer
 
-        monkeypatch.setattr(BoxEnv, "advance", bad_advance)
+        monkeypatch.setattr(Door, "step", bad_step)
 
     def into_reward(self, monkeypatch, agent):
         env_class = type(self.training.collector.envs.envs[0].env.unwrapped)

@@ -91,11 +91,11 @@ def test_ctrl_c_while_a_module_is_imported_is_one_line_and_leaves_nothing(module
     stage = f"""
 import builtins, os, signal, sys
 original = builtins.__import__
-def interrupted(name, *arguments):
+def interrupted(name, *arguments, **keywords):
     if name == {module!r}:
         builtins.__import__ = original
         os.kill(os.getpid(), signal.SIGINT)
-    return original(name, *arguments)
+    return original(name, *arguments, **keywords)
 from rlcont.cli.main import main
 builtins.__import__ = interrupted
 sys.argv = ["rlcont", *{SHORT!r}]

@@ -52,17 +52,10 @@ class BoxEnv:
 
         If the simulator breaks down, `valid` is False and the observation is the previous one.
         """
-        reward, terminated, truncated, valid = self.advance(self.to_env(action), self._raw)
+        reward, terminated, truncated, valid = self.door.step(self.to_env(action), self._raw)
         if valid:
             self._obs = self.checked(self._raw)
         return self._obs, reward, terminated, truncated, valid
-
-    def advance(self, action: Array, obs: Array) -> tuple[float, bool, bool, bool]:
-        """Like `step`, for an action in the environment's own units; writes the observation into `obs`, unchecked.
-
-        If the simulator breaks down, `obs` is zeros.
-        """
-        return self.door.step(action, obs)
 
     def obstacle(self) -> str:
         """Why the state cannot be saved within an episode; empty if it can. Call it after a reset."""

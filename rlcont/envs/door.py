@@ -28,6 +28,7 @@ from rlcont.envs.spaces import ActionBox, Observations, shown
 log = logging.getLogger(__name__)
 
 LARGEST = float(np.finfo(np.float32).max)
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 FAILED = {
     "make": "cannot be made",
     "reset": "cannot be reset",
@@ -62,6 +63,7 @@ class Door:
         except ValueError as error:
             raise self._refusal(str(error)) from None
         self._step = self.env.step
+        self._action_shape, self._obs_shape = self.actions.shape, self.observations.flat_shape
         self._simulator_broke = breakdown_detector(self.env)
 
     def seed(self, spaces: Iterable[gymnasium.Space], seed: int) -> None:
@@ -82,7 +84,7 @@ class Door:
         If the simulator breaks down, `obs` is zeros and the step is not valid.
         """
         try:
-            result = self._step(action.reshape(self.actions.shape))
+            result = self._step(action.reshape(self._action_shape))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -100,12 +102,15 @@ class Door:
             reward = self._number("reward", reward)
         if not abs(reward) <= LARGEST:
             raise self._refusal(f"the reward is {reward}")
-        if type(terminated) is not bool:
+        if terminated is not True and terminated is not False:
             terminated = self._flag("terminated", terminated)
-        if type(truncated) is not bool:
+        if truncated is not True and truncated is not False:
             truncated = self._flag("truncated", truncated)
-        self._write("step", raw, obs)
-        return float(reward), terminated, truncated, True
+        if type(raw) is np.ndarray and raw.shape == self._obs_shape and raw.dtype in FLOATS:
+            obs[:] = raw  # As below, without the calls.
+        else:
+            self._write("step", raw, obs)
+        return reward, terminated, truncated, True
 
     def frame(self) -> Array:
         """A picture of the environment, [height, width, 3] uint8; needs render_mode=rgb_array."""
@@ -147,6 +152,8 @@ class Door:
         return float(array.item())
 
     def _flag(self, what: str, value: Any) -> bool:
+        if isinstance(value, np.bool_):
+            return bool(value)
         array = _array(value)
         if array is None or array.size != 1 or array.item() not in (0, 1):
             raise self._refusal(f"{what} is {shown(value)}; Gymnasium wants True or False")

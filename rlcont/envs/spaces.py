@@ -72,6 +72,8 @@ class Observations:
         if not self.size:
             raise ValueError(f"its observations ({space}) are empty")
         self._shape = space.shape if isinstance(space, Box) else None
+        self.flat_shape = self._shape if self._shape is not None and len(self._shape) == 1 else None
+        """Shape of observations that are flat vectors already."""
 
     def write(self, raw: Any, out: Array) -> None:
         """Writes an observation into `out` [O], a copy: environments may overwrite what they returned.

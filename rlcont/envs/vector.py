@@ -29,10 +29,13 @@ class Environments:
     def __init__(self, config: EnvConfig, seeds: list[int]):
         seed_globals(seeds[0])
         self.envs = [BoxEnv(config) for _ in seeds]
+        self._doors = [env.door for env in self.envs]
         self.spec = self.envs[0].spec
         self.num_breakdowns = self.num_steps = 0
         self._seeds = seeds
         self._obs: Array = np.empty((len(seeds), self.spec.obs_dim), np.float32)
+        self._raw = np.empty((len(seeds), self.spec.obs_dim))
+        self._rows = list(self._raw)
 
     def __len__(self) -> int:
         return len(self.envs)
@@ -49,11 +52,12 @@ class Environments:
         # Actions are scaled and observations checked for all environments at once: done one by one, that is most of the
         # time of a cheap environment's step.
         first = self.envs[0]
-        raw = np.empty((len(self.envs), self.spec.obs_dim))
-        rows = [env.advance(*row) for env, *row in zip(self.envs, first.to_env(action), raw, strict=True)]
-        rewards, terminated, truncated, valid = zip(*rows, strict=True)
-        ended = [i for i in range(len(rows)) if terminated[i] or truncated[i]]
-        next_obs = obs_to_act_on = first.checked(raw)
+        given = [
+            door.step(row, obs) for door, row, obs in zip(self._doors, first.to_env(action), self._rows, strict=True)
+        ]
+        rewards, terminated, truncated, valid = zip(*given, strict=True)
+        ended = [i for i in range(len(given)) if terminated[i] or truncated[i]]
+        next_obs = obs_to_act_on = first.checked(self._raw)
         if ended:
             self.num_breakdowns += valid.count(False)
             for i in ended:
