@@ -1,23 +1,23 @@
-"""A process that a user started: Ctrl-C before there is anything to save, and an output that cannot end a run."""
+"""A process that a user started: Ctrl-C before there is anything to save, and an output that cannot end a run.
+
+Imports only what Python has loaded by itself: Ctrl-C that comes before `prepare_process` is a traceback.
+"""
 
 from __future__ import annotations
 
+import _signal
 import codecs
-import contextlib
 import errno
 import io
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from types import FrameType
 
 SPELLED = {"±": "+-", "–": "-", "…": "...", "×": "x"}
 
 
 def prepare_process() -> None:
     """Call it first, in the main function of a process."""
-    signal.signal(signal.SIGINT, _exit)
+    _signal.signal(_signal.SIGINT, _exit)
     # A file that is opened while one of these is closed would take its place.
     while (unused := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -35,17 +35,7 @@ def prepare_process() -> None:
             setattr(sys, f"__{name}__", output)
 
 
-@contextlib.contextmanager
-def interrupts_raise() -> Iterator[None]:
-    """A context in which Ctrl-C is an exception, so that temporary files are deleted."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
+def _exit(number: int, frame: object) -> None:
     """Ends the process at once: an exception would be swallowed by some imports, and torn to pieces by others."""
     os.write(2, b"rlcont: interrupted\n")
     os._exit(128 + number)

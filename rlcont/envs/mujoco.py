@@ -7,7 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium
-import mujoco
+
+from rlcont.core.errors import UserError
+
+try:
+    import mujoco
+
+    mujoco.set_mju_user_warning  # noqa: B018
+except (ImportError, AttributeError) as error:
+    raise UserError(
+        f"mujoco cannot be imported ({error}); pip deletes shared files when it upgrades from 3 to 4, and "
+        "pip install --force-reinstall --no-deps mujoco mujoco-core mujoco-studio brings them back"
+    ) from error
 
 log = logging.getLogger(__name__)
 

@@ -16,13 +16,13 @@ import onnxruntime
 import torch
 
 from rlcont.core.errors import UserError
-from rlcont.core.process import interrupts_raise
 from rlcont.core.protocols import Policy
 from rlcont.core.types import Array
 from rlcont.envs.box import BoxEnv
 from rlcont.report.play import load_trained
 from rlcont.runs.files import shown, write_json, write_whole
 from rlcont.runs.folder import load_config
+from rlcont.training.interrupt import interrupts_raise
 
 OBSERVATIONS = 1000
 """Recorded observations on which the exported policy is compared with the agent."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
 from rlcont.core.errors import Stopped
@@ -44,3 +46,13 @@ class Interrupt:
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)
         raise Stopped(number, "interrupted twice; what came after the last checkpoint is lost")
+
+
+@contextlib.contextmanager
+def interrupts_raise() -> Iterator[None]:
+    """A context in which Ctrl-C is an exception, so that temporary files are deleted."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
