@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import random
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
 from rlcont.core.errors import Stopped
-from rlcont.core.packing import unpack
+from rlcont.core.packing import to_message, unpack
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.folder import load_config
 from rlcont.runs.resume import plan_resume
@@ -83,9 +84,8 @@ def _differing(a: Any, b: Any, at: str) -> list[str]:
         return lone + [place for key in a.keys() & b.keys() for place in _differing(a[key], b[key], f"{at}.{key}")]
     if isinstance(a, list | tuple) and type(a) is type(b) and len(a) == len(b):
         return [place for i, pair in enumerate(zip(a, b, strict=True)) for place in _differing(*pair, f"{at}.{i}")]
-    if isinstance(a, np.random.Generator):
-        a, b = a.bit_generator.state, b.bit_generator.state
-        return _differing(a, b, at)
+    if isinstance(a, np.random.Generator | np.random.RandomState | random.Random):
+        return [] if to_message(a) == to_message(b) else [at]
     if hasattr(a, "tobytes") or hasattr(a, "numpy"):
         a, b = np.asarray(a), np.asarray(b)
         return [] if (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes()) else [at]

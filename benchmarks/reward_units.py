@@ -1,7 +1,7 @@
 """MuJoCo environments whose rewards are in another unit, for showing that settings need not know it.
 
-PYTHONPATH=benchmarks rlcont algo=d4pg env=reward_units:HalfCheetah-x1000-v4 tuned=d4pg/HalfCheetah-v4
-PYTHONPATH=benchmarks rlcont algo=d4pg env=reward_units:HalfCheetah-x0.001-v4 tuned=d4pg/HalfCheetah-v4
+PYTHONPATH=benchmarks rlcont algo=d4pg env=reward_units:HalfCheetah-x1000-v4
+PYTHONPATH=benchmarks rlcont algo=d4pg env=reward_units:HalfCheetah-x0.001-v4
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ ITEMS = [
         "D4PG as tuned for HalfCheetah-v4",
         "256,256",
         "rlcont-d4pg-ddpg",
-        ("--settings", "algo=d4pg", "tuned=d4pg/HalfCheetah-v4"),
+        ("--settings", "algo=d4pg"),
         algo="d4pg",
     ),
 ]

@@ -8,10 +8,12 @@ from gymnasium.envs.registration import registry
 from gymnasium.spaces import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from script import rlcont
 
 from rlcont.core.errors import UserError
-from rlcont.envs.box import BoxEnv, find_env
+from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
+from rlcont.envs.door import find_env
 from rlcont.envs.vector import Environments
 
 MUJOCO_IDS = [
@@ -516,3 +518,12 @@ for env_id in ("HalfCheetah-v4", "Ant-v4"):
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["", "raise ImportError('libmujoco.so.4: cannot open')", "import not_installed"])
+def test_a_broken_mujoco_is_one_line_that_says_how_to_mend_it(content, tmp_path):
+    (tmp_path / "mujoco").mkdir()
+    (tmp_path / "mujoco" / "__init__.py").write_text(content)
+    result = rlcont(tmp_path, "env=Pendulum-v1", env={"PYTHONPATH": str(tmp_path)})
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "pip install --force-reinstall --no-deps mujoco mujoco-core mujoco-studio" in result.stderr

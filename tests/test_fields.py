@@ -9,9 +9,12 @@ from pydantic.fields import FieldInfo
 
 from rlcont.algos.find import config_class
 from rlcont.config.actors import InlineActors, RayActors
+from rlcont.config.compose import compose_job
 from rlcont.config.fields import algorithm_fields, general_fields, kind_fields
-from rlcont.config.names import options
+from rlcont.config.names import algorithm, options
 from rlcont.config.run import RunConfig
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
 from rlcont.exploration.config import GaussianConfig, NoNoise, OUConfig
 
 
@@ -35,7 +38,7 @@ def pydantic_fields(cls: Any, prefix: str) -> dict[str, FieldInfo]:
 def expectations() -> dict[str, tuple[Any, FieldInfo]]:
     cases = {}
     for algo in options("algo"):
-        theirs = pydantic_fields(config_class(algo), "algo.")
+        theirs = pydantic_fields(config_class(algorithm(algo)), "algo.")
         ours = {field.key: field for field in algorithm_fields(algo) if "auto_noise" not in field.key}
         assert list(ours) == list(theirs)
         cases |= {f"{algo}: {key}": (ours[key], theirs[key]) for key in ours}
@@ -82,3 +85,10 @@ def test_meaning_bounds_and_choices_are_pydantics(key):
 
 def test_annotations_are_of_a_kind_that_can_be_described():
     assert all(ours.allowed != "any value" for ours, _ in CASES.values())
+
+
+@pytest.mark.parametrize("word", ["algo.v_min=-1e39", "algo.critic.lr=1e-50", "noise.mu=1e300", "algo.v_max=-2e-39"])
+def test_numbers_that_32_bits_cannot_hold_are_refused(word):
+    noise = ["noise=ou"] if word.startswith("noise") else []
+    with pytest.raises(UserError, match=rf"{word.partition('=')[0]}=.*: must be 0 or from 1.2e-38 to 3.4e38 in size"):
+        validate(compose_job(["algo=d4pg", *noise, word]).container)

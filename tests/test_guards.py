@@ -9,7 +9,7 @@ from tiny import tiny
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
-from rlcont.envs.box import BoxEnv
+from rlcont.envs.door import Door
 from rlcont.nn.optim import Adam, Guard, RMSProp
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.training.loop import Training, not_finite
@@ -59,7 +59,14 @@ class Injection:
         monkeypatch.setattr(agent, "act", act_badly)
 
     def into_observation(self, monkeypatch, agent):
-        self._into_step(monkeypatch, 0, lambda raw: np.where(np.arange(raw.size) == 1, self.value, raw))
+        step = Door.step
+
+        def bad_step(door, action, obs):
+            answer = step(door, action, obs)
+            obs[1] = self.value
+            return answer
+
+        monkeypatch.setattr(Door, "step", bad_step)
 
     def into_reward(self, monkeypatch, agent):
         env_class = type(self.training.collector.envs.envs[0].env.unwrapped)
@@ -70,16 +77,6 @@ class Injection:
             return obs, self.value, *rest
 
         monkeypatch.setattr(env_class, "step", bad_step)
-
-    def _into_step(self, monkeypatch, place, change):
-        advance = BoxEnv.advance
-
-        def bad_advance(env, action):
-            answer = list(advance(env, action))
-            answer[place] = change(answer[place])
-            return tuple(answer)
-
-        monkeypatch.setattr(BoxEnv, "advance", bad_advance)
 
 
 def networks(agent):

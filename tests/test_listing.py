@@ -21,7 +21,7 @@ from rlcont.runs.status import StatusFile
 
 def make_run(cwd, *overrides, **figures):
     composed = compose_job(tiny(f"output={cwd / 'outputs'}", *overrides))
-    folder = create_run_folder(validate(composed.container), composed.choices)
+    folder = create_run_folder(cwd / "outputs", validate(composed.container), composed.choices)
     file = StatusFile(folder, "running", 400)
     file.update(**figures)
     file.end(None)

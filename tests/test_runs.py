@@ -22,13 +22,13 @@ def composed(tmp_path, *overrides):
 def test_launches_in_the_same_second_never_share_a_folder(tmp_path):
     config, choices = composed(tmp_path)
     with ThreadPoolExecutor(20) as pool:
-        folders = list(pool.map(lambda _: create_run_folder(config, choices), range(20)))
+        folders = list(pool.map(lambda _: create_run_folder(tmp_path, config, choices), range(20)))
     assert len(set(folders)) == 20
     assert all((folder / "run.json").exists() for folder in folders)
 
 
 def test_the_folder_tells_environment_algorithm_and_seed(tmp_path):
-    folder = create_run_folder(*composed(tmp_path, "env=Pendulum-v1", "seed=7"))
+    folder = create_run_folder(tmp_path, *composed(tmp_path, "env=Pendulum-v1", "seed=7"))
     assert folder.parent == tmp_path / "Pendulum-v1" / "ddpg"
     assert folder.name.endswith("-s7")
 
@@ -38,14 +38,14 @@ def test_an_id_with_a_module_or_a_slash_makes_one_plain_folder(tmp_path):
     env = type(config.env)(id="my.module:space/Env-v0", kwargs={}, max_episode_steps=None)
     import dataclasses
 
-    folder = create_run_folder(dataclasses.replace(config, env=env), choices)
+    folder = create_run_folder(tmp_path, dataclasses.replace(config, env=env), choices)
     assert folder.parent.parent == tmp_path / "my.module-space-Env-v0"
 
 
 def test_the_folder_describes_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["/somewhere/rlcont", "noise=ou", "env.kwargs.name=a b"])
     config, choices = composed(tmp_path, "noise=ou")
-    folder = create_run_folder(config, choices)
+    folder = create_run_folder(tmp_path, config, choices)
     assert load_config(folder) == config
     description = json.loads((folder / "run.json").read_text())
     assert description["choices"]["tuned"] == "ddpg/HalfCheetah-v4"
@@ -56,7 +56,7 @@ def test_the_folder_describes_the_run(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_made_is_a_users_mistake(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="output="):
-        create_run_folder(*composed(tmp_path / "file" / "outputs"))
+        create_run_folder(tmp_path / "file", *composed(tmp_path / "file"))
 
 
 def test_a_policy_comes_back_bit_by_bit(tmp_path):
@@ -81,7 +81,7 @@ def test_a_folder_without_a_run_is_told(tmp_path):
 
 def test_a_configuration_of_before_a_key_was_there_takes_it_from_the_algorithms_file(tmp_path, capsys):
     config, choices = composed(tmp_path, "algo.tau=0.5")
-    folder = create_run_folder(config, choices)
+    folder = create_run_folder(tmp_path, config, choices)
     container = yaml.safe_load((folder / "config.yaml").read_text())
     del container["algorithm"], container["algo"]["n_step"], container["algo"]["critic"]["activation"]
     (folder / "config.yaml").write_text(yaml.safe_dump(container))

@@ -266,7 +266,7 @@ def test_piped_output_is_plain_and_ends_with_a_table(sweep_of_six):
     header, *table, error = lines[-8:]
     assert re.split("  +", header) == ["job", "status", "last return", "folder"]
     rows = [re.split("  +", line) for line in table]
-    assert [row[1] for row in rows] == ["killed (SIGKILL)"] * 2 + ["failed (exit code 1)"] + ["finished"] * 3
+    assert [row[1] for row in rows] == ["killed (SIGKILL)"] * 2 + ["failed (exit code 2)"] + ["finished"] * 3
     assert {row[2] for row in rows[2:]} == {"10.0 ± 0.0"}
     assert rows[-1][3] == f"outputs/sweeps/{folder.name}/fate-live2"
     assert error == "job 3: RuntimeError: this is fate"

@@ -81,7 +81,7 @@ def step_until_fate(envs):
     [
         ("worker-die", UserError, r"env=fate_env:Fate-v0: a worker process died \(exit code -9\)", -9),
         ("worker-hang", UserError, r"env=fate_env:Fate-v0: a worker process did not answer for 3 s", -9),
-        ("worker-raise", RuntimeError, r"(?s)env=fate_env:Fate-v0: failed in a worker process:.*this is fate", 0),
+        ("worker-raise", UserError, r"cannot take a step: RuntimeError: this is fate .*\(fate_env.py, line \d+\)$", 0),
     ],
 )
 def test_a_lost_worker_is_an_error_that_names_the_environment(fate, error, message, exit_code):

@@ -14,7 +14,7 @@ from rlcont.actors.worker import RolloutResult, RolloutWorker, joined
 from rlcont.config.actors import AHEAD, RayActors
 from rlcont.config.run import RunConfig
 from rlcont.core.agent import Learner
-from rlcont.core.errors import ActorsLost, UserError, one_line
+from rlcont.core.errors import ActorsLost, ForeignError, UserError, one_line
 from rlcont.core.types import Collected
 
 HEAD_SECONDS = 15.0  # How long the head of the cluster may be gone, for example while it restarts.
@@ -175,7 +175,7 @@ class RayCollector:
         try:
             rollout: RolloutResult | None = ray.get(request.ref)
         except RayTaskError as error:
-            if isinstance(error.cause, UserError):
+            if isinstance(error.cause, UserError) and not isinstance(error.cause, ForeignError):
                 raise UserError(str(error.cause)) from error
             self._replace(slot, one_line(error.cause or error))
             return self._nothing

@@ -114,7 +114,7 @@ def resume(folder: Path, *, overrides: list[str]) -> None:
     from rlcont.training.preflight import check_actors, check_env
 
     check_actors(plan.config)
-    check_env(plan.config.env)
+    check_env(plan.config.env, folder)
     prepare_threads()
     from rlcont.training.run import resume
 
@@ -177,13 +177,15 @@ def _run_search(plan: SearchPlan, folder: Path | None) -> None:
 
 
 def evaluate(
-    folder: Path, *, checkpoint: str, episodes: int | None, seed: int | None, video: bool, render: bool
+    folder: Path, *, checkpoint: str, episodes: int | None, seed: int | None, video: bool, render: bool, to: Path | None
 ) -> None:
     """Plays deterministic episodes with a policy of a run; prints mean and standard deviation of the return."""
     from rlcont.core.resources import has_display, prepare_drawing
 
     if video and render:
         raise UserError("video=true render=true: one of them; a window or files")
+    if to is not None and not video:
+        raise UserError(f"to={to}: counts only with video=true")
     if render and not has_display():
         raise UserError("render=true: there is no display here (DISPLAY is not set); video=true writes a file")
     if video:
@@ -194,7 +196,7 @@ def evaluate(
 
     # Drawing an episode takes far longer than playing it.
     episodes = episodes or (1 if video or render else 10)
-    print(evaluate_run(folder, checkpoint, episodes, seed, video=video, render=render), flush=True)
+    print(evaluate_run(folder, checkpoint, episodes, seed, video=video, render=render, to=to), flush=True)
 
 
 def _prepare_to_play(folder: Path, checkpoint: str) -> None:
@@ -207,7 +209,7 @@ def _prepare_to_play(folder: Path, checkpoint: str) -> None:
     from rlcont.core.resources import prepare_threads
     from rlcont.training.preflight import check_env
 
-    check_env(config.env)
+    check_env(config.env, folder)
     prepare_threads()
 
 

@@ -17,11 +17,13 @@ def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict
     folders, overrides = [], []
     typed: dict[str, str] = {}
     keys = {key.name: key for key in command.keys}
+    known = _known(command)
     for word in arguments:
         name, is_option, value = word.partition("=")
-        if word.startswith("-") or (is_option and not keys and not command.fields):
+        is_folder = not is_option or (name not in known and ("/" in word or Path(word).exists()))
+        if word.startswith("-") or (not is_folder and not known):
             raise UserError(f"{word}: no such option; {_instead(command, name, value)}")
-        if not is_option or "/" in name:
+        if is_folder:
             folders.append(word)
         elif command.fields:
             overrides.append(word)
@@ -44,15 +46,19 @@ def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict
     return list(map(Path, folders)), values
 
 
+def _known(command: Command) -> set[str]:
+    """The keys that a command takes after its folders."""
+    return {key.name for key in command.keys} | {field.key for field in (command.fields or list)()}
+
+
 def _instead(command: Command, name: str, value: str) -> str:
     """What may be typed in place of an option that the command does not have."""
     assert command.folders is not None
     name = name.lstrip("-").replace("-", "_")
-    known = [key.name for key in command.keys] + [field.key for field in (command.fields or list)()]
     text = f"{command.name} takes {command.folders.wanted}{' and key=value words' if command.fields else ''}"
     if command.keys:
         text = "write " + ", ".join(f"{key.name}={key.example}" for key in command.keys)
-    return text + did_you_mean([f"{name}={value or 'VALUE'}"] if name in known else [])
+    return text + did_you_mean([f"{name}={value or 'VALUE'}"] if name in _known(command) else [])
 
 
 def _read_overrides(arguments: list[str]) -> dict[str, Any]:

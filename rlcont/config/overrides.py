@@ -1,5 +1,6 @@
 """The overrides of a command line: parsed, and checked against the keys of the chosen files."""
 
+import os
 import re
 from typing import Any
 
@@ -45,6 +46,9 @@ def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Over
         except HydraException:
             if re.search(r"\s[\w.]+=", value):
                 raise UserError(f"{key}={value}: one word for several; drop the quotes around them") from None
+            if value.startswith("~"):
+                meant = f"{key}={os.path.expanduser(value)}"
+                raise UserError(f"{key}={value}: the shell leaves this ~ as it is; did you mean {meant}?") from None
             raise UserError(
                 f"{key}={value}: cannot be read; quotes and brackets must close, no value of a list may be missing, "
                 f"and a value with special characters takes quotes of its own, as in '{key}=\"VALUE\"'"
@@ -87,7 +91,7 @@ def check_option(override: Override, algo: str) -> None:
     if value in allowed:
         return None
     if group == "env" and isinstance(value, str):
-        from rlcont.envs.box import find_env
+        from rlcont.envs.door import find_env
 
         return find_env(value)
     listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)

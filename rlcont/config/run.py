@@ -27,8 +27,8 @@ CHANGEABLE = (
 class EvalConfig:
     """Deterministic evaluation on environments of its own."""
 
-    every: Count
-    """Environment steps between two evaluations."""
+    every: Count | None
+    """Environment steps between two evaluations; null: none, for a simulator of which only one can be there."""
     episodes: Annotated[Count, Field(le=100_000)]
     """Episodes of one evaluation, the same seeds each time."""
     save_policies: Flag

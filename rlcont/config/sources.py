@@ -48,7 +48,7 @@ class GeneratedSource(ConfigSource):
     def _values(config_path: str) -> DictConfig | None:
         group, _, option = config_path.removesuffix(".yaml").partition("/")
         if group == "env":
-            from rlcont.envs.box import find_env
+            from rlcont.envs.door import find_env
 
             find_env(option)
             return OmegaConf.create({"id": option, "kwargs": {}, "max_episode_steps": None})

@@ -15,6 +15,10 @@ class UserError(Exception):
         return " ".join(super().__str__().split())
 
 
+class ForeignError(UserError):
+    """An exception of the user's own code, such as an environment's, as one line."""
+
+
 class ActorsLost(UserError):
     """No actor is left; the learner itself is intact."""
 
@@ -33,6 +37,11 @@ def exit_code(command: Callable[[], object]) -> int:
         command()
     except UserError as error:
         print(f"rlcont: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # Of a folder that the user has no right to, or a full disk.
+        if error.filename is None:
+            raise
+        print(f"rlcont: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     except Stopped as stopped:
         print(f"rlcont: {stopped}", file=sys.stderr)

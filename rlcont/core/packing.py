@@ -1,6 +1,7 @@
 """Serialises states as JSON and arrays, for checkpoints and messages of workers. Reading one cannot run code."""
 
 import json
+import random
 from collections import deque
 from typing import Any
 
@@ -18,7 +19,7 @@ def pack(tree: Any) -> tuple[bytes, bytes]:
     """Serialises a state as JSON text and a safetensors file of its arrays.
 
     A state consists of None, booleans, numbers, strings, lists, tuples, dictionaries, sets, deques, arrays, tensors and
-    numpy generators. `unpack` restores all of them; tensors are then on the CPU.
+    generators of numpy, old and new, and of random. `unpack` restores all of them; tensors are then on the CPU.
 
     Raises:
         TypeError: the state contains something else; the message names the place.
@@ -75,6 +76,12 @@ def _strip(value: Any, at: str, arrays: dict[str, np.ndarray]) -> Any:
             state: Any = value.bit_generator.state
             if state["bit_generator"] in BIT_GENERATORS:
                 return {"$generator": _strip(state, at, arrays)}
+        case np.random.RandomState():
+            state = value.get_state(legacy=False)
+            if state["bit_generator"] in BIT_GENERATORS:
+                return {"$random_state": _strip(state, at, arrays)}
+        case random.Random():
+            return {"$random": _strip(list(value.getstate()), at, arrays)}
         case dict() if all(isinstance(key, str) and not key.startswith("$") for key in value):
             return {key: _strip(item, f"{at}.{key}".lstrip("."), arrays) for key, item in value.items()}
         case dict():
@@ -117,12 +124,31 @@ def _fill(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         case "$deque":
             return deque(_fill(content, arrays), value["maxlen"])
         case "$generator":
-            state = _fill(content, arrays)
-            bit_generator: Any = BIT_GENERATORS[state["bit_generator"]]()
-            bit_generator.state = state
-            return np.random.Generator(bit_generator)
+            return _generator(_fill(content, arrays))
+        case "$random_state":
+            return _random_state(_fill(content, arrays))
+        case "$random":
+            return _random(_fill(content, arrays))
         case "$dict":
             return dict(_fill(content, arrays))
     if tag.startswith("$"):
         raise ValueError(tag)
     return {key: _fill(item, arrays) for key, item in value.items()}
+
+
+def _generator(state: dict[str, Any]) -> np.random.Generator:
+    bit_generator: Any = BIT_GENERATORS[state["bit_generator"]]()
+    bit_generator.state = state
+    return np.random.Generator(bit_generator)
+
+
+def _random_state(state: dict[str, Any]) -> np.random.RandomState:
+    restored = np.random.RandomState(BIT_GENERATORS[state["bit_generator"]]())
+    restored.set_state(state)
+    return restored
+
+
+def _random(state: list[Any]) -> random.Random:
+    restored = random.Random()
+    restored.setstate(tuple(state))
+    return restored

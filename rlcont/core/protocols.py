@@ -34,6 +34,9 @@ class VectorEnv(Protocol):
     def step(self, action: Array) -> EnvStep:
         """Advances every environment by one step and resets those whose episode ended."""
 
+    def statistics(self) -> list[dict[str, Any]]:
+        """Running statistics of Gymnasium's wrappers, those of the first environment."""
+
     def state_dict(self) -> dict[str, Any]:
         """The whole state, simulators included; the same for any number of processes."""
 

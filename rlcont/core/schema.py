@@ -6,7 +6,7 @@ what it means. Nothing here has a default.
 
 from typing import Annotated, Any, Literal, dataclass_transform, get_type_hints
 
-from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from pydantic.dataclasses import dataclass
 
 
@@ -29,6 +29,12 @@ def _integral(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _in_float32(value: float) -> float:
+    if value and not 1.2e-38 <= abs(value) <= 3.4e38:
+        raise ValueError("must be 0 or from 1.2e-38 to 3.4e38 in size, as numbers of 32 bits are")
+    return value
+
+
 def _as_tuple(value: Any) -> Any:
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("must be a list of widths, as in [256,256]")
@@ -37,7 +43,7 @@ def _as_tuple(value: Any) -> Any:
 
 # Strict, so that true is no number and "1" is none either.
 Flag = StrictBool
-Number = StrictFloat
+Number = Annotated[StrictFloat, AfterValidator(_in_float32)]
 Text = StrictStr
 Integer = Annotated[StrictInt, BeforeValidator(_integral)]
 Count = Annotated[Integer, Field(ge=1)]

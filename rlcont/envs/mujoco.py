@@ -1,11 +1,33 @@
 """MuJoCo's peculiarities: its warnings, its camera, and breakdowns of the simulation."""
 
+import importlib.util
 import logging
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium
-import mujoco
+
+from rlcont.core.errors import UserError
+
+# glfw, which MuJoCo imports, asks its library's version in a process of its own: a twentieth of
+# a second, and a traceback of that process at Ctrl-C. It does not where it is told which library to take.
+_glfw = importlib.util.find_spec("glfw")
+if _glfw is not None and _glfw.origin is not None:
+    _library = Path(_glfw.origin).with_name("wayland" if os.environ.get("XDG_SESSION_TYPE") == "wayland" else "x11")
+    if (_library / "libglfw.so").exists():
+        os.environ.setdefault("PYGLFW_LIBRARY", str(_library / "libglfw.so"))
+
+try:
+    import mujoco
+
+    mujoco.set_mju_user_warning  # noqa: B018
+except (ImportError, AttributeError) as error:
+    raise UserError(
+        f"mujoco cannot be imported ({error}); pip deletes shared files when it upgrades from 3 to 4, and "
+        "pip install --force-reinstall --no-deps mujoco mujoco-core mujoco-studio brings them back"
+    ) from error
 
 log = logging.getLogger(__name__)
 

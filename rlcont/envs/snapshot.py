@@ -1,15 +1,19 @@
 """Saves and restores the state of an environment between two steps, simulator included."""
 
 import copy
+import random
 import types
 import zlib
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
 import mujoco
 import numpy as np
 from gymnasium.spaces import Space
+
+from rlcont.core.errors import one_line
 
 INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 SKIPPED = {"env", "spec", "_cached_spec", "metadata", "_metadata"}
@@ -24,8 +28,9 @@ class Snapshots:
     """Saves and restores the state of one environment.
 
     The state of an environment with `state_dict()` and `load_state_dict(state)` is what these give, and Gymnasium's
-    generator. The state of any other environment, and of each wrapper, is all its attributes. The state of MuJoCo is
-    its integration state and all derived arrays, because some rewards read what the previous step computed.
+    generator. The state of any other environment, and of each wrapper, is all its attributes, with the generators of
+    its spaces and Gymnasium's running statistics. The state of MuJoCo is its integration state and all derived arrays,
+    because some rewards read what the previous step computed.
     """
 
     def __init__(self, env: gymnasium.Env):
@@ -50,7 +55,10 @@ class Snapshots:
         """
         if _model_sum(self.bare) != self.model_sum:
             raise TypeError("its MuJoCo model changes")
-        return [self._taken(layer) for layer in self.layers]
+        try:
+            return [self._taken(layer) for layer in self.layers]
+        except RecursionError:
+            raise TypeError("an attribute holds itself") from None
 
     def put_back(self, state: list[dict[str, Any]]) -> None:
         """Restores `state`; the environment has to be reset once before."""
@@ -61,22 +69,55 @@ class Snapshots:
                 self._put_simulator(part["mujoco"])
             for name, value in part["attributes"].items():
                 _put_attribute(layer, name, value)
-            for name, generator in part["spaces"].items():
-                getattr(layer, name)._np_random = generator
+            for name, generators in part["spaces"].items():
+                for space, generator in zip(_nested(getattr(layer, name)), generators, strict=False):
+                    space._np_random = generator
+        self.put_statistics([part["statistics"] for part in state])
+
+    def spaces(self) -> list[Space]:
+        """The spaces of all layers."""
+        return [space for layer in self.layers for space in self._spaces(layer).values()]
+
+    def statistics(self) -> list[dict[str, dict[str, Any]]]:
+        """Gymnasium's running statistics, such as those of NormalizeReward, by layer and attribute."""
+        return [
+            {name: copy.deepcopy(vars(value)) for name, value in vars(layer).items() if _is_statistics(value)}
+            for layer in self.layers
+        ]
+
+    def put_statistics(self, statistics: list[dict[str, dict[str, Any]]]) -> None:
+        """Restores what `statistics` gave; arrays may be lists, as in JSON."""
+        for layer, part in zip(self.layers, statistics, strict=True):
+            for name, values in part.items():
+                now = vars(getattr(layer, name))
+                now.update({key: np.array(value, np.asarray(now[key]).dtype)[()] for key, value in values.items()})
+
+    def freeze_statistics(self) -> None:
+        """Keeps Gymnasium's wrappers from updating their running statistics."""
+        for layer in self.layers:
+            if hasattr(type(layer), "update_running_mean"):
+                layer.update_running_mean = False
+
+    def _spaces(self, layer: Any) -> dict[str, Space]:
+        names = [*vars(layer), *(("action_space", "observation_space") if layer is self.bare else ())]
+        values = {name: getattr(layer, name, None) for name in names}
+        return {name: value for name, value in values.items() if isinstance(value, Space)}
 
     def _taken(self, layer: Any) -> dict[str, Any]:
-        part: dict[str, Any] = {"attributes": {}, "spaces": {}}
+        statistics = {name: copy.deepcopy(vars(value)) for name, value in vars(layer).items() if _is_statistics(value)}
+        spaces = {
+            name: [copy.deepcopy(inner._np_random) for inner in _nested(space)]
+            for name, space in self._spaces(layer).items()
+        }
+        part: dict[str, Any] = {"attributes": {}, "spaces": spaces, "statistics": statistics}
         if _keeps_its_own_state(layer):
-            part["own"] = layer.state_dict()
+            part["own"] = _own_state(layer)
         elif _has_simulator(layer):
             part["mujoco"] = self._simulator()
         for name, value in vars(layer).items():
-            if isinstance(value, Space):
-                if value._np_random is not None:
-                    part["spaces"][name] = copy.deepcopy(value._np_random)
-            elif "own" in part and name != "_np_random":
+            if name in spaces or name in statistics or ("own" in part and name != "_np_random"):
                 continue
-            elif _can_be_packed(value):
+            if _can_be_packed(value):
                 part["attributes"][name] = copy.deepcopy(value)
             elif not _is_stateless(name, value):
                 raise TypeError(f"{type(layer).__name__}.{name} is a {type(value).__name__}")
@@ -110,6 +151,28 @@ def _keeps_its_own_state(layer: Any) -> bool:
     return hasattr(own, "state_dict") and hasattr(own, "load_state_dict")
 
 
+def _own_state(layer: Any) -> Any:
+    try:
+        state = layer.state_dict()
+    except Exception as error:
+        raise TypeError(f"{type(layer).__name__}.state_dict raises {one_line(error)}") from error
+    if not _can_be_packed(state):
+        raise TypeError(f"{type(layer).__name__}.state_dict() holds what is neither number, text nor array")
+    return copy.deepcopy(state)
+
+
+def _is_statistics(value: Any) -> bool:
+    return type(value).__name__ == "RunningMeanStd" and type(value).__module__.startswith("gymnasium.")
+
+
+def _nested(space: Space) -> Iterator[Space]:
+    """A space and all within it."""
+    yield space
+    inner = getattr(space, "spaces", ())
+    for part in inner.values() if isinstance(inner, dict) else inner:
+        yield from _nested(part)
+
+
 def _has_simulator(layer: Any) -> bool:
     return isinstance(vars(layer).get("data"), mujoco.MjData)
 
@@ -125,7 +188,9 @@ def _is_stateless(name: str, value: Any) -> bool:
 def _can_be_packed(value: Any) -> bool:
     """Whether `packing` can save and restore it."""
     match value:
-        case None | bool() | int() | float() | str() | np.random.Generator():
+        case None | bool() | int() | float() | str():
+            return True
+        case np.random.Generator() | np.random.RandomState() | random.Random():
             return True
         case np.ndarray() | np.generic():
             return value.dtype.kind in "biuf"
@@ -144,6 +209,10 @@ def _put_attribute(layer: Any, name: str, value: Any) -> None:
             now[...] = value
         case np.random.Generator(), np.random.Generator() if type(now.bit_generator) is type(value.bit_generator):
             now.bit_generator.state = value.bit_generator.state
+        case np.random.RandomState(), np.random.RandomState():
+            now.set_state(value.get_state(legacy=False))
+        case random.Random(), random.Random():
+            now.setstate(value.getstate())
         case _:
             setattr(layer, name, value)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rlcont.core.packing import to_message
+from rlcont.core.seeding import global_state, globals_seeded, integers, seed_globals, set_global_state
 from rlcont.core.types import Array, EnvStep
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
@@ -16,22 +18,29 @@ from rlcont.envs.config import EnvConfig
 class Environments:
     """E copies of one environment, stepped in turn, each reset as soon as its episode ends.
 
+    The process-wide generators, which an environment may draw from, follow from the first seed.
+
     Shapes:
         action [E, A] in [-1, 1], clipped if not; observations [E, O] float32.
     """
 
     def __init__(self, config: EnvConfig, seeds: list[int]):
+        seed_globals(seeds[0])
         self.envs = [BoxEnv(config) for _ in seeds]
+        self._doors = [env.door for env in self.envs]
         self.spec = self.envs[0].spec
-        self.num_breakdowns = 0
+        self.num_breakdowns = self.num_steps = 0
         self._seeds = seeds
         self._obs: Array = np.empty((len(seeds), self.spec.obs_dim), np.float32)
+        self._raw = np.empty((len(seeds), self.spec.obs_dim))
+        self._rows = list(self._raw)
 
     def __len__(self) -> int:
         return len(self.envs)
 
     def reset(self) -> Array:
         """Starts an episode in every environment, each from its own seed; returns observations [E, O]."""
+        seed_globals(self._seeds[0])
         pairs = zip(self.envs, self._seeds, strict=True)
         self._obs = np.stack([env.reset(seed) for env, seed in pairs])
         return self._obs
@@ -41,10 +50,12 @@ class Environments:
         # Actions are scaled and observations checked for all environments at once: done one by one, that is most of the
         # time of a cheap environment's step.
         first = self.envs[0]
-        rows = [env.advance(row) for env, row in zip(self.envs, first.to_env(action), strict=True)]
-        raw, rewards, terminated, truncated, valid = zip(*rows, strict=True)
-        ended = [i for i in range(len(rows)) if terminated[i] or truncated[i]]
-        next_obs = obs_to_act_on = first.checked(np.array(raw))
+        given = [
+            door.step(row, obs) for door, row, obs in zip(self._doors, first.to_env(action), self._rows, strict=True)
+        ]
+        rewards, terminated, truncated, valid = zip(*given, strict=True)
+        ended = [i for i in range(len(given)) if terminated[i] or truncated[i]]
+        next_obs = obs_to_act_on = first.checked(self._raw)
         if ended:
             self.num_breakdowns += valid.count(False)
             for i in ended:
@@ -64,21 +75,64 @@ class Environments:
             valid=np.array(valid),
         )
         self._obs = obs_to_act_on
+        self.num_steps += 1
         return step
 
+    @property
+    def first(self) -> BoxEnv:
+        """The first of the environments."""
+        return self.envs[0]
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """Running statistics of Gymnasium's wrappers, those of the first environment."""
+        return self.envs[0].statistics
+
     def state_dict(self) -> dict[str, Any]:
-        return {"obs": self._obs, "num_breakdowns": self.num_breakdowns, "envs": [env.state() for env in self.envs]}
+        return {
+            "obs": self._obs,
+            "num_breakdowns": self.num_breakdowns,
+            "num_steps": self.num_steps,
+            "envs": [env.state() for env in self.envs],
+            "globals": self._global_state(),
+        }
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
-        pairs = zip(self.envs, self._seeds, state["envs"], strict=True)
-        restarted = np.array([env.put_back(seed, part) for env, seed, part in pairs])
+        state = completed(state)
+        self.num_steps, self.num_breakdowns = state["num_steps"], state["num_breakdowns"]
+        restarted = np.zeros(len(self.envs), bool)
+        for i, (env, seed, part) in enumerate(zip(self.envs, self._seeds, state["envs"], strict=True)):
+            # Other seeds than before, for an environment that draws from a generator that cannot be saved.
+            restarted[i] = env.put_back(integers(seed, f"resumed at step {self.num_steps}", 1)[0], part)
         self._obs = state["obs"]
-        for i in np.flatnonzero(restarted):
+        for i in np.flatnonzero(restarted).tolist():
             self._obs[i] = self.envs[i].reset()
-        self.num_breakdowns = state["num_breakdowns"]
+        seed_globals(self._seeds[0])
+        if "0" in state["globals"]:
+            set_global_state(state["globals"]["0"])
         return self._obs, restarted
+
+    def _global_state(self) -> dict[str, Any]:
+        """The state of the process-wide generators, under the number of the first environment of this process.
+
+        Empty if no environment has drawn from them.
+        """
+        state = global_state()
+        with globals_seeded(self._seeds[0]):
+            untouched = to_message(global_state()) == to_message(state)
+        return {} if untouched else {"0": state}
 
     def close(self) -> None:
         """Closes the environments."""
         for env in self.envs:
             env.close()
+
+
+def completed(state: dict[str, Any]) -> dict[str, Any]:
+    """A state with what the first checkpoints of format 2 did not hold yet."""
+    for part in (part for env in state["envs"] for part in env.get("whole", [])):
+        part.setdefault("statistics", {})
+        part["spaces"] = {
+            name: generators if isinstance(generators, list) else [generators]
+            for name, generators in part["spaces"].items()
+        }
+    return {"num_steps": 0, "globals": {}} | state

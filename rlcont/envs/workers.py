@@ -17,7 +17,7 @@ from rlcont.core.packing import from_message, to_message
 from rlcont.core.types import Array, EnvStep
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
-from rlcont.envs.vector import Environments
+from rlcont.envs.vector import Environments, completed
 
 PATIENCE = 300.0
 """Seconds without an answer after which a worker counts as hung; some environments load a world at reset."""
@@ -71,6 +71,7 @@ class WorkerEnvironments:
         self.num_breakdowns = 0
         self._num_envs = len(seeds)
         self._ends = np.cumsum([len(group) for group in groups])
+        self._starts = [0, *self._ends[:-1].tolist()]
         self._workers: list[_Worker] = []
         with self._ended_by_an_error():
             for group in groups[1:]:
@@ -105,19 +106,40 @@ class WorkerEnvironments:
         self._obs = step.obs_to_act_on
         return step
 
+    @property
+    def first(self) -> BoxEnv:
+        """The first of the environments, which this process steps."""
+        return self._own.first
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """As `Environments`."""
+        return self._own.statistics()
+
     def state_dict(self) -> dict[str, Any]:
         with self._ended_by_an_error():
             for worker in self._workers:
                 worker.ask(_TAKE)
             groups = [self._own.state_dict(), *(from_message(worker.answer()) for worker in self._workers)]
         envs = [env for group in groups for env in group["envs"]]
-        return {"obs": self._obs, "num_breakdowns": self.num_breakdowns, "envs": envs}
+        drawn = {
+            str(at): group["globals"]["0"] for at, group in zip(self._starts, groups, strict=True) if group["globals"]
+        }
+        steps = self._own.num_steps
+        return {
+            "obs": self._obs,
+            "num_breakdowns": self.num_breakdowns,
+            "num_steps": steps,
+            "envs": envs,
+            "globals": drawn,
+        }
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
-        starts = [0, *self._ends[:-1]]
+        state = completed(state)
         own, *others = (
-            {"obs": state["obs"][start:end], "num_breakdowns": 0, "envs": state["envs"][start:end]}
-            for start, end in zip(starts, self._ends, strict=True)
+            state
+            | {"obs": state["obs"][start:end], "num_breakdowns": 0, "envs": state["envs"][start:end]}
+            | {"globals": {"0": state["globals"][str(start)]} if str(start) in state["globals"] else {}}
+            for start, end in zip(self._starts, self._ends, strict=True)
         )
         with self._ended_by_an_error():
             for worker, group in zip(self._workers, others, strict=True):

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import json
 import logging
 import tempfile
 import warnings
@@ -19,7 +18,9 @@ from rlcont.core.protocols import Policy
 from rlcont.core.types import Array
 from rlcont.envs.box import BoxEnv
 from rlcont.report.play import load_trained
-from rlcont.runs.files import write_json, write_whole
+from rlcont.runs.files import shown, write_json, write_whole
+from rlcont.runs.folder import load_config
+from rlcont.training.interrupt import interrupts_raise
 
 OBSERVATIONS = 1000
 """Recorded observations on which the exported policy is compared with the agent."""
@@ -54,14 +55,18 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
     The files contain the normaliser and the scaling of actions. They are written only if their actions on recorded
     observations equal the agent's.
     """
-    config, agent, facts = load_trained(folder, policy)
-    env = BoxEnv(config.env)
+    folder, to = folder.absolute(), to.absolute()  # An environment may change the working directory.
+    env = BoxEnv(load_config(folder).env)
+    config, agent, facts = load_trained(folder, policy, env.spec)
+    if "statistics" in facts:
+        env.put_statistics(facts["statistics"], freeze=True)
     obs = recorded_observations(agent, env, config.seed)
     expected = env.to_env(agent.act(obs, explore=False))
+    env.close()
     low, high = (torch.from_numpy(bound.astype(np.float32)) for bound in env.action_bounds)
     module = _on_its_own(ScaledPolicy(agent.policy_module(), low, high))
     differences = {}
-    with tempfile.TemporaryDirectory() as scratch, _quiet():
+    with interrupts_raise(), tempfile.TemporaryDirectory() as scratch, _quiet():
         for name, write in (("policy.onnx", _write_onnx), ("policy.pt2", _write_pt2)):
             path = Path(scratch) / name
             actions = write(module, torch.from_numpy(obs), path)(obs)
@@ -74,11 +79,11 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
             to.mkdir(parents=True, exist_ok=True)
             for name in differences:
                 write_whole(to / name, (Path(scratch) / name).read_bytes())
-            write_json(to / "policy.json", _description(config.env.id, low, high, facts, differences, len(obs)))
+            write_json(to / "policy.json", _description(env, facts, differences, len(obs)))
         except OSError as error:
-            raise UserError(f"to={to}: cannot be written ({error.strerror})") from None
+            raise UserError(f"to={shown(to)}: cannot be written ({error.strerror})") from None
     checked = ", ".join(f"{name} to {difference:.1e}" for name, difference in differences.items())
-    return f"{to}: acts as the agent on {len(obs)} recorded observations ({checked} of half the action range)"
+    return f"{shown(to)}: acts as the agent on {len(obs)} recorded observations ({checked} of half the action range)"
 
 
 def recorded_observations(policy: Policy, env: BoxEnv, seed: int) -> Array:
@@ -140,16 +145,18 @@ def _write_pt2(module: torch.nn.Module, obs: torch.Tensor, path: Path) -> Callab
     return act
 
 
-def _description(
-    env_id: str, low: torch.Tensor, high: torch.Tensor, facts: dict[str, Any], differences: dict[str, float], num: int
-) -> dict[str, Any]:
+def _description(env: BoxEnv, facts: dict[str, Any], differences: dict[str, float], num: int) -> dict[str, Any]:
+    low, high = (bound.astype(np.float32).tolist() for bound in env.action_bounds)
     return {
-        "env": env_id,
-        "input": "obs [batch, O] float32, as the environment gives it, flat",
-        "output": "action [batch, A] float32, within low and high",
-        "low": low.tolist(),
-        "high": high.tolist(),
-        "policy": json.loads(json.dumps(facts)),
+        "env": env.spec.env_id,
+        "input": "obs [batch, O] float32: the parts of observations one after the other, each flattened row by row",
+        "output": "action [batch, A] float32, within low and high; reshape each row to the shape of actions",
+        "O": env.spec.obs_dim,
+        "A": env.spec.action_dim,
+        **env.facts(),
+        "low": low,
+        "high": high,
+        "policy": facts,
         "checked_on": num,
         "largest_difference": differences,
     }

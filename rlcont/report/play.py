@@ -6,53 +6,73 @@ from pathlib import Path
 from typing import Any
 
 from rlcont.config.run import RunConfig
+from rlcont.core.errors import Stopped
 from rlcont.core.protocols import Policy
-from rlcont.envs.box import BoxEnv
+from rlcont.core.types import EnvSpec
+from rlcont.runs.console import format_return, format_returns
 from rlcont.runs.evaluations import evaluation_row
+from rlcont.runs.files import shown
 from rlcont.runs.folder import load_config
 from rlcont.runs.policies import load_policy
 from rlcont.training.build import make_policy
 from rlcont.training.evaluate import MAX_ENVS, Evaluator
+from rlcont.training.interrupt import Interrupt
 
 
-def load_trained(folder: Path, name: str) -> tuple[RunConfig, Policy, dict[str, Any]]:
+def load_trained(folder: Path, name: str, spec: EnvSpec) -> tuple[RunConfig, Policy, dict[str, Any]]:
     """The configuration of the run in `folder`, a policy that it kept, and the facts kept with that."""
     config = load_config(folder)
     state, facts = load_policy(folder, name)
-    policy = make_policy(config, BoxEnv(config.env).spec)
+    policy = make_policy(config, spec)
     policy.load_policy_state(state)
     return config, policy, facts
 
 
 def evaluate_run(
-    folder: Path, policy: str, episodes: int, seed: int | None, *, video: bool = False, render: bool = False
+    folder: Path,
+    policy: str,
+    episodes: int,
+    seed: int | None,
+    *,
+    video: bool = False,
+    render: bool = False,
+    to: Path | None = None,
 ) -> str:
     """Plays deterministic episodes with a policy of the run in `folder`, and returns the text to print.
 
     Args:
         seed: of the episodes; None for those of the run's own evaluations.
-        video: writes each episode into a file in the run's folder.
+        video: writes each episode into a file.
         render: shows the episodes in a window, one after the other.
+        to: folder of the files; None for one in the run's folder.
     """
-    config, trained, facts = load_trained(folder, policy)
+    config = load_config(folder)
+    folder, to = folder.absolute(), (to or folder / "videos").absolute()  # An environment may change the directory.
     mode = {"render_mode": "human" if render else "rgb_array"} if video or render else {}
     env = dataclasses.replace(config.env, kwargs={**config.env.kwargs, **mode})
     seed = config.seed if seed is None else seed
     with contextlib.ExitStack() as stack:
+        interrupt = stack.enter_context(Interrupt())
         watch: dict[str, Any] = {}
         if video:
             from rlcont.report.video import VideoFiles
 
-            files = stack.enter_context(contextlib.closing(VideoFiles(folder / "videos", f"{policy}-seed-{seed}")))
-            watch = {"watch": files}
-        evaluate = Evaluator(env, episodes, seed, at_once=1 if render else MAX_ENVS, **watch)
+            watch = {"watch": stack.enter_context(VideoFiles(to, f"{policy}-seed-{seed}"))}
+        # A run without evaluation may be one whose simulator can be there only once.
+        at_once = 1 if render or config.eval.every is None else MAX_ENVS
+        evaluate = Evaluator(env, episodes, seed, at_once=at_once, **watch)
         stack.callback(evaluate.close)
-        evaluation = evaluate(trained)
-    assert evaluation is not None
+        _, trained, facts = load_trained(folder, policy, evaluate.spec)
+        if "statistics" in facts:
+            evaluate.statistics = lambda: facts["statistics"]
+        evaluate.tell = lambda text: print(f"evaluating: {text}", flush=True)
+        evaluation = evaluate(trained, lambda: interrupt.received is not None)
+        if evaluation is None:
+            raise Stopped(interrupt.received or 0, "interrupted")
     row = evaluation_row(evaluation)
+    lowest, highest = format_return(row["return_min"]), format_return(row["return_max"])
     text = (
         f"{config.algo_name} on {config.env.id}, policy {policy} of step {facts['step']}: return "
-        f"{row['return_mean']:.1f} ± {row['return_std']:.1f} over {episodes} episodes "
-        f"(lowest {row['return_min']:.1f}, highest {row['return_max']:.1f})"
+        f"{format_returns(row)} over {episodes} episodes (lowest {lowest}, highest {highest})"
     )
-    return "\n".join([text, *map(str, files.paths)]) if video else text
+    return "\n".join([text, *(str(shown(path)) for path in watch["watch"].paths)]) if video else text

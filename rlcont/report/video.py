@@ -1,42 +1,74 @@
 """Episodes as mp4 files."""
 
+import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import imageio_ffmpeg
 
+from rlcont.core.errors import UserError
 from rlcont.envs.box import BoxEnv
 
 
 class VideoFiles:
-    """Writes each episode into a file of its own: FOLDER/NAME-episode-N.mp4.
+    """Writes each episode into a file of its own: FOLDER/NAME-episode-N.mp4. A context that ends the files.
+
+    After an error, the files that were begun are deleted.
 
     Shapes:
         frames [height, width, 3] uint8.
+
+    Raises:
+        UserError: a file cannot be written.
     """
 
     def __init__(self, folder: Path, name: str):
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.name = name
         self.paths: list[Path] = []
         self._writers: dict[int, Any] = {}
+        self._shapes: dict[int, tuple[int, ...]] = {}
+
+    def __enter__(self) -> Self:
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / f"{self.name}-episode-0.mp4").open("ab").close()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        with self._writing():
+            for writer in self._writers.values():
+                writer.close()
+        if error is not None:
+            for path in {*self.paths, self.folder / f"{self.name}-episode-0.mp4"}:
+                path.unlink(missing_ok=True)
 
     def __call__(self, episode: int, env: BoxEnv) -> None:
         """Appends a frame of the environment to the file of `episode`."""
         frame = env.frame()
-        if episode not in self._writers:
-            height, width = frame.shape[:2]
-            path = self.folder / f"{self.name}-episode-{episode}.mp4"
-            writer = imageio_ffmpeg.write_frames(
-                str(path), (width, height), fps=env.frames_per_second, macro_block_size=2, quality=7
+        shape = self._shapes.setdefault(episode, frame.shape)
+        if frame.shape != shape:
+            raise UserError(
+                f"env={env.spec.env_id}: cannot be drawn: its pictures change from {shape} to {frame.shape}"
             )
-            writer.send(None)
-            self._writers[episode] = writer
-            self.paths.append(path)
-        self._writers[episode].send(frame.tobytes())
+        with self._writing():
+            if episode not in self._writers:
+                self._begin(episode, frame.shape[1], frame.shape[0], env.frames_per_second)
+            self._writers[episode].send(frame.tobytes())
 
-    def close(self) -> None:
-        """Ends all files."""
-        for writer in self._writers.values():
-            writer.close()
+    def _begin(self, episode: int, width: int, height: int, frames_per_second: float) -> None:
+        path = self.folder / f"{self.name}-episode-{episode}.mp4"
+        writer = imageio_ffmpeg.write_frames(
+            str(path), (width, height), fps=frames_per_second, macro_block_size=2, quality=7
+        )
+        writer.send(None)
+        self._writers[episode] = writer
+        self.paths.append(path)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Any:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or " ".join(str(error).split())[-200:]
+            raise UserError(f"to={self.folder}: cannot be written ({reason})") from error

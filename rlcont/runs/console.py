@@ -3,6 +3,7 @@
 import datetime
 import os
 import sys
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -37,9 +38,14 @@ class LineReporter:
             flush=True,
         )
 
+    def evaluating(self, text: str) -> None:
+        """Shows how far a long evaluation is."""
+        print(f"evaluating: {text}", flush=True)
+
     def evaluated(self, step: int, mean: float, std: float) -> None:
         """Shows an evaluation."""
-        print(f"step {step}/{self.total_steps}  evaluation {mean:.1f} ± {std:.1f}", flush=True)
+        evaluation = f"{format_return(mean)} ± {format_return(std)}"
+        print(f"step {step}/{self.total_steps}  evaluation {evaluation}", flush=True)
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
@@ -67,7 +73,7 @@ class BarReporter(LineReporter):
 
     def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
         if train_return is not None:
-            self.train_return = f"{train_return:.1f}"
+            self.train_return = format_return(train_return)
         self.bar.update(
             self.task,
             completed=step,
@@ -76,8 +82,11 @@ class BarReporter(LineReporter):
             eta=eta(self.total_steps - step, steps_per_second),
         )
 
+    def evaluating(self, text: str) -> None:
+        self.bar.update(self.task, evaluation=text)
+
     def evaluated(self, step: int, mean: float, std: float) -> None:
-        self.bar.update(self.task, completed=step, evaluation=f"{mean:.1f} ± {std:.1f}")
+        self.bar.update(self.task, completed=step, evaluation=f"{format_return(mean)} ± {format_return(std)}")
 
     def close(self) -> None:
         self.bar.stop()
@@ -89,8 +98,15 @@ def make_reporter(total_steps: int) -> LineReporter:
 
 
 def format_return(value: float | None) -> str:
-    """A return with one decimal; - where there is none yet."""
-    return "-" if value is None else f"{value:.1f}"
+    """A return with one decimal, or two digits where that would be zero; - where there is none yet."""
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value == 0 or 0.1 <= abs(value) < 1e7 else f"{value:.2g}"
+
+
+def format_returns(row: Mapping[str, float]) -> str:
+    """Mean and deviation of an evaluation."""
+    return f"{format_return(row['return_mean'])} ± {format_return(row['return_std'])}"
 
 
 def eta(steps_left: int, steps_per_second: float) -> str:

@@ -10,6 +10,17 @@ from typing import Any
 
 from rlcont.core.errors import UserError
 
+try:
+    START: Path | None = Path.cwd()
+except OSError:
+    START = None
+"""The working directory of the command line, before any foreign code changes it."""
+
+
+def shown(path: Path) -> Path:
+    """A path as the user's shell finds it: relative to the working directory of the command line if it is below."""
+    return path.relative_to(START) if START is not None and path.is_relative_to(START) else path
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """The content of a JSON file that describes a run, sweep or search."""

@@ -24,12 +24,12 @@ from rlcont.runs.files import folder_time, make_exclusively, read_json, write_js
 from rlcont.runs.provenance import provenance
 
 
-def create_run_folder(config: RunConfig, choices: dict[str, str | None]) -> Path:
-    """Creates outputs/<env>/<algo>/<time>-s<seed> and describes the run in it.
+def create_run_folder(output: Path, config: RunConfig, choices: dict[str, str | None]) -> Path:
+    """Creates <output>/<env>/<algo>/<time>-s<seed> and describes the run in it.
 
     Of two runs that start in the same second, the second one's folder gets a number appended.
     """
-    parent = Path(config.output, *(re.sub(r"[^\w.+-]", "-", name) for name in (config.env.id, config.algo_name)))
+    parent = Path(output, *(re.sub(r"[^\w.+-]", "-", name) for name in (config.env.id, config.algo_name)))
     with writing_to(config.output):
         folder = make_exclusively(parent, f"{folder_time()}-s{config.seed}")
         describe_run(folder, config, {**provenance(), "choices": choices})
@@ -57,7 +57,11 @@ def forget(folder: Path) -> None:
 @contextlib.contextmanager
 def in_use(folder: Path) -> Iterator[None]:
     """Locks a run's folder for this process. The system releases the lock when the process ends, even by a kill."""
-    with (folder / ".lock").open("a+") as file:
+    try:
+        lock = (folder / ".lock").open("a+")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

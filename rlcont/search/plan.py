@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from rlcont.config.run import RunConfig, SearchConfig
 from rlcont.core.errors import UserError
+from rlcont.core.spelling import spelled
 from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, writing_to
 from rlcont.runs.provenance import provenance
 from rlcont.search.space import Space, read_space
@@ -43,8 +44,10 @@ def plan_search(overrides: list[str]) -> SearchPlan:
     config = extremes[0].config
     if extremes[0].sweep.zip:
         raise UserError("sweep.zip: does not count in a search")
-    if config.eval.every > config.total_steps:
-        raise UserError(f"eval.every={config.eval.every}: a search goes by evaluations; there is none in total_steps")
+    if config.eval.every is None or config.eval.every > config.total_steps:
+        raise UserError(
+            f"eval.every={spelled(config.eval.every)}: a search goes by evaluations; there is none in total_steps"
+        )
     return SearchPlan(overrides, space, extremes)
 
 

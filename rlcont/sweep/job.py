@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from rlcont.core.errors import exit_code
+from rlcont.core.process import prepare_process
 from rlcont.core.resources import prepare_threads
 from rlcont.runs.folder import description, forget, load_config
 from rlcont.runs.resume import plan_resume
@@ -19,7 +20,7 @@ GRACE = 10.0  # Seconds that a job has to close its files after SIGINT.
 def main(folder: Path) -> int:
     """Starts or resumes the run in `folder`; returns the exit code."""
     faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    prepare_process()
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     return exit_code(lambda: _train(folder))
 

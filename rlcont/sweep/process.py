@@ -42,7 +42,7 @@ def settle(job: Job, stopped: bool) -> None:
     job.status = read_status(job.folder) or job.status
     if job.status.state not in (*LIVE, "killed"):
         return
-    if stopped or code in (130, 143):
+    if stopped or code in (129, 130, 143):
         conclude(job, "interrupted", None)
     elif code < 0:
         names = {known.value: known.name for known in signal.Signals}

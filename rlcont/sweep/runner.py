@@ -15,13 +15,14 @@ from rlcont.sweep.plan import Job
 from rlcont.sweep.process import conclude, kill, process_of, settle, start
 from rlcont.sweep.shares import job_environment, visible_gpus
 from rlcont.sweep.show import LineShow, make_show, print_summary
+from rlcont.training.interrupt import heard_signals
 
 POLL = 0.1  # Seconds between two polls of the processes.
 REFRESH = 0.5  # Seconds between two reads of the jobs' status files.
 
 
 class Stop:
-    """A context in which Ctrl-C and SIGTERM are only counted, with the time of the first."""
+    """A context in which Ctrl-C, SIGTERM and SIGHUP are only counted, with the time of the first."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -29,7 +30,7 @@ class Stop:
         self.exit_code = 0
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self) for number in heard_signals()}
         return self
 
     def __exit__(self, *_: object) -> None:

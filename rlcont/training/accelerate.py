@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import sysconfig
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -142,5 +143,11 @@ def _in_bf16(update: Update, device: str) -> Update:
 
 
 def _cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "rlcont" / "compiled"
+    """A folder in the user's cache; a temporary one where there is no home, or none that can be written."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rlcont", "compiled")
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError):
+        return Path(tempfile.mkdtemp(prefix="rlcont-compiled-"))
+    return folder

@@ -12,10 +12,11 @@ from rlcont.config.run import RunConfig
 from rlcont.core.agent import Agent, Learner
 from rlcont.core.errors import UserError
 from rlcont.core.hidden_state import check_parts
-from rlcont.core.protocols import Accelerate, Collector, Policy, VectorEnv, eager
+from rlcont.core.protocols import Accelerate, Collector, Policy, eager
 from rlcont.core.resources import available_memory, check_memory
 from rlcont.core.seeding import integers
 from rlcont.core.types import EnvSpec
+from rlcont.envs.box import BoxEnv
 from rlcont.envs.vector import Environments
 from rlcont.envs.workers import WorkerEnvironments, useful_workers
 from rlcont.training.accelerate import Acceleration, choose
@@ -28,10 +29,12 @@ class RunParts(NamedTuple):
     """The objects of a run."""
 
     training: Training
-    evaluate: Evaluator
+    evaluate: Evaluator | None
     acceleration: Acceleration
     workers: int
     """Processes that step the environments of the run's own loop."""
+    env: BoxEnv
+    """One of the environments, in no episode."""
 
 
 def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> RunParts:
@@ -40,20 +43,33 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Ru
     Args:
         threads: of torch; None for the cores that the workers leave.
     """
-    evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
-    stack.callback(evaluate.close)
+    evaluate = None
+    if config.eval.every is not None:
+        evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
+        stack.callback(evaluate.close)
     stack.callback(torch.set_num_threads, torch.get_num_threads())
-    is_inline = not isinstance(config.actors, RayActors)
-    envs, workers = make_environments(config) if is_inline else (None, 1)
+    envs, workers = (None, 1) if isinstance(config.actors, RayActors) else make_environments(config)
     if envs is not None:
         stack.callback(envs.close)
+    if evaluate is not None:
+        env = evaluate.envs[0]
+        if envs is not None:
+            evaluate.statistics = envs.statistics
+    elif envs is not None:
+        env = envs.first
+    else:
+        env = BoxEnv(config.env)
+        stack.callback(env.close)
+    # A module of the user's may have changed them, and with them what is computed.
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
     if threads is not None:
         torch.set_num_threads(threads)
-    _check_memory(config, evaluate.spec)
+    _check_memory(config, env.spec)
     acceleration = choose_acceleration(config)
-    agent = make_agent(config, evaluate.spec, acceleration)
+    agent = make_agent(config, env.spec, acceleration)
     collector = _ray_collector(config, agent, stack) if envs is None else InlineCollector(agent, envs)
-    return RunParts(Training(agent, collector), evaluate, acceleration, workers)
+    return RunParts(Training(agent, collector), evaluate, acceleration, workers, env)
 
 
 def resolve_device(device: str) -> str:
@@ -65,7 +81,7 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def make_environments(config: RunConfig) -> tuple[VectorEnv, int]:
+def make_environments(config: RunConfig) -> tuple[Environments | WorkerEnvironments, int]:
     """The environments that a run trains in, and the number of processes that step them.
 
     Torch leaves the workers their share of the cores: its threads would spin on them between two updates.

@@ -1,18 +1,25 @@
-"""Ctrl-C and SIGTERM: the first is obeyed between two steps, the second at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first is obeyed between two steps, the second at once."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
 from rlcont.core.errors import Stopped
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def heard_signals() -> list[signal.Signals]:
+    """Those of SIGNALS that end a run: a SIGHUP that is ignored, as by nohup, stays so."""
+    return [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
 
 
 class Interrupt:
-    """A context that stores the first Ctrl-C or SIGTERM in `received`, and raises `Stopped` at the second.
+    """A context that stores the first of SIGNALS in `received`, and raises `Stopped` at the second.
 
     The third has its default effect and ends the process: an exception that is raised at any moment may be swallowed,
     as in a destructor or a callback from C.
@@ -24,7 +31,7 @@ class Interrupt:
     def __enter__(self) -> Interrupt:
         self._in_main_thread = threading.current_thread() is threading.main_thread()
         if self._in_main_thread:
-            self._before = {number: signal.signal(number, self._take) for number in SIGNALS}
+            self._before = {number: signal.signal(number, self._take) for number in heard_signals()}
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -36,6 +43,16 @@ class Interrupt:
         if self.received is None:
             self.received = number
             return
-        for each in SIGNALS:
+        for each in self._before:
             signal.signal(each, signal.SIG_DFL)
         raise Stopped(number, "interrupted twice; what came after the last checkpoint is lost")
+
+
+@contextlib.contextmanager
+def interrupts_raise() -> Iterator[None]:
+    """A context in which Ctrl-C is an exception, so that temporary files are deleted."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

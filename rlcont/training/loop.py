@@ -19,7 +19,7 @@ class Schedule(NamedTuple):
     """When what is due, in environment steps."""
 
     total_steps: int
-    eval_every: int
+    eval_every: int | None
     log_every: int
     checkpoint_every: int | None
 
@@ -113,10 +113,10 @@ class Training:
             setattr(self, name, state[name])
 
 
-def train(training: Training, evaluate: Evaluator, observer: Observer, due: Schedule) -> Evaluation:
+def train(training: Training, evaluate: Evaluator | None, observer: Observer, due: Schedule) -> Evaluation | None:
     """Goes on with `training` for as many environment steps as are due, summed over the environments.
 
-    Evaluates before the first step, whenever `eval_every` steps have passed, and at the end.
+    Evaluates before the first step, whenever `eval_every` steps have passed, and at the end; never without `evaluate`.
 
     Returns:
         The last evaluation: the run's figure.
@@ -127,21 +127,21 @@ def train(training: Training, evaluate: Evaluator, observer: Observer, due: Sche
     """
     while True:
         step, at_end = training.step, training.step >= due.total_steps
-        if _passed(due.eval_every, training.evaluated, step) or (at_end and training.evaluated < step):
+        evaluation_due = _passed(due.eval_every, training.evaluated, step) or (at_end and training.evaluated < step)
+        if evaluate is not None and evaluation_due:
             with training.interval.paused():
                 evaluation = evaluate(training.agent, observer.wants_stop)
                 if evaluation is not None:
                     training.evaluation, training.evaluated = evaluation, step
                     observer.evaluated(evaluation, step)
         stop = observer.wants_stop()
-        checkpoint_due = due.checkpoint_every is not None and _passed(due.checkpoint_every, training.kept, step)
+        checkpoint_due = _passed(due.checkpoint_every, training.kept, step)
         if checkpoint_due or stop or at_end:
             training.kept = step
             observer.keep(training)
         if stop:
             observer.stop(step)
         if at_end:
-            assert training.evaluation is not None
             return training.evaluation
         try:
             training.advance()
@@ -154,8 +154,8 @@ def train(training: Training, evaluate: Evaluator, observer: Observer, due: Sche
             observer.trained(values, training.step, training.agent.remark(values))
 
 
-def _passed(every: int, before: int, now: int) -> bool:
-    return now // every > before // every
+def _passed(every: int | None, before: int, now: int) -> bool:
+    return every is not None and now // every > before // every
 
 
 def not_finite(state: Any, at: str = "") -> str:

@@ -2,10 +2,13 @@
 
 import contextlib
 import logging
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from rlcont.config.run import RunConfig, to_container
 from rlcont.core.agent import Agent
@@ -15,6 +18,7 @@ from rlcont.core.types import Evaluation
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.console import make_reporter
 from rlcont.runs.evaluations import evaluation_row
+from rlcont.runs.files import shown
 from rlcont.runs.folder import config_text
 from rlcont.runs.log import RunLog
 from rlcont.runs.policies import save_policy
@@ -33,6 +37,8 @@ class RunObserver:
         folder: of the run.
         agent: its policies are saved.
         checkpoints: of the run.
+        interrupt: what asks the run to stop.
+        statistics: gives the running statistics of the environments' wrappers, which belong to a policy.
         before: for a resumed run, the observer's state in the checkpoint.
     """
 
@@ -42,6 +48,8 @@ class RunObserver:
         folder: Path,
         agent: Agent,
         checkpoints: Checkpoints,
+        interrupt: Interrupt,
+        statistics: Callable[[], list[dict[str, Any]]],
         before: dict[str, Any] | None = None,
     ):
         container = to_container(config)
@@ -56,12 +64,13 @@ class RunObserver:
         self.folder = folder
         self.agent = agent
         self.best = before["best"] if before else float("-inf")
-        self.interrupt = Interrupt()
+        self.interrupt = interrupt
+        self.statistics = statistics
         self.has_remarked = False
         self.start = time.perf_counter() - (before["seconds"] if before else 0)
 
     def __enter__(self) -> None:
-        self.interrupt.__enter__()
+        pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         with contextlib.suppress(OSError):  # The disk may be full, and the error that ended the run says so already.
@@ -69,7 +78,6 @@ class RunObserver:
         self.reporter.close()
         with contextlib.suppress(OSError):
             self.status.end(error)
-        self.interrupt.__exit__()
 
     @property
     def seconds(self) -> float:
@@ -95,24 +103,38 @@ class RunObserver:
             names.append("best")
         if self.config.eval.save_policies:
             names.append(f"step-{step}")
-        state = self.agent.policy_state()
         with self._writing(step):
             self.log.histograms(
                 {f"distributions/{name}": value for name, value in self.agent.distributions().items()}, step
             )
             self.log.evaluation(evaluation, step, self.seconds)
             self.reporter.evaluated(step, row["return_mean"], row["return_std"])
-            for name in names:
-                save_policy(self.folder, name, state, {"step": step, **row})
+            self._save_policies(names, {"step": step, **row})
             figures = {key: row[key] for key in ("return_mean", "return_std")}
             self.status.update(step=step, evaluation_step=step, **figures)
 
     def keep(self, training: Training) -> None:
+        if self.config.eval.every is None:
+            with self._writing(training.step):
+                self._save_policies(["last"], {"step": training.step})
         if self.config.checkpoint.every is None:
             return
         with self._writing(training.step):
             own = {"step": training.step, "log": self.log.position(), "best": self.best, "seconds": self.seconds}
         self.checkpoints.save(training.step, {"training": training.state_dict(), "observer": own}, training.agent.rows)
+
+    def _save_policies(self, names: list[str], facts: dict[str, Any]) -> None:
+        state, statistics = self.agent.policy_state(), self.statistics()
+        if any(statistics):
+            facts["statistics"] = [
+                {
+                    name: {key: np.asarray(value).tolist() for key, value in values.items()}
+                    for name, values in part.items()
+                }
+                for part in statistics
+            ]
+        for name in names:
+            save_policy(self.folder, name, state, facts)
 
     def wants_stop(self) -> bool:
         return self.interrupt.received is not None
@@ -127,7 +149,11 @@ class RunObserver:
     @property
     def _way_on(self) -> str:
         kept = self.config.checkpoint.every is not None
-        return f"rlcont resume {self.folder} goes on" if kept else "it kept no checkpoint (checkpoint.every=null)"
+        return (
+            f"rlcont resume {shlex.quote(str(shown(self.folder)))} goes on"
+            if kept
+            else "it kept no checkpoint (checkpoint.every=null)"
+        )
 
     @contextlib.contextmanager
     def _writing(self, step: int) -> Iterator[None]:
@@ -135,4 +161,6 @@ class RunObserver:
         try:
             yield
         except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written at step {step} ({error.strerror or error})") from error
+            raise UserError(
+                f"{shown(self.folder)}: cannot be written at step {step} ({error.strerror or error})"
+            ) from error

@@ -1,9 +1,11 @@
 """Checks of the machine before a run is created, without torch: environment, memory, output folder."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from rlcont.core.resources import available_memory, check_memory
 from rlcont.core.types import EnvSpec
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
+from rlcont.envs.spaces import difference
+from rlcont.runs.files import shown
+from rlcont.runs.folder import description
 
 
 def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
@@ -52,19 +57,32 @@ def check_actors(config: RunConfig) -> None:
         require("actors=ray", "ray", "ray")
 
 
-def check_env(config: EnvConfig) -> EnvSpec:
-    """Makes an environment, resets it and takes a step, because some arguments matter only then."""
-    env = BoxEnv(config)
-    try:
+def check_env(config: EnvConfig, run: Path | None = None) -> EnvSpec:
+    """Makes an environment, resets it and takes a step, because some arguments matter only then.
+
+    Args:
+        run: folder of a run that the environment has to fit.
+
+    """
+    with contextlib.chdir("."):  # The environment may change the working directory.
+        env = BoxEnv(config)
+        if run is not None:
+            check_spaces(run, env.facts())
         env.reset(seed=0)
         env.step(np.zeros(env.spec.action_dim, np.float32))
-    except UserError:
-        raise
-    except Exception as error:
-        arguments = "".join(f" env.kwargs.{key}={value}" for key, value in config.kwargs.items())
-        raise UserError(f"env={config.id}{arguments}: cannot take a step: {error}") from error
-    env.close()
+        env.close()
     return env.spec
+
+
+def check_spaces(folder: Path, spaces: dict[str, Any]) -> None:
+    """Refuses an environment whose spaces are not those that the run in `folder` was made for.
+
+    Raises:
+        UserError: they differ; one line says in what. Runs of rlcont 0.1 have no spaces in their description.
+    """
+    differing = difference(description(folder).get("spaces", spaces), spaces)
+    if differing:
+        raise UserError(f"{shown(folder)}: the environment is not the one that the run was made for: {differing}")
 
 
 def _may_have_gpu() -> bool:

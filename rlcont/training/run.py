@@ -1,85 +1,115 @@
 """Starts and resumes runs, and prints what they are and how they end."""
 
+import dataclasses
 import datetime
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from rlcont.config.actors import RayActors
 from rlcont.config.run import RunConfig
 from rlcont.core.errors import UserError, one_line
+from rlcont.envs.selftest import findings
 from rlcont.runs.checkpoint import Checkpoints
+from rlcont.runs.console import format_returns
 from rlcont.runs.evaluations import evaluation_row
+from rlcont.runs.files import shown
 from rlcont.runs.folder import add_to_description, create_run_folder, in_use
 from rlcont.runs.resume import ResumePlan
 from rlcont.training.build import RunParts, build
+from rlcont.training.interrupt import Interrupt
 from rlcont.training.loop import Schedule, train
 from rlcont.training.observer import RunObserver
+from rlcont.training.preflight import check_spaces
 
 
 def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None = None) -> Path:
     """Trains a new run in `folder`, or in a new folder; returns the folder."""
+    # Absolute from here on: an environment may change the working directory.
+    output, folder = Path(config.output).absolute(), folder and folder.absolute()
     with ExitStack() as stack:
         parts = build(config, stack)
-        folder = folder or create_run_folder(config, choices)
+        found = findings(parts.env, saves=config.checkpoint.every is not None)
+        interrupt = stack.enter_context(Interrupt())
+        folder = folder or create_run_folder(output, config, choices)
         stack.enter_context(in_use(folder))
         computed = {"threads": torch.get_num_threads(), "workers": parts.workers}
-        add_to_description(folder, {"acceleration": parts.acceleration.facts() | computed})
+        add_to_description(folder, {"acceleration": parts.acceleration.facts() | computed, "spaces": parts.env.facts()})
         tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
-        print(f"{_name(config)}, {tuned}; {folder}", flush=True)
-        _print_machine(config, parts)
-        checkpoints = Checkpoints(folder, config.checkpoint.keep)
-        _train(config, parts, RunObserver(config, folder, parts.training.agent, checkpoints))
+        print(f"{_name(config)}, {tuned}; {shown(folder)}", flush=True)
+        _print_machine(config, parts, found)
+        _train(config, parts, _observer(config, parts, folder, interrupt))
     return folder
 
 
 def resume(plan: ResumePlan) -> Path:
     """Resumes a run from its newest whole checkpoint; returns its folder."""
+    plan = dataclasses.replace(plan, folder=plan.folder.absolute())
     config, folder = plan.config, plan.folder
     with ExitStack() as stack:
         stack.enter_context(in_use(folder))
         parts = build(config, stack, plan.threads)
+        check_spaces(folder, parts.env.facts())
+        found = findings(parts.env, saves=config.checkpoint.every is not None)
+        interrupt = stack.enter_context(Interrupt())
         training = parts.training
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         state = checkpoints.load(training.agent.rows)
         try:
             training.load_state_dict(state["training"])
-            observer = RunObserver(config, folder, training.agent, checkpoints, state["observer"])
+            observer = _observer(config, parts, folder, interrupt, checkpoints, state["observer"])
+        except UserError:
+            raise
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise UserError(f"{folder}: its checkpoint does not fit the run ({one_line(error)})") from error
         plan.record(training.step)
-        print(f"{_name(config)}, from step {training.step}; {folder}", flush=True)
+        print(f"{_name(config)}, from step {training.step}; {shown(folder)}", flush=True)
         if plan.rescheduled:
             print(
                 f"{', '.join(plan.rescheduled)}: scheduled over total_steps; the numbers differ from those of a run "
                 f"that began with total_steps={config.total_steps}",
                 flush=True,
             )
-        _print_machine(config, parts)
+        _print_machine(config, parts, found)
         _train(config, parts, observer)
     return folder
+
+
+def _observer(
+    config: RunConfig,
+    parts: RunParts,
+    folder: Path,
+    interrupt: Interrupt,
+    checkpoints: Checkpoints | None = None,
+    before: dict[str, Any] | None = None,
+) -> RunObserver:
+    checkpoints = checkpoints or Checkpoints(folder, config.checkpoint.keep)
+    evaluate = parts.evaluate
+    statistics = (lambda: parts.env.statistics) if evaluate is None else (lambda: evaluate.statistics())
+    observer = RunObserver(config, folder, parts.training.agent, checkpoints, interrupt, statistics, before)
+    if evaluate is not None:
+        evaluate.tell = observer.reporter.evaluating
+    return observer
 
 
 def _name(config: RunConfig) -> str:
     return f"{config.algo_name} on {config.env.id}, seed {config.seed}"
 
 
-def _print_machine(config: RunConfig, parts: RunParts) -> None:
-    """Prints device, threads and processes, and what the environment lacks."""
+def _print_machine(config: RunConfig, parts: RunParts, found: list[str]) -> None:
+    """Prints device, threads and processes, and what was found of the environment."""
     threads = torch.get_num_threads()
     stepped = f"; {config.num_envs} environments in {parts.workers} processes" if parts.workers > 1 else ""
     if isinstance(config.actors, RayActors):
         stepped = f"; {config.actors.num} actor{'s' if config.actors.num > 1 else ''} of Ray"
     acceleration = parts.acceleration
     print(f"{acceleration}, {threads} thread{'s' if threads > 1 else ''} on {acceleration.device}{stepped}", flush=True)
-    env = parts.evaluate.envs[0]
-    if env.spec.max_episode_steps is None:
+    if parts.env.spec.max_episode_steps is None:
         print(f"{config.env.id} has no time limit; env.max_episode_steps=N sets one", flush=True)
-    env.reset(0)
-    obstacle = env.obstacle()
-    if obstacle and config.checkpoint.every is not None:
-        print(f"{config.env.id} cannot be saved within an episode ({obstacle}); a resumed run begins one", flush=True)
+    for line in found:
+        print(line, flush=True)
 
 
 def _train(config: RunConfig, parts: RunParts, observer: RunObserver) -> None:
@@ -87,10 +117,9 @@ def _train(config: RunConfig, parts: RunParts, observer: RunObserver) -> None:
     due = Schedule(config.total_steps, config.eval.every, config.log.every, config.checkpoint.every)
     with observer:
         evaluation = train(parts.training, parts.evaluate, observer, due)
-    row = evaluation_row(evaluation)
+    figure = "no evaluation"
+    if evaluation is not None:
+        row = evaluation_row(evaluation)
+        figure = f"last evaluation {format_returns(row)} ({config.eval.episodes} episodes)"
     elapsed = datetime.timedelta(seconds=round(observer.seconds))
-    print(
-        f"{_name(config)}: {parts.training.step} steps in {elapsed}, "
-        f"last evaluation {row['return_mean']:.1f} ± {row['return_std']:.1f} "
-        f"({config.eval.episodes} episodes); {observer.folder}"
-    )
+    print(f"{_name(config)}: {parts.training.step} steps in {elapsed}, {figure}; {shown(observer.folder)}")

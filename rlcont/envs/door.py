@@ -1,0 +1,226 @@
+"""The environment's door: the only place that calls its code, and that judges what make, reset, step and render give.
+
+What goes through is right by Gymnasium's rules; anything else is one line that says what came and what is wanted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import logging
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import registry
+
+from rlcont.core.errors import ForeignError, UserError
+from rlcont.core.spelling import close, did_you_mean
+from rlcont.core.types import Array
+from rlcont.envs.config import EnvConfig
+from rlcont.envs.mujoco import breakdown_detector, follow
+from rlcont.envs.spaces import ActionBox, Observations, shown
+
+log = logging.getLogger(__name__)
+
+LARGEST = float(np.finfo(np.float32).max)
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+FAILED = {
+    "make": "cannot be made",
+    "reset": "cannot be reset",
+    "step": "cannot take a step",
+    "render": "cannot be drawn",
+    "close": "cannot be closed",
+}
+
+
+class Door:
+    """One Gymnasium environment, in its own units.
+
+    Shapes:
+        action [A] float, observation [O] float64, flat.
+
+    Raises:
+        UserError: in every method, for what the environment raises, and for what it gives against Gymnasium's rules.
+    """
+
+    def __init__(self, config: EnvConfig):
+        self.name = f"env={config.id}"
+        self.arguments = "".join(f" env.kwargs.{key}={value}" for key, value in config.kwargs.items())
+        find_env(config.id)
+        limit = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
+        make = functools.partial(gymnasium.make, config.id, disable_env_checker=True, **limit, **config.kwargs)
+        self.env: gymnasium.Env = self._call("make", make)
+        if "render_mode" in config.kwargs and {"camera_id", "camera_name"}.isdisjoint(config.kwargs):
+            follow(self.env)
+        try:
+            self.actions = ActionBox(getattr(self.env, "action_space", None))
+            self.observations = Observations(getattr(self.env, "observation_space", None))
+        except ValueError as error:
+            raise self._refusal(str(error)) from None
+        self._step = self.env.step
+        self._action_shape, self._obs_shape = self.actions.shape, self.observations.flat_shape
+        self._simulator_broke = breakdown_detector(self.env)
+
+    def seed(self, spaces: Iterable[gymnasium.Space], seed: int) -> None:
+        """Seeds the generators of the environment's spaces."""
+        for space in spaces:
+            self._call("reset", space.seed, seed=seed)
+
+    def reset(self, seed: int | None, obs: Array) -> None:
+        """Starts an episode and writes its first observation into `obs`."""
+        result = self._call("reset", self.env.reset, seed=seed)
+        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
+            raise self._refusal(f"reset gives {shown(result)}; Gymnasium wants (observation, info), info a dictionary")
+        self._write("reset", result[0], obs)
+
+    def step(self, action: Array, obs: Array) -> tuple[float, bool, bool, bool]:
+        """Takes a step and writes its observation into `obs`; returns reward, terminated, truncated and valid.
+
+        If the simulator breaks down, `obs` is zeros and the step is not valid.
+        """
+        try:
+            result = self._step(action.reshape(self._action_shape))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise self._failure("step", error) from error
+        if not (isinstance(result, tuple) and len(result) == 5 and isinstance(result[4], dict)):
+            raise self._refusal(
+                f"step gives {shown(result)}; Gymnasium wants (observation, reward, terminated, truncated, info), "
+                "info a dictionary"
+            )
+        if self._simulator_broke():
+            obs[:] = 0
+            return 0.0, False, True, False
+        raw, reward, terminated, truncated, _ = result
+        if not isinstance(reward, float):
+            reward = self._number("reward", reward)
+        if not abs(reward) <= LARGEST:
+            raise self._refusal(f"the reward is {reward}")
+        if terminated is not True and terminated is not False:
+            terminated = self._flag("terminated", terminated)
+        if truncated is not True and truncated is not False:
+            truncated = self._flag("truncated", truncated)
+        if type(raw) is np.ndarray and raw.shape == self._obs_shape and raw.dtype in FLOATS:
+            obs[:] = raw  # As below, without the calls.
+        else:
+            self._write("step", raw, obs)
+        return reward, terminated, truncated, True
+
+    def frame(self) -> Array:
+        """A picture of the environment, [height, width, 3] uint8; needs render_mode=rgb_array."""
+        frame: Any = self._call("render", self.env.render)
+        if not isinstance(frame, np.ndarray):
+            raise self._refusal(f"cannot be drawn: render gives {shown(frame)}, not a picture")
+        picture = frame[..., None] if frame.ndim == 2 else frame
+        if frame.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (1, 3, 4) or not picture.size:
+            raise self._refusal(
+                f"cannot be drawn: render gives {shown(frame)}; Gymnasium wants [height, width, 3] of uint8"
+            )
+        return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture[..., :3]
+
+    def close(self) -> None:
+        """Closes the environment. One that cannot be closed is a warning, since nothing depends on it any more."""
+        try:
+            self._call("close", self.env.close)
+        except UserError as error:
+            _warn_once(str(error))
+
+    def _call(self, what: str, function: Callable[..., Any], **arguments: Any) -> Any:
+        try:
+            return function(**arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit as well: a user's module may end in sys.exit().
+            raise self._failure(what, error) from error
+
+    def _write(self, method: str, raw: Any, obs: Array) -> None:
+        try:
+            self.observations.write(raw, obs)
+        except ValueError as error:
+            raise self._refusal(f"{method} gives {error}") from None
+
+    def _number(self, what: str, value: Any) -> float:
+        array = _array(value)
+        if array is None or array.size != 1:
+            raise self._refusal(f"the {what} is {shown(value)}; Gymnasium wants a number")
+        return float(array.item())
+
+    def _flag(self, what: str, value: Any) -> bool:
+        if isinstance(value, np.bool_):
+            return bool(value)
+        array = _array(value)
+        if array is None or array.size != 1 or array.item() not in (0, 1):
+            raise self._refusal(f"{what} is {shown(value)}; Gymnasium wants True or False")
+        return bool(array.item())
+
+    def _refusal(self, reason: str) -> UserError:
+        return UserError(f"{self.name}: {reason}")
+
+    def _failure(self, what: str, error: BaseException) -> UserError:
+        reason = " ".join(str(error).split()).partition(" was raised from the environment creator")[0]
+        if what in ("reset", "step") or not reason:
+            reason = f"{type(error).__name__}: {reason}".removesuffix(": ") + _place(error)
+        return ForeignError(f"{self.name}{self.arguments}: {FAILED[what]}: {reason[:500]}")
+
+
+def find_env(env_id: str) -> None:
+    """Imports the module of a `module:id` and checks that the id is registered.
+
+    Raises:
+        UserError: the module does not import, or no such id is registered.
+    """
+    module, _, name = env_id.rpartition(":")
+    if module:
+        try:
+            with contextlib.chdir("."):  # The module may change the working directory.
+                importlib.import_module(module)
+        except SystemExit as error:
+            raise UserError(
+                f"env={env_id}: module {module!r} exits when it is imported (exit code {error.code})"
+            ) from error
+        except Exception as error:
+            raise UserError(
+                f"env={env_id}: module {module!r} cannot be imported ({error}){_import_hint(module, error)}"
+            ) from error
+    # Retired MuJoCo ids are registered with a function in this module that only raises.
+    retired = "gymnasium.envs"
+    known = [key for key in registry if getattr(registry[key].entry_point, "__module__", "") != retired]
+    if name not in known:
+        near = [f"{module}:{key}" if module else key for key in close(name, known, 0.5, 2)]
+        raise UserError(f"env={env_id}: Gymnasium has no such environment{did_you_mean(near)}")
+
+
+def _import_hint(module: str, error: Exception) -> str:
+    missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+    return "; is its folder in PYTHONPATH?" if missing and f"{module}.".startswith(f"{missing}.") else ""
+
+
+def _array(value: Any) -> Array | None:
+    """Numbers as an array; None if they are none."""
+    try:
+        array = np.asarray(value)
+    except Exception:  # Of foreign __array__ methods, too.
+        return None
+    return array if array.dtype.kind in "biuf" else None
+
+
+def _place(error: BaseException) -> str:
+    """The last line of the user's own code that an error went through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename and not _is_ours(frame.filename)]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith((str(Path(__file__).parent), "<frozen"))
+
+
+@functools.cache
+def _warn_once(line: str) -> None:
+    log.warning("rlcont: %s", line)

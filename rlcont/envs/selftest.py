@@ -1,0 +1,108 @@
+"""What of an environment cannot be reproduced or saved, and what suits no network: found by trying, as a run begins."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from rlcont.core.errors import UserError
+from rlcont.core.packing import from_message, to_message
+from rlcont.core.seeding import global_state, globals_seeded, seed_globals, set_global_state
+from rlcont.core.types import Array
+from rlcont.envs.box import BoxEnv
+
+STEPS = 30
+SECONDS = 0.15
+"""How long all may take; a slow environment is tried for fewer steps, or not at all."""
+COARSE = 2.0**24
+"""Numbers from here on lie two and more apart in float32."""
+
+
+def findings(env: BoxEnv, saves: bool) -> list[str]:
+    """Lines to print of an environment, which may be reset with a seed afterwards as if nothing had been.
+
+    Args:
+        saves: whether the run keeps checkpoints.
+    """
+    trial = _Trial(env)
+    with globals_seeded(0):
+        found = trial.findings(saves)
+    env.put_statistics(trial.statistics)
+    return [f"{env.spec.env_id} {text}" for text in found]
+
+
+class _Trial:
+    """Episodes of one seed in one environment."""
+
+    def __init__(self, env: BoxEnv):
+        self.env = env
+        self.statistics = env.statistics
+        self.start = time.perf_counter()
+
+    def findings(self, saves: bool) -> list[str]:
+        names = [name for part in self.statistics for name in part]
+        found = [f"keeps running statistics ({', '.join(names)}); evaluation plays with training's"] if names else []
+        found += [f"seems to give images ({what}); its networks take plain numbers" for what in self.env.images()]
+        first = [self.begin()]
+        found += _coarse(first[0][0])
+        obstacle = self.env.obstacle() if saves else ""
+        if obstacle:
+            found.append(f"cannot be saved within an episode ({obstacle}); a resumed run begins one")
+        while len(first) <= STEPS and self.spent < SECONDS / 4:
+            first.append(self.play(len(first)))
+        if self.spent > SECONDS / 2:
+            return found
+        half = len(first) // 2
+        again = [self.begin(), *(self.play(count) for count in range(1, half))]
+        kept = to_message({"env": self.env.state(), "globals": global_state()})
+        again += [self.play(count) for count in range(half, len(first))] if half else []
+        differing = [i for i, (one, other) in enumerate(zip(first, again, strict=False)) if not _same(one, other)]
+        if differing and not names:  # Statistics are kept over a reset.
+            at = f"at step {differing[0]}" if differing[0] else "at the reset"
+            found.append(
+                f"cannot be reproduced: two episodes of one seed differ {at}; it draws from elsewhere than "
+                "self.np_random, or keeps something over a reset"
+            )
+        if saves and not obstacle and half and not self.goes_on(kept, again, half):
+            found.append("cannot be saved: what it does depends on more than its attributes; a resumed run differs")
+        return found
+
+    @property
+    def spent(self) -> float:
+        return time.perf_counter() - self.start
+
+    def begin(self) -> list[Any]:
+        """The first observation of the episode of seed 0."""
+        seed_globals(0)
+        return [self.env.reset(0)]
+
+    def play(self, count: int) -> list[Any]:
+        """What step number `count` gives, and the next episode's first observation where this one ends."""
+        action = np.random.default_rng(count).uniform(-1, 1, self.env.spec.action_dim).astype(np.float32)
+        obs, reward, terminated, truncated, _ = self.env.step(action)
+        ended = [self.env.reset()] if terminated or truncated else []
+        return [obs, reward, terminated, truncated, *ended]
+
+    def goes_on(self, kept: bytes, steps: list[Any], half: int) -> bool:
+        """Whether the state `kept` leads to the steps from number `half` on again."""
+        state = from_message(kept)
+        try:
+            self.env.put_back(1, state["env"])
+            set_global_state(state["globals"])
+            return all(_same(steps[count], self.play(count)) for count in range(half, len(steps)))
+        except (UserError, LookupError, TypeError, ValueError, AttributeError):
+            return False
+
+
+def _same(one: Any, other: Any) -> bool:
+    return to_message(one) == to_message(other)
+
+
+def _coarse(obs: Array) -> list[str]:
+    at = int(np.abs(obs).argmax())
+    if abs(obs[at]) < COARSE:
+        return []
+    step = np.spacing(np.abs(obs[at]))
+    return [f"gives an observation {at} of {obs[at]:.4g}, which float32 knows only to {step:.2g}; give differences"]

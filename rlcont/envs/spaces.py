@@ -1,0 +1,186 @@
+"""Spaces of Gymnasium: what an environment's observations and actions are, as flat vectors, and as words in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, flatdim, flatten
+
+from rlcont.core.types import Array
+
+
+class ActionBox:
+    """A space of continuous actions.
+
+    Raises:
+        ValueError: the space is another, or its bounds are no box.
+    """
+
+    def __init__(self, space: Any):
+        if not isinstance(space, Box):
+            raise ValueError(f"its actions are {_kind(space)}, not continuous (Box)")
+        if not np.issubdtype(space.dtype, np.floating):
+            raise ValueError(f"its actions are {space.dtype}, not floating-point")
+        if not space.low.size:
+            raise ValueError(f"its actions are empty, {space}")
+        if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+            raise ValueError("its action bounds are infinite")
+        if not (space.low < space.high).all():
+            raise ValueError("an action dimension has zero width")
+        self.shape, self.dtype = space.shape, space.dtype
+        self.low, self.high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
+
+    def facts(self) -> dict[str, Any]:
+        """Shape and bounds, for a file; a bound that is the same everywhere is one number."""
+        return {"shape": list(self.shape), "low": _bound(self.low), "high": _bound(self.high)}
+
+
+class _Leaf(NamedTuple):
+    """A part of an observation that is no Dict or Tuple itself."""
+
+    path: tuple[Any, ...]
+    """Keys that lead to it."""
+    space: gymnasium.Space[Any]
+    part: slice
+    """Its place in the flat vector."""
+
+    @property
+    def name(self) -> str:
+        return ".".join(map(str, self.path))
+
+
+class Observations:
+    """Writes observations of any space as flat vectors.
+
+    Raises:
+        ValueError: the space's observations have no fixed number of values.
+    """
+
+    def __init__(self, space: Any):
+        if not isinstance(space, gymnasium.Space):
+            raise ValueError(f"its observation_space is {shown(space)}, not a space of Gymnasium")
+        if not space.is_np_flattenable:
+            raise ValueError(f"its observations ({space}) cannot be flattened")
+        self.leaves: list[_Leaf] = []
+        self.size = 0
+        for path, leaf in _leaves(space):
+            self.leaves.append(_Leaf(path, leaf, slice(self.size, self.size + flatdim(leaf))))
+            self.size += flatdim(leaf)
+        if not self.size:
+            raise ValueError(f"its observations ({space}) are empty")
+        self._shape = space.shape if isinstance(space, Box) else None
+        self.flat_shape = self._shape if self._shape is not None and len(self._shape) == 1 else None
+        """Shape of observations that are flat vectors already."""
+
+    def write(self, raw: Any, out: Array) -> None:
+        """Writes an observation into `out` [O], a copy: environments may overwrite what they returned.
+
+        Raises:
+            ValueError: it is none of the space; the message goes on after "gives".
+        """
+        if type(raw) is np.ndarray and raw.shape == self._shape and raw.dtype.kind in "fiub":
+            out[:] = raw.ravel()
+            return
+        for leaf in self.leaves:
+            value = raw
+            for key in leaf.path:
+                try:
+                    value = value[key]
+                except (LookupError, TypeError):
+                    raise ValueError(f"an observation without {leaf.name!r}, which is in its space") from None
+            out[leaf.part] = _flat(leaf, value)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Name, kind, shape and bounds of each part, in the order of the flat vector, for a file."""
+        return [
+            {"name": leaf.name, "size": leaf.part.stop - leaf.part.start, **_facts(leaf.space)} for leaf in self.leaves
+        ]
+
+    def images(self) -> list[str]:
+        """Parts that look like images: several dimensions from 0 to 255."""
+        return [
+            f"{leaf.name or 'the observation'} {leaf.space.shape}"
+            for leaf in self.leaves
+            if isinstance(leaf.space, Box)
+            and len(leaf.space.shape) > 1
+            and leaf.space.low.min() == 0
+            and leaf.space.high.max() == 255
+        ]
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """In which spaces two sets of facts differ, as words; nothing if they are the same."""
+    return "; ".join(
+        f"its {key} were {_short(before.get(key))} and are {_short(now[key])}"
+        for key in now
+        if before.get(key) != now[key]
+    )
+
+
+def shown(value: Any) -> str:
+    """What a value is, in a few words."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return f"{value!r:.60}"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and type {value.dtype}"
+    if isinstance(value, tuple):
+        return f"({', '.join(_word(item) for item in value[:6])}{', ...' if len(value) > 6 else ''})"
+    return _word(value)
+
+
+def _word(value: Any) -> str:
+    return f"{value}" if value is None or isinstance(value, bool) else f"a {type(value).__name__}"
+
+
+def _leaves(
+    space: gymnasium.Space[Any], path: tuple[Any, ...] = ()
+) -> Iterator[tuple[tuple[Any, ...], gymnasium.Space[Any]]]:
+    inner: Any = getattr(space, "spaces", None)
+    if isinstance(space, gymnasium.spaces.Dict | gymnasium.spaces.Tuple):
+        for key, part in inner.items() if isinstance(inner, dict) else enumerate(inner):
+            yield from _leaves(part, (*path, key))
+    else:
+        yield path, space
+
+
+def _flat(leaf: _Leaf, value: Any) -> Array:
+    where = f" {leaf.name!r}" if leaf.path else ""
+    if not isinstance(leaf.space, Box):
+        item = value.item() if isinstance(value, np.ndarray) and value.size == 1 and not leaf.space.shape else value
+        if not leaf.space.contains(item):
+            raise ValueError(f"an observation{where} that is {shown(item)}, its space is {leaf.space}")
+        return np.ravel(np.asarray(flatten(leaf.space, item)))
+    try:
+        array = np.asarray(value)
+    except Exception:  # Of a ragged list, or of a foreign __array__ method.
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"an observation{where} that is {shown(value)}, its space is {leaf.space}")
+    # Axes of length 1 change no order.
+    if [n for n in array.shape if n != 1] != [n for n in leaf.space.shape if n != 1]:
+        raise ValueError(f"an observation{where} of shape {array.shape}, its space has {leaf.space.shape}")
+    return array.ravel()
+
+
+def _facts(space: gymnasium.Space[Any]) -> dict[str, Any]:
+    if isinstance(space, Box):
+        return {"kind": "Box", "shape": list(space.shape), "low": _bound(space.low), "high": _bound(space.high)}
+    return {"kind": str(space)}
+
+
+def _bound(values: Array) -> Any:
+    """One number where all are equal; an infinity as text, since JSON has none."""
+    listed = [x if np.isfinite(x) else str(x) for x in values.astype(np.float64).ravel().tolist()]
+    return listed[0] if len(set(listed)) == 1 else listed
+
+
+def _short(facts: Any) -> str:
+    text = str(facts).replace("'", "")
+    return text if len(text) <= 300 else f"{text[:300]} ..."
+
+
+def _kind(space: Any) -> str:
+    return type(space).__name__ if isinstance(space, gymnasium.Space) else shown(space)

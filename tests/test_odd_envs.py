@@ -1,0 +1,485 @@
+"""Environments that break Gymnasium's rules end in one line at once; those that keep them oddly are learned from."""
+
+import contextlib
+import copy
+import re
+
+import gymnasium
+import numpy as np
+import odd_envs
+import pytest
+import torch
+from gymnasium.spaces import Box, Dict, Discrete, Tuple
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from interruptions import differences, train
+from odd_envs import CLOSING, RIGHT, STEP_ALONE, WRONG
+from tiny import TINY, TINY_A2C, tiny
+
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
+from rlcont.core.errors import UserError
+from rlcont.envs.box import BoxEnv
+from rlcont.envs.config import EnvConfig
+from rlcont.envs.selftest import findings
+from rlcont.envs.vector import Environments
+from rlcont.envs.workers import WorkerEnvironments
+from rlcont.report.play import evaluate_run
+from rlcont.runs.folder import description
+from rlcont.runs.resume import plan_resume
+from rlcont.training.build import build
+from rlcont.training.preflight import check_env
+from rlcont.training.run import resume
+
+SMALL = {
+    "ddpg": ["algo.warmup_steps=10", "algo.batch_size=8", "algo.actor.hidden=[8]", "algo.critic.hidden=[8]"],
+    "d4pg": [
+        *("algo=d4pg", "algo.warmup_steps=10", "algo.batch_size=8", "algo.actor.hidden=[8]", "algo.critic.hidden=[8]"),
+        *("algo.n_step=1", "algo.num_atoms=5"),
+    ],
+    "a2c": ["algo=a2c", "algo.rollout_steps=10", "algo.num_minibatches=2", "algo.network.hidden=[8]"],
+}
+STEPS = 24
+"""Steps of each environment."""
+
+
+def config(env_id, **kwargs):
+    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=None)
+
+
+def one_line(error):
+    line = str(error.value)
+    assert "\n" not in line
+    assert len(line) < 800
+    return line
+
+
+@contextlib.contextmanager
+def trained(algo, fault, at, closing="nothing", num_envs=2):
+    """What a run is made of, and a list that fills with its steps."""
+    off_policy = ["algo.replay_size=500"] if algo != "a2c" else []
+    overrides = [
+        *(*SMALL[algo], *off_policy, "tuned=none", "env=Odd-v0", f"env.kwargs.at={at}", f"num_envs={num_envs}"),
+        *(f"env.kwargs.fault={fault!r}", f"env.kwargs.closing={closing!r}", "eval.episodes=1", "workers=1"),
+        f"total_steps={STEPS * num_envs}",
+    ]
+    with contextlib.ExitStack() as stack:
+        parts = build(validate(compose_job(overrides).container), stack)
+        agent, seen = parts.training.agent, []
+        observe = agent.observe
+        agent.observe = lambda step: (seen.append(step), observe(step))[1]
+        yield parts, seen
+
+
+# W1, W13, W14 and all of their kinds: what is given is checked at every step
+
+
+def check_a_wrong_one(algo, fault, at, num_envs):
+    if at == 0 and fault in STEP_ALONE:
+        at = 1
+    with trained(algo, fault, at, num_envs=num_envs) as (parts, seen), pytest.raises(UserError) as error:
+        _train(parts.training)
+    assert one_line(error).startswith("env=Odd-v0")
+    assert len(seen) == max(at - 1, 0), "it was not found at once"
+
+
+def _train(training):
+    for _ in range(STEPS):
+        training.advance()
+
+
+def check_a_right_one(algo, fault, at, closing, num_envs):
+    with trained(algo, fault, at, closing, num_envs) as (parts, seen):
+        _train(parts.training)
+        accounts = [env.env.unwrapped.account for env in parts.training.collector.envs.envs]
+    for i, account in enumerate(accounts):
+        columns = [np.array(column, np.float32) for column in zip(*account, strict=True)]
+        names = ("obs", "action", "reward", "next_obs", "terminated", "truncated")
+        for name, column in zip(names, columns, strict=True):
+            rows = np.array([getattr(step, name)[i] for step in seen], np.float32)
+            rows = np.clip(rows, -1, 1) if name == "action" else rows
+            np.testing.assert_allclose(rows, column.reshape(rows.shape), rtol=1e-6, err_msg=name)
+    if algo != "a2c":
+        check_the_replay(parts.training.agent.rows, accounts)
+
+
+def check_the_replay(replay, accounts):
+    rows = replay.read(0, replay.num_added)
+    size = odd_envs.SIZE
+    assert len(rows) == STEPS * len(accounts)
+    for i, account in enumerate(accounts):
+        for row, (obs, action, reward, next_obs, terminated, _) in zip(rows[i :: len(accounts)], account, strict=True):
+            np.testing.assert_array_equal(row[:size], np.float32(obs))
+            np.testing.assert_allclose(row[size], action[0], rtol=1e-6)
+            assert row[size + 1] == reward
+            assert (row[size + 2] == 0) == terminated
+            np.testing.assert_array_equal(row[size + 3 :], np.float32(next_obs))
+
+
+ways = {"algo": st.sampled_from(sorted(SMALL)), "at": st.integers(0, 15), "num_envs": st.integers(1, 3)}
+
+
+def misbehave(algo, fault, at, closing, num_envs):
+    if fault in WRONG:
+        check_a_wrong_one(algo, fault, at, num_envs)
+    else:
+        check_a_right_one(algo, fault, at, closing, num_envs)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.slow
+@settings(max_examples=1200)
+@given(fault=st.sampled_from([*WRONG, *RIGHT]), closing=st.sampled_from(sorted(CLOSING)), **ways)
+def test_any_environment_ends_in_one_line_at_once_or_is_learned_from_to_the_letter(fault, closing, **way):
+    with contextlib.chdir("."):
+        misbehave(fault=fault, closing=closing, **way)
+
+
+@settings(max_examples=15)
+@given(fault=st.sampled_from([*WRONG, *RIGHT]), closing=st.sampled_from(sorted(CLOSING)), **ways)
+def test_some_environments_end_in_one_line_at_once_or_are_learned_from(fault, closing, **way):
+    with contextlib.chdir("."):
+        misbehave(fault=fault, closing=closing, **way)
+
+
+@pytest.mark.parametrize("at", [0, 3])
+@pytest.mark.parametrize("fault", WRONG)
+def test_what_breaks_gymnasium_s_rules_is_one_line_at_its_step(fault, at):
+    at = max(at, fault in STEP_ALONE)
+    envs = Environments(config("Odd-v0", fault=fault, at=at), [0, 1])
+    taken = []
+
+    def play():
+        taken.append(envs.reset())
+        while len(taken) < 9:
+            taken.append(envs.step(np.zeros((2, 1), np.float32)))
+
+    with pytest.raises(UserError) as error:
+        play()
+    assert len(taken) == at, "it was not found at once"
+    assert one_line(error).startswith("env=Odd-v0")
+
+
+@pytest.mark.parametrize("fault", ["short", "without info", "raises", "exits", "reward None", "terminated 'no'"])
+def test_it_is_the_same_line_from_a_worker_and_at_the_check_before_a_run(fault):
+    lines = []
+    for make in (Environments, lambda *arguments: WorkerEnvironments(*arguments, 2)):
+        envs = make(config("odd_envs:Odd-v0", fault=fault, at=1), [0, 1])
+        envs.reset()
+        with pytest.raises(UserError) as error:
+            envs.step(np.zeros((2, 1), np.float32))
+        lines.append(one_line(error))
+    with pytest.raises(UserError) as error:
+        check_env(config("odd_envs:Odd-v0", fault=fault, at=1))
+    assert lines == [one_line(error)] * 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("short", r"step gives an observation of shape \(1,\), its space has \(3,\)"),
+        ("without info", r"step gives \(a ndarray, a float, False, False\); Gymnasium wants \(observation, reward, "),
+        ("raises", r"cannot take a step: ValueError: this went wrong \(odd_envs.py, line \d+\)"),
+        ("exits", r"cannot take a step: SystemExit: 0 \(odd_envs.py, line \d+\)"),
+        ("reward '1'", r"the reward is '1'; Gymnasium wants a number"),
+        ("a reward of two", r"the reward is an array of shape \(2,\) and type float64; Gymnasium wants a number"),
+        ("terminated None", r"terminated is None; Gymnasium wants True or False"),
+        ("nan", r"observation 0 is nan"),
+    ],
+)
+def test_the_line_says_what_came_what_is_wanted_and_where(fault, said):
+    env = BoxEnv(config("Odd-v0", fault=fault, at=1))
+    env.reset(0)
+    with pytest.raises(UserError, match=said):
+        env.step(np.zeros(1))
+
+
+class Parts(gymnasium.Env):
+    """Observes a Dict within a Tuple, or what it is told to."""
+
+    action_space = odd_envs.Odd.action_space
+    observation_space = Tuple((Dict({"b": Discrete(3, start=1), "a": Box(0, 255, (2, 2), np.uint8)}), Box(-1, 1, ())))
+
+    def __init__(self, observation, observation_space=observation_space):
+        self.observation, self.observation_space = observation, observation_space
+
+    def reset(self, *, seed=None, options=None):
+        return self.observation, {}
+
+    def step(self, action):
+        return self.observation, 0.0, False, False, {}
+
+
+gymnasium.register("Parts-v0", Parts)
+PICTURE = np.array([[1, 2], [3, 300]])
+
+
+def test_parts_of_an_observation_are_put_side_by_side_as_they_are():
+    env = BoxEnv(config("Parts-v0", observation=({"a": PICTURE, "b": np.array([2])}, 0.5)))
+    assert env.reset(0).tolist() == [1, 2, 3, 300, 0, 1, 0, 0.5]
+    names = [(part["name"], part["size"]) for part in env.facts()["observations"]]
+    assert names == [("0.a", 4), ("0.b", 3), ("1", 1)]
+
+
+@pytest.mark.parametrize(
+    ("observation", "said"),
+    [
+        (({"a": PICTURE}, 0.5), "an observation without '0.b', which is in its space"),
+        (({"a": PICTURE, "b": 0}, 0.5), r"an observation '0.b' that is 0, its space is Discrete\(3, start=1\)"),
+        (({"a": PICTURE, "b": 4}, 0.5), "an observation '0.b' that is 4"),
+        (({"a": PICTURE[0], "b": 1}, 0.5), r"an observation '0.a' of shape \(2,\), its space has \(2, 2\)"),
+        (({"a": PICTURE, "b": 1},), "an observation without '1'"),
+        (({"a": PICTURE, "b": 1}, None), "an observation '1' that is None"),
+        (7, "an observation without '0.a'"),
+    ],
+)
+def test_a_part_that_is_missing_or_wrong_is_named(observation, said):
+    with pytest.raises(UserError, match=said):
+        BoxEnv(config("Parts-v0", observation=observation)).reset(0)
+
+
+class Spaceless(gymnasium.Env):
+    def __init__(self, **spaces):
+        vars(self).update(spaces)
+
+
+gymnasium.register("Spaceless-v0", Spaceless)
+
+
+@pytest.mark.parametrize(
+    ("spaces", "said"),
+    [
+        ({}, "its actions are None, not continuous"),
+        ({"action_space": (1,)}, r"its actions are \(a int\), not continuous"),
+        ({"action_space": Box(-1, 1, (0,))}, "its actions are empty"),
+        ({"action_space": Box(-1, 1, (1,))}, "its observation_space is None, not a space"),
+        ({"action_space": Box(-1, 1, (1,)), "observation_space": Box(-1, 1, (0,))}, "are empty"),
+    ],
+)
+def test_spaces_that_are_none_are_one_line(spaces, said):
+    with pytest.raises(UserError, match=said):
+        BoxEnv(config("Spaceless-v0", **spaces))
+
+
+@pytest.mark.parametrize("closing", ["raises", "exits"])
+def test_an_environment_that_cannot_be_closed_is_a_warning(closing, caplog):
+    env = BoxEnv(config("Odd-v0", closing=closing))
+    env.close()
+    env.close()
+    assert caplog.text.count("env.kwargs.closing=" + closing + ": cannot be closed: ") <= 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("import sys\nsys.exit()", r"module 'leaving' exits when it is imported \(exit code None\)"),
+        ("raise SystemExit('enough')", r"exits when it is imported \(exit code enough\)"),
+        ("import argparse\nargparse.ArgumentParser().parse_args(['x'])", r"exits when it is imported \(exit code 2\)"),
+        ("import not_installed", r"cannot be imported \(No module named 'not_installed'\)$"),
+    ],
+)
+def test_a_module_that_exits_or_fails_when_it_is_imported_is_one_line(content, said, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "leaving.py").write_text(content)
+    with pytest.raises(UserError, match=said) as error:
+        BoxEnv(config("leaving:Env-v0"))
+    one_line(error)
+
+
+# W3, W5: randomness
+
+
+RANDOM = ["OfNumpy", "OfRandom", "OfItsSpace", "OfAPartOfItsSpace", "OfAnOldGenerator", "OfPythonsGenerator"]
+
+
+@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("algo", ["ddpg", "a2c"])
+def test_all_randomness_follows_the_seed_and_goes_on_where_it_was(name, algo, tmp_path):
+    base = TINY if algo == "ddpg" else TINY_A2C
+    short = ("total_steps=160", "eval.every=50", "log.every=40", "tuned=none", f"env=odd_envs:{name}-v0")
+    one, again, parts = (tmp_path / part for part in ("one", "again", "parts"))
+    one = train(tiny(*short, f"output={one}", base=base))
+    again = train(tiny(*short, f"output={again}", base=base))
+    parts = train(tiny(*short, f"output={parts}", base=base), [50, 100])
+    assert differences(one, again) == []
+    assert differences(one, parts) == []
+
+
+@pytest.mark.parametrize("name", ["OfNumpy", "OfRandom"])
+def test_every_process_that_steps_environments_has_generators_of_its_own(name):
+    def play(envs):
+        rows = [envs.reset(), *(envs.step(np.zeros((3, 1), np.float32)).obs_to_act_on for _ in range(50))]
+        return np.stack(rows)
+
+    envs, other = (WorkerEnvironments(config(f"odd_envs:{name}-v0"), [4, 5, 6], 3) for _ in range(2))
+    first = play(envs)
+    assert len(np.unique(first[0], axis=0)) == 3
+    np.testing.assert_array_equal(play(other), first)
+    state = envs.state_dict()
+    assert sorted(state["globals"]) == ["0", "1", "2"]
+    gone_on = []
+    for one in (envs, other):  # One after the other, since both have environments in this process.
+        one.put_back(copy.deepcopy(state))
+        gone_on.append([one.step(np.zeros((3, 1), np.float32)).obs_to_act_on for _ in range(50)])
+    np.testing.assert_array_equal(*gone_on)
+    envs.close()
+    other.close()
+
+
+def test_an_environment_that_cannot_be_saved_plays_other_episodes_each_time_it_goes_on():
+    envs = Environments(config("state_envs:snapshot/Opaque-v0"), [4])
+    envs.reset()
+    openings = []
+    for _ in range(3):
+        for _ in range(5):
+            envs.step(np.zeros((1, 1), np.float32))
+        other = Environments(config("state_envs:snapshot/Opaque-v0"), [4])
+        state = envs.state_dict()
+        state["envs"][0]["generator"] = None  # As of an environment that draws from somewhere else.
+        openings.append(other.put_back(state)[0].tolist())
+    assert len({str(opening) for opening in openings}) == 3
+
+
+def test_a_module_that_changes_what_torch_computes_in_changes_no_run():
+    try:
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        with trained("ddpg", "nothing", 0) as (parts, _):
+            assert next(iter(parts.training.agent.policy_state().values())).dtype == torch.float32
+            _train(parts.training)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_grad_enabled(True)
+
+
+# The self-test: what cannot be reproduced or saved is told
+
+
+@pytest.mark.parametrize("name", ["Tame", "Odd", *RANDOM])
+def test_there_is_nothing_to_tell_of_an_environment_that_follows_its_seed_and_can_be_saved(name):
+    assert findings(BoxEnv(config(f"{name}-v0")), saves=True) == []
+
+
+@pytest.mark.parametrize("env_id", ["Hopper-v5", "Pendulum-v1", "HalfCheetah-v4", "MountainCarContinuous-v0"])
+def test_there_is_nothing_to_tell_of_gymnasium_s_own(env_id):
+    assert findings(BoxEnv(config(env_id)), saves=True) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Unseeded", "cannot be reproduced: two episodes of one seed differ at the reset"),
+        ("OfItsClass", "cannot be saved: what it does depends on more than its attributes"),
+        ("OfItsModule", "cannot be saved: what it does depends on more than its attributes"),
+        ("OfASlot", "cannot be saved: what it does depends on more than its attributes"),
+        ("NormalizedReward", "keeps running statistics (return_rms)"),
+        ("NormalizedObservation", "keeps running statistics (obs_rms)"),
+    ],
+)
+def test_what_cannot_be_reproduced_or_saved_is_one_line_each(name, said):
+    (line,) = findings(BoxEnv(config(f"{name}-v0")), saves=True)
+    assert line.startswith(f"{name}-v0 {said}")
+
+
+def test_what_can_be_neither_reproduced_nor_saved_is_two_lines():
+    one, other = findings(BoxEnv(config("UnseededLater-v0")), saves=True)
+    assert "cannot be reproduced: two episodes of one seed differ at step 1;" in one
+    assert "cannot be saved" in other
+
+
+def test_without_checkpoints_nothing_is_said_of_saving():
+    assert findings(BoxEnv(config("OfItsClass-v0")), saves=False) == []
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "said"),
+    [
+        (Box(0, 255, (8, 8, 3), np.uint8), 7, r"seems to give images \(the observation \(8, 8, 3\)\)"),
+        (
+            Box(0, np.inf, (2,), np.float64),
+            1.7e9,
+            r"gives an observation 0 of 1.7e\+09, which float32 knows only to 1.3e\+02",
+        ),
+    ],
+)
+def test_observations_that_suit_no_network_are_told(space, value, said):
+    env = BoxEnv(config("Parts-v0", observation=np.full(space.shape, value, space.dtype), observation_space=space))
+    (line,) = findings(env, saves=False)
+    assert re.search(said, line)
+
+
+# W4: running statistics
+
+
+@pytest.mark.parametrize("name", ["NormalizedReward", "NormalizedObservation"])
+def test_running_statistics_come_back_in_training_evaluation_and_eval(name, tmp_path):
+    short = ("total_steps=160", "eval.every=50", "log.every=40", f"env=odd_envs:{name}-v0")
+    whole = train(tiny(*short, f"output={tmp_path / 'whole'}"))
+    parts = train(tiny(*short, f"output={tmp_path / 'parts'}"), [30, 110])
+    assert differences(whole, parts) == []
+    last = (whole / "evaluations.csv").read_text().splitlines()[-1].split(",")
+    played = evaluate_run(whole, "last", 2, None)
+    assert f"return {float(last[1]):.1f} ± " in played
+
+
+# W2: a run knows its spaces
+
+
+def test_a_run_is_refused_an_environment_with_other_spaces(tmp_path, monkeypatch):
+    folder = train(tiny("total_steps=120", "env=odd_envs:Tame-v0", f"output={tmp_path}"))
+    assert description(folder)["spaces"]["actions"] == {"shape": [1], "low": -1.0, "high": 1.0}
+    others = {
+        "action_space": [Box(-3, 3, (1,)), Box(np.float32([-1]), np.float32([2])), Box(-1, 1, (1, 1))],
+        "observation_space": [Box(-9, 8, (2,)), Box(-9, 9, (1, 2)), Dict({"a": Box(-9, 9, (2,))})],
+    }
+    for name, spaces in others.items():
+        for space in spaces:
+            with monkeypatch.context() as changed:
+                changed.setattr(odd_envs.Tame, name, space)
+                what = "actions" if name == "action_space" else "observations"
+                for refused in (
+                    lambda: check_env(config("odd_envs:Tame-v0"), folder),
+                    lambda: resume(plan_resume(folder, ["total_steps=200"])),
+                ):
+                    with pytest.raises(UserError, match=f"its {what} were .* and are ") as error:
+                        refused()
+                    one_line(error)
+    check_env(config("odd_envs:Tame-v0"), folder)
+
+
+# Simulators that allow one instance
+
+
+class Single(odd_envs.Tame):
+    """There can be one at a time."""
+
+    there = 0
+
+    def __init__(self):
+        Single.there += 1
+        if Single.there > 1:
+            raise RuntimeError("the simulator is taken")
+
+    def close(self):
+        Single.there -= 1
+
+
+gymnasium.register("Single-v0", Single)
+
+
+@pytest.mark.parametrize("algo", ["ddpg", "a2c"])
+def test_a_simulator_of_which_one_can_be_there_is_trained_in_without_evaluation(algo, tmp_path, capsys):
+    base = TINY if algo == "ddpg" else TINY_A2C
+    alone = ("env=Single-v0", "num_envs=1", "eval.every=null", "total_steps=120", "log.every=40", "tuned=none")
+    check_env(config("Single-v0"))
+    whole = train(tiny(*alone, f"output={tmp_path / 'whole'}", base=base))
+    assert "120 steps in 0:00:0" in (said := capsys.readouterr().out)
+    assert ", no evaluation; " in said
+    parts = train(tiny(*alone, f"output={tmp_path / 'parts'}", base=base), [50])
+    assert differences(whole, parts) == []
+    assert "over 3 episodes" in evaluate_run(whole, "last", 3, None)
+    assert Single.there == 0
