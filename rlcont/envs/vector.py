@@ -97,7 +97,6 @@ class Environments:
         }
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
-        state = completed(state)
         self.num_steps, self.num_breakdowns = state["num_steps"], state["num_breakdowns"]
         restarted = np.zeros(len(self.envs), bool)
         for i, (env, seed, part) in enumerate(zip(self.envs, self._seeds, state["envs"], strict=True)):
@@ -125,14 +124,3 @@ class Environments:
         """Closes the environments."""
         for env in self.envs:
             env.close()
-
-
-def completed(state: dict[str, Any]) -> dict[str, Any]:
-    """A state with what the first checkpoints of format 2 did not hold yet."""
-    for part in (part for env in state["envs"] for part in env.get("whole", [])):
-        part.setdefault("statistics", {})
-        part["spaces"] = {
-            name: generators if isinstance(generators, list) else [generators]
-            for name, generators in part["spaces"].items()
-        }
-    return {"num_steps": 0, "globals": {}} | state

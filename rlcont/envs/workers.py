@@ -17,7 +17,7 @@ from rlcont.core.packing import from_message, to_message
 from rlcont.core.types import Array, EnvStep
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
-from rlcont.envs.vector import Environments, completed
+from rlcont.envs.vector import Environments
 
 PATIENCE = 300.0
 """Seconds without an answer after which a worker counts as hung; some environments load a world at reset."""
@@ -134,7 +134,6 @@ class WorkerEnvironments:
         }
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
-        state = completed(state)
         own, *others = (
             state
             | {"obs": state["obs"][start:end], "num_breakdowns": 0, "envs": state["envs"][start:end]}

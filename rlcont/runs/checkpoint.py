@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 """Layout of the state, which changes with what agents, environments and the loop keep."""
 MANIFEST, STATE, ARRAYS = "manifest.json", "state.json", "arrays.safetensors"
 UNFINISHED = ".unfinished-"
