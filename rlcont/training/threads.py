@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 MOST_THREADS = 2
 """Most threads that are chosen automatically: updates are equal to the last bit with one and two, not with more."""
-SETTLE = 100
+SETTLE = 20
 """Updates before anything is compared: the first ones compile, and fill caches."""
 WINDOW = 20
 """Updates that are timed together."""
@@ -72,6 +72,7 @@ class ThreadChoice:
                 self._prefer(1, now)
             elif now >= self.next_comparison:
                 self._comparing = {1: [], self.most: []}
+                self.threads = 1  # First, so that a window with more can be cut short.
 
     def _compare(self, now: float) -> None:
         """Goes on with a comparison. A window that is lost before its end is cut short."""
