@@ -9,6 +9,7 @@ from rlcont.nn.nets import (
     ActorCritic,
     DeterministicPolicy,
     FlatNetwork,
+    LayerNorm,
     OutputLinear,
     QFunction,
     Residual,
@@ -84,7 +85,7 @@ def test_an_mlp_has_an_activation_after_each_hidden_layer_and_none_at_the_end():
 
 def test_layer_normalisation_stands_before_each_activation():
     net = mlp(5, [4, 3], 2, "relu", True, generator())
-    pattern = [nn.Linear, nn.LayerNorm, nn.ReLU]
+    pattern = [nn.Linear, LayerNorm, nn.ReLU]
     assert [type(layer) for layer in net] == [*pattern, *pattern, OutputLinear]
     assert [net[index].normalized_shape for index in (1, 4)] == [(4,), (3,)]
 

@@ -77,6 +77,8 @@ class RunConfig:
     """Environments stepped side by side, by each actor; auto: the algorithm's own number."""
     workers: Literal["auto"] | Count
     """Processes that step the environments; auto: one, or one per core where a step takes long enough."""
+    threads: Literal["auto"] | Annotated[Count, Field(le=1024)]
+    """Threads of updates; auto: one or two, whichever is faster at the moment, with the same numbers."""
     device: Literal["auto", "cpu", "cuda"]
     """Device of the networks and the replay; auto: cuda where there is one."""
     compile: Literal["auto"] | Flag

@@ -20,6 +20,30 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+WIDTHS_SUMMED_IN_HALVES = (5, 6, 7, 9, 10, 11)
+"""Numbers of outputs for which MKL, with two threads, sums the gradient of the weights over half the batch each."""
+
+
+class _LinearOfFewOutputs(torch.autograd.Function):
+    """x Wᵀ + b whose gradients do not depend on whether there are one or two threads; equal to those of one.
+
+    The gradient of W is the product of MKL for 16 outputs, of which those beyond the layer's are zero.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, weight)
+        return nn.functional.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        x, weight = ctx.saved_tensors
+        num_out, num_in = weight.shape
+        grad, rows = grads[0].reshape(-1, num_out), x.reshape(-1, num_in)
+        padded = nn.functional.pad(grad, (0, 16 - num_out))
+        return (grad @ weight).view_as(x), (padded.t() @ rows)[:num_out], grad.sum(0)
+
+
 class OutputLinear(nn.Linear):
     """A linear layer that computes in float32 even where bfloat16 is on.
 
@@ -29,9 +53,44 @@ class OutputLinear(nn.Linear):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not torch.is_autocast_enabled(x.device.type):
-            return super().forward(x)
+            return self._linear(x)
         with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float())
+            return self._linear(x.float())
+
+    def _linear(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.is_grad_enabled() and x.requires_grad and self.out_features in WIDTHS_SUMMED_IN_HALVES:
+            outputs: torch.Tensor = _LinearOfFewOutputs.apply(x, self.weight, self.bias)
+            return outputs
+        return super().forward(x)
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer normalisation whose gradients are summed by one thread, so that they do not depend on their number."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or x.is_cuda:
+            return super().forward(x)
+        normalised: torch.Tensor = _LayerNorm.apply(x, self.weight, self.bias, self.eps)
+        return normalised
+
+
+class _LayerNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float) -> torch.Tensor:
+        normalised, mean, rstd = torch.native_layer_norm(x, weight.shape, weight, bias, eps)
+        ctx.save_for_backward(x, mean, rstd, weight, bias)
+        return normalised
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, mean, rstd, weight, bias = ctx.saved_tensors
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        sums = torch.ops.aten.native_layer_norm_backward(
+            grads[0], x, weight.shape, mean, rstd, weight, bias, list(ctx.needs_input_grad[:3])
+        )
+        torch.set_num_threads(threads)
+        return (*sums, None)
 
 
 def linear(num_in: int, num_out: int, generator: torch.Generator, layer_type: type[nn.Linear] = nn.Linear) -> nn.Linear:
@@ -79,7 +138,7 @@ def body(
     for i, width in enumerate(hidden):
         layer: list[nn.Module] = [make_layer(num_in, width, generator)]
         if layer_norm:
-            layer.append(nn.LayerNorm(width, device=generator.device))
+            layer.append(LayerNorm(width, device=generator.device))
         layer.append(ACTIVATIONS[activation]())
         layers += [Residual(*layer)] if residual and i > 0 and width == num_in else layer
         num_in = width

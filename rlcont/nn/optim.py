@@ -3,6 +3,9 @@ them."""
 
 import torch
 
+SUMMED_BY_ONE_THREAD = 32_768
+"""Most numbers that eager PyTorch sums by one thread (at::internal::GRAIN_SIZE)."""
+
 
 class Guard:
     """Keeps what is not finite from spreading through weights, and remembers that there was something.
@@ -127,7 +130,10 @@ def clip_norm(grad: torch.Tensor, max_norm: float) -> torch.Tensor:
 
     Source: arXiv:1211.5063, Algorithm 1.
     """
-    return grad * (max_norm / grad.norm().clamp(min=max_norm))
+    # Pieces, since eager PyTorch sums longer vectors in parallel, so that the number of threads would round otherwise.
+    pieces = [grad] if torch.compiler.is_compiling() else grad.split(SUMMED_BY_ONE_THREAD)
+    norm = grad.norm() if len(pieces) == 1 else torch.stack([piece.norm() for piece in pieces]).norm()
+    return grad * (max_norm / norm.clamp(min=max_norm))
 
 
 def polyak_(target: torch.Tensor, online: torch.Tensor, tau: float) -> None:

@@ -23,6 +23,7 @@ from rlcont.training.accelerate import Acceleration, choose
 from rlcont.training.collector import InlineCollector
 from rlcont.training.evaluate import Evaluator
 from rlcont.training.loop import Training
+from rlcont.training.threads import MOST_THREADS, AdaptiveThreads
 
 
 class RunParts(NamedTuple):
@@ -41,7 +42,7 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Ru
     """Makes the objects of a new run; `stack` closes them.
 
     Args:
-        threads: of torch; None for the cores that the workers leave.
+        threads: of torch, those that a resumed run had; None for a new run.
     """
     evaluate = None
     if config.eval.every is not None:
@@ -63,13 +64,24 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Ru
     # A module of the user's may have changed them, and with them what is computed.
     torch.set_default_dtype(torch.float32)
     torch.set_grad_enabled(True)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    _set_threads(config, threads)
     _check_memory(config, env.spec)
     acceleration = choose_acceleration(config)
-    agent = make_agent(config, env.spec, acceleration)
+    accelerate: Accelerate = acceleration
+    if config.threads == "auto" and acceleration.device == "cpu" and torch.get_num_threads() == MOST_THREADS:
+        threads_of_updates = AdaptiveThreads(MOST_THREADS)
+        accelerate = lambda update: threads_of_updates.watched(acceleration(update))  # noqa: E731
+    agent = make_agent(config, env.spec, accelerate)
     collector = _ray_collector(config, agent, stack) if envs is None else InlineCollector(agent, envs)
     return RunParts(Training(agent, collector), evaluate, acceleration, workers, env)
+
+
+def _set_threads(config: RunConfig, before: int | None) -> None:
+    """Gives torch the number of threads in `config`, or as many as the run had `before`."""
+    if config.threads != "auto":
+        torch.set_num_threads(config.threads)
+    else:
+        torch.set_num_threads(before or min(MOST_THREADS, torch.get_num_threads()))
 
 
 def resolve_device(device: str) -> str:

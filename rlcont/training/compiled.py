@@ -1,6 +1,7 @@
 """An update as one compiled function, and on CUDA as a recorded graph."""
 
 import logging
+import math
 import types
 import warnings
 from collections.abc import Callable
@@ -19,6 +20,8 @@ Update = Callable[[Any], Metrics]
 """From a batch, a NamedTuple of tensors, to metrics; changes weights in place."""
 
 CALLS_BEFORE_RECORDING = 3
+THREADS_TO_DIVIDE_FOR = 2
+"""Threads that a loop must be long enough for if compiled code is to divide it."""
 Recorder = Callable[[Update, Any], Callable[[], Metrics]]
 """From an update and the batch it is to read to a function that replays it."""
 
@@ -45,6 +48,8 @@ class CompiledUpdate:
         options: dict[str, Any] = {"guard_filter_fn": self.watched.take_over}
         # On a GPU the compiler recommends TF32, which rounds to 10 bits; fp32 is what was asked for.
         warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
+        if device == "cpu":
+            options |= _for_any_number_of_threads()
         compiled: Update = torch.compile(_with_own_code(update), fullgraph=True, dynamic=False, options=options)
         # Made once: torch keeps something of every patch for ever.
         self.gradients_in_the_graph = torch._dynamo.config.patch(trace_autograd_ops=True)
@@ -77,6 +82,33 @@ class CompiledUpdate:
             raise UserError(f"compile=true: {why}; allowed: auto, false") from error
         log.warning("rlcont: %s; it runs eagerly", why)
         self.watched = None
+
+
+def _for_any_number_of_threads() -> dict[str, Any]:
+    """Lets compiled code run with any number of threads, and to the same numbers; returns the options for it.
+
+    Where a loop that sums is divided among threads, its result depends on their number, so only loops in which each
+    output is computed by one thread are divided. The compiler, told that the number of threads may change, would
+    divide the shortest of them too.
+    """
+    from torch._inductor import config
+    from torch._inductor.codegen import cpp
+
+    loop_nest: Any = cpp.LoopNest
+    divisible = loop_nest.max_parallel_depth
+    if not getattr(divisible, "keeps_numbers", False):
+
+        def max_parallel_depth(nest: Any) -> Any:
+            depth = divisible(nest)
+            if nest.loops is None:
+                return depth
+            is_sum = nest.loops[depth.start_depth].is_reduction
+            is_short = math.prod(loop.size for loop in nest.loops) < THREADS_TO_DIVIDE_FOR * config.cpp.min_chunk_size
+            return cpp.ParallelDepth(0, depth.start_depth) if is_sum or is_short else depth
+
+        max_parallel_depth.keeps_numbers = True  # type: ignore[attr-defined]
+        loop_nest.max_parallel_depth = max_parallel_depth
+    return {"cpp.threads": THREADS_TO_DIVIDE_FOR, "cpp.dynamic_threads": True}
 
 
 def _reason(error: BaseException) -> str:
