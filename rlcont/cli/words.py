@@ -5,9 +5,23 @@ from typing import Any
 
 from rlcont.cli.commands import COMMANDS, FLAGS, TRAIN_FLAGS, Command
 from rlcont.config.fields import run_fields, search_fields, sweep_fields
+from rlcont.config.foreign import OURS, key_hint
 from rlcont.config.names import GROUPS, default_option, options
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import did_you_mean, nearest, nearest_key
+from rlcont.core.spelling import did_you_mean, nearest
+
+FOREIGN_FLAGS = {
+    "-i": "rlcont resume RUN_DIR resumes a run, init=RUN_DIR starts from its policy",
+    "--trained-agent": "rlcont resume RUN_DIR resumes a run, init=RUN_DIR starts from its policy",
+    "--track": "log.wandb=PROJECT logs to Weights & Biases",
+    "--wandb-project-name": "log.wandb=PROJECT logs to Weights & Biases",
+    "--capture-video": "rlcont eval RUN_DIR video=true films a policy",
+    "-optimize": "rlcont search KEY=SPACE ... searches for settings",
+    "--optimize": "rlcont search KEY=SPACE ... searches for settings",
+    "--load-best": "rlcont eval RUN_DIR checkpoint=best plays the best policy",
+    "--exp-id": "rlcont eval latest plays the newest run",
+}
+"""Options of the zoo and of CleanRL, and what does that here."""
 
 
 def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict[str, Any]]:
@@ -80,9 +94,11 @@ def _flag_hint(word: str, after: list[str]) -> str:
     flag = next((flag for flag in FLAGS if flag == name.lower()), "")
     if flag or nearest(name, FLAGS, 0.75):
         return did_you_mean([flag]) if flag else nearest(name, FLAGS, 0.75)
+    if name in FOREIGN_FLAGS:
+        return f"; {FOREIGN_FLAGS[name]}"
     key = name.lstrip("-").replace("-", "_")
     if key not in _keys():
-        return nearest_key(key, _keys()) if len(key) > 1 else ""
+        return key_hint(key, _keys()) if len(key) > 1 or key in OURS else ""
     given = value or next((other for other in after if "=" not in other and not other.startswith("-")), "VALUE")
     return did_you_mean([f"{key}={given}"])
 

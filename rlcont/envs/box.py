@@ -14,6 +14,7 @@ from rlcont.core.spelling import close, did_you_mean
 from rlcont.core.types import Array, EnvSpec
 from rlcont.envs.config import EnvConfig
 from rlcont.envs.mujoco import breakdown_detector, follow
+from rlcont.envs.packages import package_hint
 from rlcont.envs.snapshot import Snapshots
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -158,13 +159,15 @@ def find_env(env_id: str) -> None:
         try:
             importlib.import_module(module)
         except Exception as error:
-            hint = "; is its folder in PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
+            absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+            hint = (package_hint(env_id) or "; is its folder in PYTHONPATH?") if absent else ""
             raise UserError(f"env={env_id}: module {module!r} cannot be imported ({error}){hint}") from error
     # Retired MuJoCo ids are registered with a function in this module that only raises.
     retired = "gymnasium.envs"
     known = [key for key in registry if getattr(registry[key].entry_point, "__module__", "") != retired]
     if name not in known:
-        raise UserError(f"env={env_id}: Gymnasium has no such environment{did_you_mean(close(name, known, 0.5, 2))}")
+        hint = package_hint(name) or did_you_mean(close(name, known, 0.5, 2))
+        raise UserError(f"env={env_id}: Gymnasium has no such environment{hint}")
 
 
 def _continuous_actions(env_id: str, space: gymnasium.Space) -> Box:
