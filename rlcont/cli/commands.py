@@ -46,6 +46,7 @@ class Folders(NamedTuple):
     most: float
     wanted: str  # What they are, as an error message says it.
     example: str
+    whole: bool = False  # Whether `latest` means the whole sweep or search of the newest run.
 
 
 class Command(NamedTuple):
@@ -118,7 +119,7 @@ _LIST = (
         actions.resume,
         "resume a run from its last checkpoint, or a sweep, or a search",
         "RUN_DIR [KEY=VALUE ...]\nSWEEP_DIR [sweep.jobs=N]\nSEARCH_DIR [search.trials=N] [sweep.jobs=N]",
-        Folders(1, 1, "one run or sweep folder", RUN),
+        Folders(1, 1, "one run or sweep folder", RUN, whole=True),
         fields=resume_fields,
     ),
     Command(
@@ -148,14 +149,14 @@ _LIST = (
         actions.list_runs,
         "list the runs below a folder",
         "[DIR]",
-        Folders(0, 1, "one folder", "outputs"),
+        Folders(0, 1, "one folder", "outputs", whole=True),
     ),
     Command(
         "compare",
         actions.compare,
         "compare groups of runs, over their seeds",
         "DIR ...",
-        Folders(1, math.inf, "runs, sweeps or folders of them", "outputs/HalfCheetah-v4"),
+        Folders(1, math.inf, "runs, sweeps or folders of them", "outputs/HalfCheetah-v4", whole=True),
         (
             Key("to", FOLDER, None, "DIR", f"Folder for {COMPARISON}; by default outputs/comparisons/TIME."),
             Key("threshold", NUMBER, None, "RETURN", f"Return to count the steps to; by default {THRESHOLD}."),

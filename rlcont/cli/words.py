@@ -9,6 +9,7 @@ from rlcont.config.foreign import OURS, key_hint
 from rlcont.config.names import GROUPS, default_option, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, nearest
+from rlcont.runs.find import named_folder
 
 FOREIGN_FLAGS = {
     "-i": "rlcont resume RUN_DIR resumes a run, init=RUN_DIR starts from its policy",
@@ -55,7 +56,7 @@ def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict
             values[name] = None if text is None else key.kind.read(text)
         except ValueError:
             raise UserError(f"{name}={text}: must be {key.field.article}{key.kind.allowed}") from None
-    return list(map(Path, folders)), values
+    return [named_folder(Path(folder), whole=command.folders.whole) for folder in folders], values
 
 
 def _instead(command: Command, name: str, value: str) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 from rlcont.core.errors import UserError
 from rlcont.core.types import Array
 from rlcont.runs.evaluations import read_evaluations
+from rlcont.runs.find import run_folders
 from rlcont.runs.labels import distinguishing_settings
-from rlcont.runs.listing import Run, read_run, run_folders
+from rlcont.runs.listing import Run, read_run
 
 
 class Curve(NamedTuple):

@@ -2,8 +2,6 @@
 
 import datetime
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +10,7 @@ import yaml
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import flat_keys
 from rlcont.runs.console import format_return, print_table
+from rlcont.runs.find import run_folders
 from rlcont.runs.labels import distinguishing_settings
 from rlcont.runs.status import Status, read_status
 
@@ -40,14 +39,6 @@ def list_runs(root: Path) -> None:
     now = datetime.datetime.now().astimezone()
     differing = distinguishing_settings([run.config for run in runs])
     print_table(COLUMNS, [_row(run, text, now) for run, text in zip(runs, differing, strict=True)])
-
-
-def run_folders(root: Path) -> Iterator[Path]:
-    """Folders of runs: `root` itself, or all below it."""
-    for folder, inner, files in os.walk(root):
-        if "config.yaml" in files and "run.json" in files:
-            inner.clear()
-            yield Path(folder)
 
 
 def read_run(folder: Path) -> Run:
