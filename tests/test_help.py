@@ -9,7 +9,7 @@ from script import SCRIPT, rlcont
 from rlcont.algos.find import config_class
 from rlcont.cli.commands import COMMANDS
 from rlcont.config.fields import algorithm_fields, general_fields, kind_fields
-from rlcont.config.names import CONFIG_DIR, options
+from rlcont.config.names import CONFIG_DIR, algorithm, options
 from rlcont.config.run import CHANGEABLE
 
 # What --help and completion may not load.
@@ -62,7 +62,7 @@ def test_help_for_an_algorithm_has_every_field_with_range_default_and_meaning(tm
     for field in algorithm_fields(algo):
         assert f"{field.key} {field.allowed}" in flat
         assert field.meaning in flat
-    for name in config_class(algo).__pydantic_fields__:
+    for name in config_class(algorithm(algo)).__pydantic_fields__:
         assert f"algo.{name}" in text
     values = yaml.safe_load((CONFIG_DIR / "algo" / f"{algo}.yaml").read_text())
     if "gamma" in values:

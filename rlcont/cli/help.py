@@ -64,8 +64,8 @@ def _command_help(command: Command) -> str:
     parts += [textwrap.fill(" ".join(text.split()), WIDTH) for text in str(inspect.getdoc(command.run)).split("\n\n")]
     if command.folders:
         parts.append(
-            f"Example: rlcont {command.name} {command.folders.example}; latest is the newest run, "
-            "and the beginning of a folder's name is enough"
+            f"Example: rlcont {command.name} {command.folders.example}\n"
+            "latest is the newest run, and the unique beginning of a folder's name is enough"
         )
     if command.keys:
         defaults = {key.name: key.default for key in command.keys if key.default is not None}
