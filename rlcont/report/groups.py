@@ -30,7 +30,10 @@ class Curve(NamedTuple):
     @property
     def is_finished(self) -> bool:
         """Whether the run is finished and was evaluated at its end; remote actors may play past `total_steps`."""
-        return self.run.state == "finished" and self.steps.max(initial=-1) >= self.run.config["total_steps"]
+        is_over = self.run.config.get("stop_at") is not None and len(self.steps) > 0
+        return self.run.state == "finished" and (
+            is_over or self.steps.max(initial=-1) >= self.run.config["total_steps"]
+        )
 
 
 class Group(NamedTuple):

@@ -84,13 +84,15 @@ def _print_machine(config: RunConfig, parts: RunParts) -> None:
 
 def _train(config: RunConfig, parts: RunParts, observer: RunObserver) -> None:
     """Trains to the end and prints the last evaluation."""
-    due = Schedule(config.total_steps, config.eval.every, config.log.every, config.checkpoint.every)
+    due = Schedule(config.total_steps, config.eval.every, config.log.every, config.checkpoint.every, config.stop_at)
     with observer:
         evaluation = train(parts.training, parts.evaluate, observer, due)
+        reached = f"reached stop_at={config.stop_at:g}" if parts.training.has_reached(config.stop_at) else None
+        observer.status.update(error=reached)
     row = evaluation_row(evaluation)
     elapsed = datetime.timedelta(seconds=round(observer.seconds))
     print(
         f"{_name(config)}: {parts.training.step} steps in {elapsed}, "
         f"last evaluation {row['return_mean']:.1f} ± {row['return_std']:.1f} "
-        f"({config.eval.episodes} episodes); {observer.folder}"
+        f"({config.eval.episodes} episodes){f', {reached}' if reached else ''}; {observer.folder}"
     )
