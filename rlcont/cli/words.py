@@ -1,14 +1,17 @@
 """The words of a command line, before any is looked up: folders, key=value, flags, and what people type instead."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from rlcont.cli.commands import COMMANDS, FLAGS, TRAIN_FLAGS, Command
+from rlcont.config.begin import FROM
 from rlcont.config.fields import run_fields, search_fields, sweep_fields
 from rlcont.config.foreign import OURS, key_hint
 from rlcont.config.names import GROUPS, default_option, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, nearest
+from rlcont.core.typed import allow
 from rlcont.runs.find import named_folder
 
 FOREIGN_FLAGS = {
@@ -73,7 +76,7 @@ def _instead(command: Command, name: str, value: str) -> str:
 def _read_overrides(arguments: list[str]) -> dict[str, Any]:
     """Flags and overrides of a command that takes every key of a run."""
     flags = {argument for argument in arguments if argument in TRAIN_FLAGS}
-    overrides = [argument for argument in arguments if argument not in flags]
+    overrides = [_with_folder(argument) for argument in arguments if argument not in flags]
     for place, word in enumerate(overrides):
         after = [other for other in overrides[place + 1 :] if other != "="]
         if word.endswith("=") and after and "=" not in after[0]:
@@ -84,7 +87,16 @@ def _read_overrides(arguments: list[str]) -> dict[str, Any]:
             raise UserError(_not_key_value(word, after, place == 0 and not flags))
         if word.startswith("="):
             raise UserError(f"{word}: no key before the =; write key=value without spaces")
+        if word.startswith(("env=", "algo=")):
+            for module in re.findall(r"([A-Za-z_][\w.]*):", word):
+                allow(module)
     return {"overrides": overrides, "flags": flags}
+
+
+def _with_folder(word: str) -> str:
+    """from=latest and init=latest with the folder that they stand for now; a sweep's jobs may start later."""
+    key, _, value = word.partition("=")
+    return f"{key}={named_folder(Path(value))}" if key in (FROM, "init") and value not in ("", "null") else word
 
 
 def _flag_hint(word: str, after: list[str]) -> str:

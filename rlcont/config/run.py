@@ -75,6 +75,8 @@ class RunConfig:
     """Environment steps, summed over the environments."""
     stop_at: Number | None
     """Mean return of an evaluation that ends the run; null: only total_steps does."""
+    init: Text | None
+    """Folder of a run whose last policy this run starts from, with its normaliser; null: from random weights."""
     num_envs: Annotated[Count, Field(le=4096)]
     """Environments stepped side by side, by each actor; auto: the algorithm's own number."""
     workers: Literal["auto"] | Count

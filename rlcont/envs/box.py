@@ -11,6 +11,7 @@ from gymnasium.spaces import Box, flatdim, flatten
 
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import close, did_you_mean
+from rlcont.core.typed import importable
 from rlcont.core.types import Array, EnvSpec
 from rlcont.envs.config import EnvConfig
 from rlcont.envs.mujoco import breakdown_detector, follow
@@ -157,7 +158,8 @@ def find_env(env_id: str) -> None:
     module, _, name = env_id.rpartition(":")
     if module:
         try:
-            importlib.import_module(module)
+            with importable(module):
+                importlib.import_module(module)
         except Exception as error:
             absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
             hint = (package_hint(env_id) or "; is its folder in PYTHONPATH?") if absent else ""

@@ -14,6 +14,7 @@ from rlcont.core.resources import available_memory, check_memory
 from rlcont.core.types import EnvSpec
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
+from rlcont.runs.policies import policy_path
 
 
 def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
@@ -27,6 +28,8 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
     for config in configs:
         check_output(config.output)
         check_actors(config)
+        if config.init is not None:
+            policy_path(Path(config.init), "last")
         spec = next((spec for env, spec in specs if env == config.env), None)
         if spec is None:
             spec = check_env(config.env)

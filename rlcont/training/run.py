@@ -7,11 +7,14 @@ from pathlib import Path
 import torch
 
 from rlcont.config.actors import RayActors
+from rlcont.config.names import folders, option_file, short
 from rlcont.config.run import RunConfig
+from rlcont.core.agent import Agent
 from rlcont.core.errors import UserError, one_line
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.folder import add_to_description, create_run_folder, in_use
+from rlcont.runs.policies import load_policy
 from rlcont.runs.resume import ResumePlan
 from rlcont.training.build import RunParts, build
 from rlcont.training.loop import Schedule, train
@@ -22,12 +25,13 @@ def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None =
     """Trains a new run in `folder`, or in a new folder; returns the folder."""
     with ExitStack() as stack:
         parts = build(config, stack)
+        if config.init is not None:
+            start_from(config.init, parts.training.agent)
         folder = folder or create_run_folder(config, choices)
         stack.enter_context(in_use(folder))
         computed = {"threads": torch.get_num_threads(), "workers": parts.workers}
         add_to_description(folder, {"acceleration": parts.acceleration.facts() | computed})
-        tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
-        print(f"{_name(config)}, {tuned}; {folder}", flush=True)
+        print(f"{_name(config)}, {_tuned(choices['tuned'])}{_own_files(choices)}; {folder}", flush=True)
         _print_machine(config, parts)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         _train(config, parts, RunObserver(config, folder, parts.training.agent, checkpoints))
@@ -59,6 +63,32 @@ def resume(plan: ResumePlan) -> Path:
         _print_machine(config, parts)
         _train(config, parts, observer)
     return folder
+
+
+def start_from(run: str, agent: Agent) -> None:
+    """Gives an agent the last policy of a run: its weights and its normaliser."""
+    state, own = load_policy(Path(run), "last")[0], agent.policy_state()
+    for name in [*own, *state]:
+        theirs, ours = (list(each[name].shape) if name in each else "nothing" for each in (state, own))
+        if theirs != ours:
+            raise UserError(f"init={run}: does not fit; {name} is {theirs} there and {ours} here")
+    agent.load_policy_state(state)
+
+
+def _tuned(choice: str | None) -> str:
+    """The tuned file of a run, with its folder where that is a user's own, and whether its settings were measured."""
+    path = option_file("tuned", choice) if choice and choice != "none" else None
+    if path is None:
+        return "no tuned file" if choice == "none" else "no tuned file for this pair"
+    measured = ", not measured" if "not measured" in path.read_text().lower() else ""
+    return f"{short(path).removeprefix('configs/').removesuffix('.yaml')}{measured}"
+
+
+def _own_files(choices: dict[str, str | None]) -> str:
+    """The folders of a user's own that gave a chosen file."""
+    paths = [option_file(group, choice) for group, choice in choices.items() if choice and group != "tuned"]
+    used = [folder for folder in folders()[:-1] if any(path and path.is_relative_to(folder) for path in paths)]
+    return "".join(f", with files of {folder}" for folder in used)
 
 
 def _name(config: RunConfig) -> str:
