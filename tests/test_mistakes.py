@@ -69,8 +69,8 @@ SWEEPS = [
 RUNS = [
     ("runs nowhere", "nowhere: no such folder"),
     ("runs .", "no run in it"),
-    ("runs seed=1", "seed=1: no such option; runs takes one folder"),
-    ("runs --all", "--all: no such option; runs takes one folder"),
+    ("runs seed=1", "seed=1: no such key; allowed: sort, where"),
+    ("runs --all", "--all: no such option; write sort=return, where=algo=ddpg"),
     ("runs a b", "a b: runs: name one folder, as in: rlcont runs outputs"),
     ("compare", "name runs, sweeps or folders of them"),
     ("compare nowhere", "nowhere: no such folder"),
@@ -231,7 +231,7 @@ OTHER_LIBRARIES = [
     ("--env-id Hopper-v4", "did you mean env?"),
     ("-n 1000", "did you mean total_steps?"),
     ("-i trained.zip", "init=RUN_DIR starts from its policy"),
-    ("--track", "log.wandb=PROJECT"),
+    ("--track", "every run writes TensorBoard files"),
     ("env=FetchReach-v4", "type env=gymnasium_robotics:FetchReach-v4"),
     ("env=dm_control/cheetah-run-v0", "type env=shimmy:dm_control/cheetah-run-v0"),
 ]

@@ -225,11 +225,13 @@ def _prepare_to_play(folder: Path, checkpoint: str) -> None:
     prepare_threads()
 
 
-def list_runs(folder: Path = Path("outputs")) -> None:
-    """Lists the runs below DIR; without it, below outputs."""
+def list_runs(folder: Path = Path("outputs"), *, sort: str, where: tuple[str, str] | None) -> None:
+    """Lists the runs below DIR; without it, below outputs. The return is that of the last evaluation, the step the last
+    one trained. The highest return, the farthest step and the youngest run come last.
+    """
     from rlcont.runs.listing import list_runs
 
-    list_runs(folder)
+    list_runs(folder, sort, where)
 
 
 def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:

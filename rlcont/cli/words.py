@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from rlcont.cli.commands import COMMANDS, FLAGS, TRAIN_FLAGS, Command
-from rlcont.config.begin import FROM
 from rlcont.config.fields import run_fields, search_fields, sweep_fields
 from rlcont.config.foreign import OURS, key_hint
 from rlcont.config.names import GROUPS, default_option, options
@@ -17,8 +16,7 @@ from rlcont.runs.find import named_folder
 FOREIGN_FLAGS = {
     "-i": "rlcont resume RUN_DIR resumes a run, init=RUN_DIR starts from its policy",
     "--trained-agent": "rlcont resume RUN_DIR resumes a run, init=RUN_DIR starts from its policy",
-    "--track": "log.wandb=PROJECT logs to Weights & Biases",
-    "--wandb-project-name": "log.wandb=PROJECT logs to Weights & Biases",
+    "--track": "every run writes TensorBoard files",
     "--capture-video": "rlcont eval RUN_DIR video=true films a policy",
     "-optimize": "rlcont search KEY=SPACE ... searches for settings",
     "--optimize": "rlcont search KEY=SPACE ... searches for settings",
@@ -96,7 +94,7 @@ def _read_overrides(arguments: list[str]) -> dict[str, Any]:
 def _with_folder(word: str) -> str:
     """from=latest and init=latest with the folder that they stand for now; a sweep's jobs may start later."""
     key, _, value = word.partition("=")
-    return f"{key}={named_folder(Path(value))}" if key in (FROM, "init") and value not in ("", "null") else word
+    return f"{key}={named_folder(Path(value))}" if key in ("from", "init") and value not in ("", "null") else word
 
 
 def _flag_hint(word: str, after: list[str]) -> str:

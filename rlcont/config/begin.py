@@ -10,12 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 from rlcont.config.names import read_yaml
 from rlcont.core.errors import UserError
 
-FROM = "from"
-
 
 def split(overrides: list[Override]) -> tuple[list[Override], dict[str, Any]]:
     """The overrides without from=RUN, and the configuration of that run; {} without it."""
-    typed = next((override for override in overrides if override.key_or_group == FROM), None)
+    typed = next((override for override in overrides if override.key_or_group == "from"), None)
     if typed is None:
         return overrides, {}
     path = Path(str(typed.value()), "config.yaml")

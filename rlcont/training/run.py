@@ -124,5 +124,6 @@ def _train(config: RunConfig, parts: RunParts, observer: RunObserver) -> None:
     print(
         f"{_name(config)}: {parts.training.step} steps in {elapsed}, "
         f"last evaluation {row['return_mean']:.1f} ± {row['return_std']:.1f} "
-        f"({config.eval.episodes} episodes){f', {reached}' if reached else ''}; {observer.folder}"
+        f"({config.eval.episodes} episodes, mean ± standard deviation){f', {reached}' if reached else ''}; "
+        f"{observer.folder}"
     )
