@@ -1,3 +1,43 @@
-"""rlcont: a laboratory for reinforcement learning with continuous actions."""
+"""rlcont: a laboratory for reinforcement learning with continuous actions.
+
+    run = rlcont.train("algo=ddpg", "env=Pendulum-v1")
+    policy = rlcont.load(run)
+    action = policy.act(obs)
+
+A run is the path of its folder. Mistakes are exceptions whose text is the line that the command line would print.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rlcont.report.policy import TrainedPolicy
 
 __version__ = "0.2.0"
+__all__ = ["evaluations", "load", "train"]
+
+
+def train(*overrides: str) -> Path:
+    """Trains one agent, as `rlcont KEY=VALUE ...` does, and returns its run's folder."""
+    from rlcont.cli.actions import train_one
+
+    return train_one(list(overrides))
+
+
+def load(run: str | Path, checkpoint: str = "last") -> TrainedPolicy:
+    """A policy of a run: `last`, `best`, or `step-N` where the run kept the policy of step N."""
+    from rlcont.report.policy import TrainedPolicy
+    from rlcont.runs.find import named_folder
+
+    return TrainedPolicy(named_folder(Path(run)), checkpoint)
+
+
+def evaluations(run: str | Path) -> list[dict[str, float]]:
+    """The evaluations of a run in order, each with the columns of evaluations.csv."""
+    from rlcont.runs.evaluations import read_evaluations
+    from rlcont.runs.find import named_folder
+
+    rows = read_evaluations(named_folder(Path(run)))
+    return [{key: float(value) for key, value in row.items()} for row in rows]

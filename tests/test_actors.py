@@ -142,7 +142,9 @@ def test_warmup_and_decay_go_by_what_the_learner_has_seen():
 def test_without_ray_its_extra_is_named(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find(name))
-    with pytest.raises(UserError, match=r"^actors=ray: needs ray; install it by pip install 'rlcont\[ray\]'$"):
+    with pytest.raises(
+        UserError, match=r"^actors=ray: needs ray; install it by pip install '.\[ray\]' in rlcont's folder$"
+    ):
         check_runs([configured()])
 
 

@@ -30,9 +30,9 @@ KINDS = {
     "ppo": TINY_PPO,
 }
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-PLAY = next(block.partition("```")[0] for block in README.split("```python\n")[1:] if "onnxruntime" in block)
-"""What the README shows."""
+GUIDE = (Path(__file__).parent.parent / "docs/guide.md").read_text()
+PLAY = next(block.partition("```")[0] for block in GUIDE.split("```python\n")[1:] if "onnxruntime" in block)
+"""What the guide shows."""
 ALONE = "import sys; assert not any(name.partition('.')[0] in ('rlcont', 'torch') for name in sys.modules)\n"
 
 

@@ -14,9 +14,13 @@ import yaml
 from script import rlcont
 
 from rlcont.config.compose import compose_job
+from rlcont.config.fields import algorithm_fields, general_fields
+from rlcont.config.foreign import OURS
+from rlcont.config.names import options
 from rlcont.config.run import to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
+from rlcont.envs.packages import package_hint
 from rlcont.runs.folder import load_config
 
 ROOT = Path(__file__).parent.parent
@@ -65,8 +69,8 @@ SWEEPS = [
 RUNS = [
     ("runs nowhere", "nowhere: no such folder"),
     ("runs .", "no run in it"),
-    ("runs seed=1", "seed=1: no such option; runs takes one folder"),
-    ("runs --all", "--all: no such option; runs takes one folder"),
+    ("runs seed=1", "seed=1: no such key; allowed: sort, where"),
+    ("runs --all", "--all: no such option; write sort=return, where=algo=ddpg"),
     ("runs a b", "a b: runs: name one folder, as in: rlcont runs outputs"),
     ("compare", "name runs, sweeps or folders of them"),
     ("compare nowhere", "nowhere: no such folder"),
@@ -138,7 +142,7 @@ RANGES = [
     ("algo=ppo algo.clip_rnage=0.1", "did you mean algo.clip_range?"),
     ("algo=ppo algo.clip_range=1.5", "algo.clip_range=1.5: must be a number above 0, at most 1"),
     ("algo=ppo noise=ou", "noise=ou: PPO explores"),
-    ("algo=ppo algo.num_minibatches=3", "must divide the 2048 rows"),
+    ("algo=ppo tuned=none algo.num_minibatches=3", "must divide the 2048 rows"),
     ("algo=a2c algo.lr_decay.kind=exponential", "never reached"),
     ("-m algo=a2c,ddpg noise=auto,ou", "noise=ou: A2C explores"),
     ("seed=1e20", "must be below 2^63"),
@@ -211,7 +215,28 @@ RESUME = [
     ("resume nowhere --total-steps=9", "did you mean total_steps=9?"),
     ("resum nowhere", "did you mean resume?"),
 ]
+OTHER_LIBRARIES = [
+    ("learning_starts=100", "did you mean algo.warmup_steps?"),
+    ("algo.buffer_size=1e5", "did you mean algo.replay_size?"),
+    ("learning_rate=1e-3", "did you mean algo.actor.lr or algo.critic.lr?"),
+    ("--learning-rate 1e-3", "did you mean algo.actor.lr or algo.critic.lr?"),
+    ("algo=a2c learning_rate=1e-3", "did you mean algo.lr?"),
+    ("algo=a2c n_steps=5", "did you mean algo.rollout_steps?"),
+    ("algo=ddpg n_steps=5", "did you mean algo.n_step?"),
+    ("algo=a2c algo.ent_coef=0.1", "did you mean algo.entropy_coef?"),
+    ("ent_coef=0.1", "did you mean algo.entropy_coef of algo=a2c or ppo?"),
+    ("algo=a2c learning_starts=9", "did you mean algo.warmup_steps of algo=d4pg or ddpg or sac or td3?"),
+    ("-m n_envs=1,2", "did you mean num_envs?"),
+    ("--seed 0", "did you mean seed=0?"),
+    ("--env-id Hopper-v4", "did you mean env?"),
+    ("-n 1000", "did you mean total_steps?"),
+    ("-i trained.zip", "init=RUN_DIR starts from its policy"),
+    ("--track", "every run writes TensorBoard files"),
+    ("env=FetchReach-v4", "type env=gymnasium_robotics:FetchReach-v4"),
+    ("env=dm_control/cheetah-run-v0", "type env=shimmy:dm_control/cheetah-run-v0"),
+]
 MISTAKES = [
+    *OTHER_LIBRARIES,
     *RESUME,
     *COMMANDS_AND_OPTIONS,
     *SWEEPS,
@@ -277,6 +302,30 @@ def test_the_command_itself_says_the_same(tmp_path, no_torch, answers):
 
 def test_training_would_have_met_the_missing_torch(tmp_path, no_torch):
     assert "torch was" in rlcont(tmp_path, "env=Pendulum-v1", env=no_torch).stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("FetchReach-v4", "; pip install gymnasium-robotics, and type env=gymnasium_robotics:FetchReach-v4"),
+        ("gymnasium_robotics:A-v0", "; pip install gymnasium-robotics, and type env=gymnasium_robotics:A-v0"),
+        ("dm_control/a-b-v0", "; pip install 'shimmy[dm-control]', and type env=shimmy:dm_control/a-b-v0"),
+        ("HalfCheetah-v9", ""),
+    ],
+)
+def test_an_environment_of_a_package_says_what_to_install(monkeypatch, typed, hint):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert package_hint(typed) == hint
+
+
+def test_every_name_of_another_library_leads_to_a_key_of_some_algorithm():
+    known = {
+        field.key for field in [*general_fields(), *(f for algo in options("algo") for f in algorithm_fields(algo))]
+    }
+    ends = {key[place:] for key in known for place, sign in enumerate(f".{key}") if sign == "."}
+    ours = {name for names in OURS.values() for name in names.split()} - {"env", "noise", "env.kwargs.NAME"}
+    assert ours <= ends
+    assert not OURS.keys() & {key.rpartition(".")[2] for key in known}
 
 
 HEADER = "# @package _global_\n"

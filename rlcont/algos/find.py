@@ -13,6 +13,7 @@ from typing import Any
 
 from rlcont.algos.base import AlgorithmConfig
 from rlcont.core.errors import UserError
+from rlcont.core.typed import importable
 
 
 def config_class(name: str) -> Any:
@@ -64,7 +65,8 @@ def _class(name: str, part: str, suffix: str) -> Any:
 
 def _spec(name: str, module: str) -> Any:
     try:
-        spec = importlib.util.find_spec(module)
+        with importable(module):
+            spec = importlib.util.find_spec(module)
     except Exception as error:
         raise _cannot_import(name, module, error) from error
     if spec is None or not (spec.has_location or spec.submodule_search_locations):
@@ -76,8 +78,9 @@ def _import(name: str, package: str, part: str) -> ModuleType:
     """`package.part`, or `package` itself where it is a single file or has no such part."""
     is_package = _spec(name, package).submodule_search_locations is not None
     try:
-        has_part = is_package and importlib.util.find_spec(f"{package}.{part}") is not None
-        return importlib.import_module(f"{package}.{part}" if has_part else package)
+        with importable(package):
+            has_part = is_package and importlib.util.find_spec(f"{package}.{part}") is not None
+            return importlib.import_module(f"{package}.{part}" if has_part else package)
     except Exception as error:
         raise _cannot_import(name, package, error) from error
 

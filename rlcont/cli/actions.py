@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from rlcont.core.errors import UserError, require
 
 if TYPE_CHECKING:
+    from rlcont.config.compose import Composed
+    from rlcont.config.run import RunConfig
     from rlcont.search.plan import SearchPlan
 
 LAUNCHERS = {"hydra/launcher=slurm": ("slurm", "submitit"), "hydra/launcher=ray_cluster": ("ray-launcher", "ray")}
@@ -30,25 +32,37 @@ def train(*, overrides: list[str], flags: set[str]) -> None:
         if "--cfg" in flags:
             raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
         return _sweep(overrides)
-    from rlcont.config.compose import compose_job
-    from rlcont.config.validate import validate
-
-    composed = compose_job(overrides)
-    config = validate(composed.container, composed.origins)
-    from rlcont.core.resources import prepare_threads
-    from rlcont.training.preflight import check_runs
-
-    check_runs([config])
     if "--cfg" in flags:
         from rlcont.runs.folder import config_text
 
+        composed, config = _checked(overrides)
         print("".join(f"# {group}: {choice}\n" for group, choice in composed.choices.items()), end="")
         return print(config_text(config), end="")
+    train_one(overrides)
+    return None
+
+
+def train_one(overrides: list[str]) -> Path:
+    """Trains one agent; returns the folder of its run."""
+    composed, config = _checked(overrides)
+    from rlcont.core.resources import prepare_threads
+
     prepare_threads()
     from rlcont.training.run import run
 
-    run(config, composed.choices)
-    return None
+    return run(config, composed.choices)
+
+
+def _checked(overrides: list[str]) -> tuple[Composed, RunConfig]:
+    """One job, composed and validated, whose run can start here."""
+    from rlcont.config.compose import compose_job
+    from rlcont.config.validate import validate
+    from rlcont.training.preflight import check_runs
+
+    composed = compose_job(overrides)
+    config = validate(composed.container, composed.origins)
+    check_runs([config])
+    return composed, config
 
 
 def _sweep(overrides: list[str]) -> None:
@@ -213,11 +227,13 @@ def _prepare_to_play(folder: Path, checkpoint: str) -> None:
     prepare_threads()
 
 
-def list_runs(folder: Path = Path("outputs")) -> None:
-    """Lists the runs below DIR; without it, below outputs."""
+def list_runs(folder: Path = Path("outputs"), *, sort: str, where: tuple[str, str] | None) -> None:
+    """Lists the runs below DIR; without it, below outputs. The return is that of the last evaluation, the step the last
+    one trained. The highest return, the farthest step and the youngest run come last.
+    """
     from rlcont.runs.listing import list_runs
 
-    list_runs(folder)
+    list_runs(folder, sort, where)
 
 
 def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:

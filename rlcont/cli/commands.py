@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from rlcont.cli import actions
 from rlcont.config.fields import Field, resume_fields, search_fields, sweep_fields
 
+SORTS = ("env", "algo", "state", "step", "return", "age")
 RUN = "outputs/HalfCheetah-v4/ddpg/RUN"
 
 
@@ -46,6 +47,7 @@ class Folders(NamedTuple):
     most: float
     wanted: str  # What they are, as an error message says it.
     example: str
+    whole: bool = False  # Whether `latest` means the whole sweep or search of the newest run.
 
 
 class Command(NamedTuple):
@@ -75,6 +77,13 @@ def _number(typed: str) -> float:
     return float(typed)
 
 
+def _setting(typed: str) -> tuple[str, str]:
+    key, is_setting, value = typed.partition("=")
+    if not (key and is_setting):
+        raise ValueError
+    return key, value
+
+
 def _kept_policies(folders: list[str]) -> list[str]:
     kept = [path.stem for folder in folders for path in Path(folder).glob("policies/*.safetensors")]
     return kept or ["last", "best"]
@@ -85,6 +94,8 @@ SEED = Kind("whole number at least 0", lambda typed: _whole_number(typed, 0))
 NUMBER = Kind("number", _number)
 FLAG = Kind("true or false", lambda typed: ("false", "true").index(typed.lower()) == 1, lambda _: ["true", "false"])
 FOLDER = Kind("folder", Path)
+COLUMN = Kind(f"one of {', '.join(SORTS)}", lambda typed: SORTS[SORTS.index(typed)], lambda _: list(SORTS))
+SETTING = Kind("KEY=VALUE", lambda typed: _setting(typed))
 POLICY = Kind(
     "last, best, or a step whose policy the run kept",
     lambda typed: f"step-{typed}" if typed.isdigit() else typed,
@@ -118,7 +129,7 @@ _LIST = (
         actions.resume,
         "resume a run from its last checkpoint, or a sweep, or a search",
         "RUN_DIR [KEY=VALUE ...]\nSWEEP_DIR [sweep.jobs=N]\nSEARCH_DIR [search.trials=N] [sweep.jobs=N]",
-        Folders(1, 1, "one run or sweep folder", RUN),
+        Folders(1, 1, "one run or sweep folder", RUN, whole=True),
         fields=resume_fields,
     ),
     Command(
@@ -149,14 +160,18 @@ _LIST = (
         actions.list_runs,
         "list the runs below a folder",
         "[DIR]",
-        Folders(0, 1, "one folder", "outputs"),
+        Folders(0, 1, "one folder", "outputs", whole=True),
+        (
+            Key("sort", COLUMN, "age", "return", "Order of the runs, by env, algo, state, step, return, or age."),
+            Key("where", SETTING, None, "algo=ddpg", "Only runs with this value, of a key or of state."),
+        ),
     ),
     Command(
         "compare",
         actions.compare,
         "compare groups of runs, over their seeds",
         "DIR ...",
-        Folders(1, math.inf, "runs, sweeps or folders of them", "outputs/HalfCheetah-v4"),
+        Folders(1, math.inf, "runs, sweeps or folders of them", "outputs/HalfCheetah-v4", whole=True),
         (
             Key("to", FOLDER, None, "DIR", f"Folder for {COMPARISON}; by default outputs/comparisons/TIME."),
             Key("threshold", NUMBER, None, "RETURN", f"Return to count the steps to; by default {THRESHOLD}."),

@@ -7,6 +7,7 @@ from rlcont.config.fields import KINDS, run_fields
 from rlcont.config.names import GROUPS, default_option, is_option, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
+from rlcont.runs.find import LATEST, OUTPUTS
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -58,6 +59,6 @@ def _after(command: Command, before: list[str], word: str) -> list[str]:
 
 def _runs(word: str) -> list[str]:
     """Folders of runs. A run lies three folders below the one that all are made in."""
-    base = word.rpartition("/")[0] or "outputs"
+    base = word.rpartition("/")[0] or str(OUTPUTS)
     patterns = ["*/" * depth + "config.yaml" for depth in range(4)]
-    return [str(path.parent) for pattern in patterns for path in Path(base).glob(pattern)]
+    return [LATEST, *(str(path.parent) for pattern in patterns for path in Path(base).glob(pattern))]

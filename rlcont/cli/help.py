@@ -19,7 +19,7 @@ Examples
   rlcont env=Pendulum-v1 seed=1 noise=ou         another environment, seed and noise
   rlcont -m env=Hopper-v4,Walker2d-v4 seed=0,1   a sweep: every combination, side by side
   rlcont experiment=article/ddpg                 a named experiment
-  rlcont resume outputs/HalfCheetah-v4/ddpg/RUN  resume an interrupted run
+  rlcont resume latest                           resume the newest run
   rlcont eval outputs/HalfCheetah-v4/ddpg/RUN    play the policy of a run
 """
 GROUP_MEANINGS = {
@@ -63,7 +63,10 @@ def _command_help(command: Command) -> str:
     parts = ["\n".join(forms)]
     parts += [textwrap.fill(" ".join(text.split()), WIDTH) for text in str(inspect.getdoc(command.run)).split("\n\n")]
     if command.folders:
-        parts.append(f"Example: rlcont {command.name} {command.folders.example}")
+        parts.append(
+            f"Example: rlcont {command.name} {command.folders.example}\n"
+            "latest is the newest run, and the unique beginning of a folder's name is enough"
+        )
     if command.keys:
         defaults = {key.name: key.default for key in command.keys if key.default is not None}
         parts.append(_section("Keys", [key.field for key in command.keys], defaults).rstrip())

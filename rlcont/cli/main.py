@@ -18,7 +18,7 @@ def main() -> None:
 
 
 def _dispatch(arguments: list[str]) -> None:
-    if "--help" in arguments or "-h" in arguments:
+    if not arguments or "--help" in arguments or "-h" in arguments:
         from rlcont.cli.help import help_text
 
         return print(help_text([argument for argument in arguments if argument not in ("--help", "-h")]), end="")

@@ -1,13 +1,29 @@
 """The words of a command line, before any is looked up: folders, key=value, flags, and what people type instead."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from rlcont.cli.commands import COMMANDS, FLAGS, TRAIN_FLAGS, Command
 from rlcont.config.fields import run_fields, search_fields, sweep_fields
+from rlcont.config.foreign import OURS, key_hint
 from rlcont.config.names import GROUPS, default_option, options
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import did_you_mean, nearest, nearest_key
+from rlcont.core.spelling import did_you_mean, nearest
+from rlcont.core.typed import allow
+from rlcont.runs.find import named_folder
+
+FOREIGN_FLAGS = {
+    "-i": "rlcont resume RUN_DIR resumes a run, init=RUN_DIR starts from its policy",
+    "--trained-agent": "rlcont resume RUN_DIR resumes a run, init=RUN_DIR starts from its policy",
+    "--track": "every run writes TensorBoard files",
+    "--capture-video": "rlcont eval RUN_DIR video=true films a policy",
+    "-optimize": "rlcont search KEY=SPACE ... searches for settings",
+    "--optimize": "rlcont search KEY=SPACE ... searches for settings",
+    "--load-best": "rlcont eval RUN_DIR checkpoint=best plays the best policy",
+    "--exp-id": "rlcont eval latest plays the newest run",
+}
+"""Options of the zoo and of CleanRL, and what does that here."""
 
 
 def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict[str, Any]]:
@@ -43,7 +59,7 @@ def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict
             values[name] = None if text is None else key.kind.read(text)
         except ValueError:
             raise UserError(f"{name}={text}: must be {key.field.article}{key.kind.allowed}") from None
-    return list(map(Path, folders)), values
+    return [named_folder(Path(folder), whole=command.folders.whole) for folder in folders], values
 
 
 def _known(command: Command) -> set[str]:
@@ -64,7 +80,7 @@ def _instead(command: Command, name: str, value: str) -> str:
 def _read_overrides(arguments: list[str]) -> dict[str, Any]:
     """Flags and overrides of a command that takes every key of a run."""
     flags = {argument for argument in arguments if argument in TRAIN_FLAGS}
-    overrides = [argument for argument in arguments if argument not in flags]
+    overrides = [_with_folder(argument) for argument in arguments if argument not in flags]
     for place, word in enumerate(overrides):
         after = [other for other in overrides[place + 1 :] if other != "="]
         if word.endswith("=") and after and "=" not in after[0]:
@@ -75,7 +91,16 @@ def _read_overrides(arguments: list[str]) -> dict[str, Any]:
             raise UserError(_not_key_value(word, after, place == 0 and not flags))
         if word.startswith("="):
             raise UserError(f"{word}: no key before the =; write key=value without spaces")
+        if word.startswith(("env=", "algo=")):
+            for module in re.findall(r"([A-Za-z_][\w.]*):", word):
+                allow(module)
     return {"overrides": overrides, "flags": flags}
+
+
+def _with_folder(word: str) -> str:
+    """from=latest and init=latest with the folder that they stand for now; a sweep's jobs may start later."""
+    key, _, value = word.partition("=")
+    return f"{key}={named_folder(Path(value))}" if key in ("from", "init") and value not in ("", "null") else word
 
 
 def _flag_hint(word: str, after: list[str]) -> str:
@@ -86,9 +111,11 @@ def _flag_hint(word: str, after: list[str]) -> str:
     flag = next((flag for flag in FLAGS if flag == name.lower()), "")
     if flag or nearest(name, FLAGS, 0.75):
         return did_you_mean([flag]) if flag else nearest(name, FLAGS, 0.75)
+    if name in FOREIGN_FLAGS:
+        return f"; {FOREIGN_FLAGS[name]}"
     key = name.lstrip("-").replace("-", "_")
     if key not in _keys():
-        return nearest_key(key, _keys()) if len(key) > 1 else ""
+        return key_hint(key, _keys()) if len(key) > 1 or key in OURS else ""
     given = value or next((other for other in after if "=" not in other and not other.startswith("-")), "VALUE")
     return did_you_mean([f"{key}={given}"])
 

@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlcont.config import auto, names
+from rlcont.config import auto, begin, names
 from rlcont.config.fields import kinds
 from rlcont.config.names import GROUPS, file_values, is_option, merged, option_file, origin, short
 from rlcont.config.overrides import check_decay, check_key, check_option, line_of, parse, parse_one_run
@@ -95,16 +95,20 @@ def _paired(overrides: list[Override]) -> list[Override]:
 
 def compose_job(overrides: list[str]) -> Composed:
     """Composes one job."""
-    parsed = parse_one_run(overrides)
+    parsed, begun = begin.split(parse_one_run(overrides))
     groups = [override for override in parsed if override.key_or_group in GROUPS]
     groups = [override for override in groups if line_of(override) != "experiment=null"]
     values = [override for override in parsed if override.key_or_group not in GROUPS]
+    typed_groups = {override.key_or_group for override in groups}
+    groups += begin.choices(begun, typed_groups) if begun else []
     algo = next((str(override.value()) for override in groups if override.key_or_group == "algo"), "")
     for override in groups:
         check_option(override, algo or names.default_option("algo"))
     chosen = _chosen(tuple(names.folders()), tuple(line_of(override) for override in groups))
     typed = flat_keys({override.key_or_group: override.value() for override in values})
     config, origins = copy.deepcopy(chosen.config), dict(chosen.origins)
+    if begun:
+        begin.apply(begun, config, typed_groups)
     kind, before = typed.get("algo.auto_noise.kind"), OmegaConf.select(config, "algo.auto_noise.kind")
     if kind in kinds("noise") and before not in (None, kind):
         # Another kind of noise has other keys.

@@ -1,7 +1,7 @@
 """The options of each group and the contents of their YAML files, without Hydra.
 
-Files are searched for in the folders that RLCONT_CONFIGS lists, then in rlcont's own folder: the first file of a name
-counts. The file of an algorithm `module:Class` is beside the module.
+Files are searched for in the folders that RLCONT_CONFIGS lists, then in ./configs, then in rlcont's own folder: the
+first file of a name counts. The file of an algorithm `module:Class` is beside the module.
 """
 
 import os
@@ -30,7 +30,14 @@ def folders() -> list[Path]:
             raise UserError(f"{VARIABLE}={folder}: config.yaml is not read there; put its values into an experiment")
         if not any((folder / group).is_dir() for group in GROUPS):
             raise UserError(f"{VARIABLE}={folder}: holds none of the folders {', '.join(GROUPS)}")
-    return [*own, CONFIG_DIR]
+    return [*own, *_here(), CONFIG_DIR]
+
+
+def _here() -> list[Path]:
+    """The folder `configs` of the working directory, if it holds files for rlcont and is not rlcont's own."""
+    folder = Path.cwd() / "configs"
+    is_ours = any((folder / group).is_dir() for group in GROUPS) and not (folder / "config.yaml").exists()
+    return [folder] if is_ours else []
 
 
 def options(group: str) -> list[str]:
@@ -41,9 +48,14 @@ def options(group: str) -> list[str]:
 
 def option_file(group: str, option: str) -> Path | None:
     """The YAML file of an option, None where there is none."""
-    beside = yaml_file(option) if group == "algo" else None
+    beside = yaml_file(option) if group == "algo" else Path(option) if is_path(group, option) else None
     places = [beside] if beside else [folder / group / f"{option}.yaml" for folder in folders()]
     return next((place for place in places if place.is_file()), None)
+
+
+def is_path(group: str, option: str) -> bool:
+    """Whether an option is the path of a file, as in tuned=best.yaml, and not a name."""
+    return group in ("tuned", "experiment") and option.endswith(".yaml")
 
 
 def is_option(group: str, option: str) -> bool:

@@ -14,9 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 from rlcont.algos.find import config_class
 from rlcont.config.auto import refuse_typed
 from rlcont.config.fields import KINDS, class_fields, kinds_with
-from rlcont.config.names import GROUPS, algorithm, file_values, options
+from rlcont.config.foreign import key_hint
+from rlcont.config.names import GROUPS, algorithm, file_values, is_path, option_file, options
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import did_you_mean, flat_keys, nearest, nearest_key, spelled
+from rlcont.core.spelling import did_you_mean, flat_keys, nearest, spelled
 
 
 def free_kwargs(override: str) -> str:
@@ -82,6 +83,10 @@ def check_option(override: Override, algo: str) -> None:
         return None
     _refuse_plus(override)
     allowed = options(group)
+    if isinstance(value, str) and is_path(group, value):
+        if option_file(group, value) is None:
+            raise UserError(f"{group}={value}: no such file")
+        return None
     if override.package is not None:
         raise UserError(f"{line_of(override)}: no such key; did you mean {group}={spelled(value)}?")
     if group == "algo" and isinstance(value, str) and (value in allowed or ":" in value):
@@ -143,7 +148,7 @@ def _unknown_key(key: str, line: str, config: DictConfig, choices: dict[str, str
     kinds = kinds_with(group, key) if group in KINDS else []
     if not kinds:
         declared: Any = OmegaConf.to_container(config, resolve=False)
-        near = nearest_key(key, [*flat_keys(declared), *GROUPS])
+        near = key_hint(key, [*flat_keys(declared), *GROUPS])
         return f"no such key{near or f'; rlcont --help algo={algo} lists them'}"
     choice = choices[group]
     if group == "noise" and choice == "auto":

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from rlcont.config.actors import ActorsConfig, RayActors
-from rlcont.core.schema import Count, Flag, NonNegativeInt, Text, schema
+from rlcont.core.schema import Count, Flag, NonNegativeInt, Number, Text, schema
 from rlcont.envs.config import EnvConfig
 from rlcont.exploration.config import NoiseConfig
 
@@ -16,7 +16,7 @@ of an algorithm whose file names none."""
 ROUNDING = ("device", "compile", "precision", "workers")
 """Keys that change how a run is computed: its numbers may differ in their last digit."""
 CHANGEABLE = (
-    *("total_steps", "eval.every", "eval.save_policies", "log.every", "checkpoint.every", "checkpoint.keep"),
+    *("total_steps", "stop_at", "eval.every", "eval.save_policies", "log.every", "checkpoint.every", "checkpoint.keep"),
     "actors.address",
     *ROUNDING,
 )
@@ -73,6 +73,10 @@ class RunConfig:
     """The one seed of all randomness."""
     total_steps: Count
     """Environment steps, summed over the environments."""
+    stop_at: Number | None
+    """Mean return of an evaluation that ends the run; null: only total_steps does."""
+    init: Text | None
+    """Folder of a run whose last policy this run starts from, with its normaliser; null: from random weights."""
     num_envs: Annotated[Count, Field(le=4096)]
     """Environments stepped side by side, by each actor; auto: the algorithm's own number."""
     workers: Literal["auto"] | Count

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
@@ -14,7 +15,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from rlcont.config import names
-from rlcont.config.names import existing_file, folders, read_yaml
+from rlcont.config.names import existing_file, folders, is_path, read_yaml
 from rlcont.core.errors import UserError
 
 
@@ -29,7 +30,7 @@ class GeneratedSource(ConfigSource):
         return True
 
     def is_group(self, config_path: str) -> bool:
-        return config_path in ("env", "algo")
+        return config_path in ("env", "algo") or config_path.partition("/")[0] in ("tuned", "experiment")
 
     def is_config(self, config_path: str) -> bool:
         try:
@@ -39,7 +40,8 @@ class GeneratedSource(ConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         values = self._values(config_path) or OmegaConf.create()
-        return ConfigResult(self.provider, self.full_path(), values, {"package": None})
+        package = "_global_" if config_path.startswith(("tuned/", "experiment/")) else None
+        return ConfigResult(self.provider, self.full_path(), values, {"package": package})
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         return []
@@ -54,6 +56,8 @@ class GeneratedSource(ConfigSource):
             return OmegaConf.create({"id": option, "kwargs": {}, "max_episode_steps": None})
         if group == "algo" and ":" in option:
             return OmegaConf.create(read_yaml(existing_file(group, option)))
+        if is_path(group, f"{option}.yaml") and Path(f"{option}.yaml").is_file():
+            return OmegaConf.create(read_yaml(Path(f"{option}.yaml")))
         return None
 
 

@@ -11,10 +11,11 @@ from pydantic_core import ArgsKwargs, ErrorDetails
 from rlcont.algos.find import config_class
 from rlcont.config import fields
 from rlcont.config.actors import RayActors
+from rlcont.config.foreign import key_hint
 from rlcont.config.names import origin
 from rlcont.config.run import RunConfig
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import did_you_mean, nearest, nearest_key, spelled
+from rlcont.core.spelling import did_you_mean, nearest, spelled
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ def _complaint(key: str, first: ErrorDetails, known: dict[str, fields.Field], co
     """What is wrong with the value of `key`, without the file it is in."""
     match first["type"]:
         case "unexpected_keyword_argument":
-            return f"{key}: no such key{nearest_key(key, known)}"
+            return f"{key}: no such key{key_hint(key, known)}"
         case "missing" | "missing_argument":
             return f"{key}: must be given"
         case "union_tag_invalid":

@@ -20,9 +20,11 @@ from gymnasium.envs.registration import registry
 
 from rlcont.core.errors import ForeignError, UserError
 from rlcont.core.spelling import close, did_you_mean
+from rlcont.core.typed import importable
 from rlcont.core.types import Array
 from rlcont.envs.config import EnvConfig
 from rlcont.envs.mujoco import breakdown_detector, follow
+from rlcont.envs.packages import package_hint
 from rlcont.envs.spaces import ActionBox, Observations, shown
 
 log = logging.getLogger(__name__)
@@ -178,7 +180,7 @@ def find_env(env_id: str) -> None:
     module, _, name = env_id.rpartition(":")
     if module:
         try:
-            with contextlib.chdir("."):  # The module may change the working directory.
+            with contextlib.chdir("."), importable(module):  # The module may change the working directory.
                 importlib.import_module(module)
         except SystemExit as error:
             raise UserError(
@@ -186,19 +188,21 @@ def find_env(env_id: str) -> None:
             ) from error
         except Exception as error:
             raise UserError(
-                f"env={env_id}: module {module!r} cannot be imported ({error}){_import_hint(module, error)}"
+                f"env={env_id}: module {module!r} cannot be imported ({error}){_import_hint(env_id, error)}"
             ) from error
     # Retired MuJoCo ids are registered with a function in this module that only raises.
     retired = "gymnasium.envs"
     known = [key for key in registry if getattr(registry[key].entry_point, "__module__", "") != retired]
     if name not in known:
         near = [f"{module}:{key}" if module else key for key in close(name, known, 0.5, 2)]
-        raise UserError(f"env={env_id}: Gymnasium has no such environment{did_you_mean(near)}")
+        hint = package_hint(name) or did_you_mean(near)
+        raise UserError(f"env={env_id}: Gymnasium has no such environment{hint}")
 
 
-def _import_hint(module: str, error: Exception) -> str:
-    missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
-    return "; is its folder in PYTHONPATH?" if missing and f"{module}.".startswith(f"{missing}.") else ""
+def _import_hint(env_id: str, error: Exception) -> str:
+    module, missing = env_id.rpartition(":")[0], getattr(error, "name", None)
+    is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{missing}.")
+    return (package_hint(env_id) or "; is its folder in PYTHONPATH?") if is_absent else ""
 
 
 def _array(value: Any) -> Array | None:

@@ -118,7 +118,7 @@ def _cells(own: Figures) -> list[str]:
         runs,
         str(own.steps),
         _number(own.last),
-        f"{_number(own.low)} to {_number(own.high)}" if own.runs > 1 else "-",
+        f"{_number(own.low)} to {_number(own.high)}{' (both runs)' if own.runs == 2 else ''}" if own.runs > 1 else "-",
         _number(own.interquartile_mean),
         _number(own.median),
         _number(own.best),

@@ -10,8 +10,15 @@ import numpy as np
 from rlcont.core.errors import UserError
 from rlcont.core.types import Array
 from rlcont.runs.evaluations import read_evaluations
+from rlcont.runs.find import run_folders
 from rlcont.runs.labels import distinguishing_settings
-from rlcont.runs.listing import Run, read_run, run_folders
+from rlcont.runs.listing import Run, read_run
+
+NOT_LEARNING = (
+    *("output", "seed", "workers", "log.every", "eval.save_policies", "checkpoint.every", "checkpoint.keep"),
+    "actors.address",
+)
+"""Keys in which the runs of one group may differ: they do not change what is learned."""
 
 
 class Curve(NamedTuple):
@@ -29,7 +36,10 @@ class Curve(NamedTuple):
     @property
     def is_finished(self) -> bool:
         """Whether the run is finished and was evaluated at its end; remote actors may play past `total_steps`."""
-        return self.run.state == "finished" and self.steps.max(initial=-1) >= self.run.config["total_steps"]
+        is_over = self.run.config.get("stop_at") is not None and len(self.steps) > 0
+        return self.run.state == "finished" and (
+            is_over or self.steps.max(initial=-1) >= self.run.config["total_steps"]
+        )
 
 
 class Group(NamedTuple):
@@ -68,7 +78,7 @@ def group_runs(places: Sequence[Path]) -> list[Group]:
     curves = [curve for folder in folders if (curve := read_curve(folder)) is not None]
     if not any(len(curve.steps) for curve in curves):
         raise UserError(f"{', '.join(map(str, places))}: no run in it has an evaluation")
-    labels = distinguishing_settings([curve.run.config for curve in curves], but_for=("output", "seed"))
+    labels = distinguishing_settings([curve.run.config for curve in curves], but_for=NOT_LEARNING)
     grouped: dict[tuple[str, str], list[Curve]] = defaultdict(list)
     for curve, label in zip(curves, labels, strict=True):
         grouped[curve.run.config["env.id"], f"{curve.run.config['algo_name']} {label}".strip()].append(curve)

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 
@@ -14,9 +15,15 @@ def on_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def print_table(columns: list[str], rows: list[list[str]]) -> None:
-    """Prints aligned columns. Cells are never cut or wrapped, so that folders can be copied."""
+def print_table(columns: list[str], rows: list[list[str]], last_may_wrap: bool = False) -> None:
+    """Prints aligned columns. Cells are never cut or wrapped, so that folders can be copied.
+
+    With `last_may_wrap`, the last column is below the others on a terminal that is too narrow.
+    """
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    if last_may_wrap and on_terminal() and sum(widths) + 2 * len(widths) > shutil.get_terminal_size().columns:
+        rows = [[*cells[:-2], f"{cells[-2]}\n    {cells[-1]}"] for cells in rows]
+        columns, widths = columns[:-1], [*widths[:-2], 0]
     header, *lines = (
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (columns, *rows)
@@ -30,17 +37,21 @@ class LineReporter:
     def __init__(self, total_steps: int):
         self.total_steps = total_steps
 
-    def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
-        """Shows step, return and speed of training."""
+    def progress(self, step: int, train_return: float | None, steps_per_second: float, learns: bool = True) -> None:
+        """Shows step, return and speed of training; no ETA before learning has begun, which is far slower."""
         print(
             f"step {step}/{self.total_steps}  return {format_return(train_return)}  {steps_per_second:.0f} steps/s  "
-            f"ETA {eta(self.total_steps - step, steps_per_second)}",
+            f"ETA {self.eta(step, steps_per_second, learns)}",
             flush=True,
         )
 
     def evaluating(self, text: str) -> None:
         """Shows how far a long evaluation is."""
         print(f"evaluating: {text}", flush=True)
+
+    def eta(self, step: int, steps_per_second: float, learns: bool) -> str:
+        """Remaining time, or that the run is warming up."""
+        return eta(self.total_steps - step, steps_per_second) if learns else "after warm-up"
 
     def evaluated(self, step: int, mean: float, std: float) -> None:
         """Shows an evaluation."""
@@ -71,7 +82,7 @@ class BarReporter(LineReporter):
         self.task = self.bar.add_task("", total=total_steps, train_return="-", evaluation="-", speed="-", eta="-")
         self.bar.start()
 
-    def progress(self, step: int, train_return: float | None, steps_per_second: float) -> None:
+    def progress(self, step: int, train_return: float | None, steps_per_second: float, learns: bool = True) -> None:
         if train_return is not None:
             self.train_return = format_return(train_return)
         self.bar.update(
@@ -79,7 +90,7 @@ class BarReporter(LineReporter):
             completed=step,
             train_return=self.train_return,
             speed=f"{steps_per_second:.0f}",
-            eta=eta(self.total_steps - step, steps_per_second),
+            eta=self.eta(step, steps_per_second, learns),
         )
 
     def evaluating(self, text: str) -> None:

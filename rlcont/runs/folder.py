@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from rlcont.algos.find import config_class
-from rlcont.config.names import file_values, merged
+from rlcont.config.names import file_values, main_values, merged
 from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
@@ -86,11 +86,17 @@ def load_config(folder: Path) -> RunConfig:
         raise UserError(f"{folder}: no run (it has no config.yaml){_nearest_run(folder)}")
     try:
         container = yaml.safe_load(path.read_text())
-        return validate(_with_later_keys(container, path))
+        return validate(_with_later_keys(merged(_general_values(), container), path))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except (OSError, ImportError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no configuration of a run ({error})") from None
+
+
+def _general_values() -> dict[str, Any]:
+    """The values of config.yaml, for the keys that an older rlcont did not have."""
+    fields = {field.name for field in dataclasses.fields(RunConfig)}
+    return {key: value for key, value in main_values().items() if key in fields}
 
 
 def _with_later_keys(container: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -26,8 +26,13 @@ def distinguishing_settings(configs: Sequence[dict[str, Any]], but_for: Collecti
         keys = varying_keys(compared)
         short = short_names(keys)
         for i, config in zip(group, compared, strict=True):
-            texts[i] = " ".join(f"{short[key]}={spelled(config[key])}" for key in keys if key in config)
+            texts[i] = " ".join(f"{short[key]}={_brief(config[key])}" for key in keys if key in config)
     return texts
+
+
+def _brief(value: Any) -> str:
+    """A value as typed, a number with six digits at most."""
+    return f"{value:.6g}" if isinstance(value, float) else spelled(value)
 
 
 def varying_keys(rows: Sequence[dict[str, Any]]) -> list[str]:

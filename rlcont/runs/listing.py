@@ -2,16 +2,16 @@
 
 import datetime
 import json
-import os
-from collections.abc import Iterator
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import flat_keys
+from rlcont.core.spelling import flat_keys, spelled
 from rlcont.runs.console import format_return, print_table
+from rlcont.runs.find import run_folders
 from rlcont.runs.labels import distinguishing_settings
 from rlcont.runs.status import Status, read_status
 
@@ -30,24 +30,42 @@ class Run(NamedTuple):
     started: datetime.datetime
 
 
-def list_runs(root: Path) -> None:
-    """Prints all runs below `root`, the newest last."""
+def list_runs(root: Path, sort: str = "age", where: tuple[str, str] | None = None) -> None:
+    """Prints the runs below `root` in the order of a column, of equal ones the newest last.
+
+    Args:
+        where: a key and the value that a run must have, as it is typed; a key's last part will do.
+    """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
     runs = sorted((read_run(folder) for folder in run_folders(root)), key=lambda run: (run.started, run.folder))
     if not runs:
         raise UserError(f"{root}: no run in it (a run's folder holds config.yaml and run.json)")
+    if where is not None:
+        runs = [run for run in runs if where[1] in _values(run, where[0])]
+        if not runs:
+            raise UserError(f"where={'='.join(where)}: no run in {root} has that")
+    runs.sort(key=lambda run: _place(run, sort))
     now = datetime.datetime.now().astimezone()
     differing = distinguishing_settings([run.config for run in runs])
-    print_table(COLUMNS, [_row(run, text, now) for run, text in zip(runs, differing, strict=True)])
+    print_table(COLUMNS, [_row(run, text, now) for run, text in zip(runs, differing, strict=True)], True)
 
 
-def run_folders(root: Path) -> Iterator[Path]:
-    """Folders of runs: `root` itself, or all below it."""
-    for folder, inner, files in os.walk(root):
-        if "config.yaml" in files and "run.json" in files:
-            inner.clear()
-            yield Path(folder)
+def _values(run: Run, key: str) -> list[str]:
+    """What a run has under `key`, `algo`, `env`, `state`, or keys that end so."""
+    names = {"algo": "algo_name", "env": "env.id"}
+    ends = (names.get(key, key), f".{key}")
+    found = [spelled(value) for name, value in run.config.items() if name == ends[0] or name.endswith(ends[1])]
+    return [run.state] if key == "state" else found
+
+
+def _place(run: Run, column: str) -> Any:
+    """What the runs are ordered by."""
+    if column in ("step", "return"):
+        value = run.status and (run.status.step if column == "step" else run.status.return_mean)
+        return -math.inf if value is None else value
+    names = {"algo": "algo_name", "env": "env.id"}
+    return run.state if column == "state" else str(run.config.get(names[column], "")) if column in names else 0
 
 
 def read_run(folder: Path) -> Run:
@@ -71,7 +89,7 @@ def _row(run: Run, differing: str, now: datetime.datetime) -> list[str]:
         differing,
         f"{status.step}/{status.total_steps}" if status else "-",
         run.state,
-        f"{format_return(status.train_return)} ({format_return(status.return_mean)})" if status else "-",
+        format_return(status.return_mean if status else None),
         age((now - run.started).total_seconds()),
         str(run.folder),
     ]

@@ -61,8 +61,11 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
         raise UserError(f"total_steps={config.total_steps}: {folder} is at step {steps[-1]} already")
     with in_use(folder):
         pass
-    if steps[-1] >= before.total_steps and config.total_steps == before.total_steps and _is_finished(folder):
-        print(f"{folder}: finished, with {steps[-1]} steps; total_steps=N trains on to N")
+    is_over = steps[-1] >= before.total_steps or before.stop_at is not None
+    unchanged = (config.total_steps, config.stop_at) == (before.total_steps, before.stop_at)
+    if is_over and unchanged and (status := read_status(folder)) is not None and status.state == "finished":
+        why, more = (f" ({status.error})", "stop_at=RETURN") if status.error else ("", "total_steps=N")
+        print(f"{folder}: finished, with {steps[-1]} steps{why}; {more} trains on")
         return None
     rescheduled = [] if config.total_steps == before.total_steps else scheduled_over_the_run(config)
     return ResumePlan(folder, config, threads, changes, rescheduled)
@@ -109,8 +112,3 @@ def _computed(folder: Path) -> dict[str, Any]:
     if not isinstance(facts, dict) or not facts.keys() >= set(keys) or type(facts["threads"]) is not int:
         raise UserError(f"{folder / 'run.json'}: does not say how the run was computed")
     return {key: facts[key] for key in keys}
-
-
-def _is_finished(folder: Path) -> bool:
-    status = read_status(folder)
-    return status is not None and status.state == "finished"

@@ -44,7 +44,7 @@ class Status:
     return_std: float | None = None
     steps_per_second: float | None = None
     error: str | None = None
-    """One line that says why the run ended early."""
+    """One line that says why the run ended early; of a finished run, that it reached `stop_at`."""
 
 
 class StatusFile:

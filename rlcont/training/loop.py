@@ -22,6 +22,8 @@ class Schedule(NamedTuple):
     eval_every: int | None
     log_every: int
     checkpoint_every: int | None
+    stop_at: float | None = None
+    """Mean return of an evaluation that ends the run."""
 
 
 class Observer(Protocol):
@@ -78,6 +80,11 @@ class Training:
         if bad:
             raise UserError(f"training diverged by step {self.step}: {', '.join(bad)}")
 
+    def has_reached(self, stop_at: float | None) -> bool:
+        """Whether the evaluation at this step has a mean return of `stop_at`."""
+        evaluation = self.evaluation if self.evaluated == self.step else None
+        return stop_at is not None and evaluation is not None and bool(evaluation.returns.mean() >= stop_at)
+
     def summary(self) -> dict[str, float]:
         """What to log of the steps since the last summary, by TensorBoard tag."""
         values = self.interval.summary()
@@ -114,7 +121,8 @@ class Training:
 
 
 def train(training: Training, evaluate: Evaluator | None, observer: Observer, due: Schedule) -> Evaluation | None:
-    """Goes on with `training` for as many environment steps as are due, summed over the environments.
+    """Goes on with `training` for as many environment steps as are due, summed over the environments,
+    or until an evaluation reaches `stop_at`.
 
     Evaluates before the first step, whenever `eval_every` steps have passed, and at the end; never without `evaluate`.
 
@@ -134,6 +142,7 @@ def train(training: Training, evaluate: Evaluator | None, observer: Observer, du
                 if evaluation is not None:
                     training.evaluation, training.evaluated = evaluation, step
                     observer.evaluated(evaluation, step)
+        at_end = at_end or training.has_reached(due.stop_at)
         stop = observer.wants_stop()
         checkpoint_due = _passed(due.checkpoint_every, training.kept, step)
         if checkpoint_due or stop or at_end:

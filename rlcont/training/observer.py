@@ -91,7 +91,7 @@ class RunObserver:
         with self._writing(step):
             self.log.scalars(values, step)
             train_return, speed = values.get("train/return"), values["train/steps_per_second"]
-            self.reporter.progress(step, train_return, speed)
+            self.reporter.progress(step, train_return, speed, any(tag.startswith("learn/") for tag in values))
             returned = {} if train_return is None else {"train_return": train_return}
             self.status.update(step=step, steps_per_second=speed, **returned)
 

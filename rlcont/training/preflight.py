@@ -19,6 +19,7 @@ from rlcont.envs.config import EnvConfig
 from rlcont.envs.spaces import difference
 from rlcont.runs.files import shown
 from rlcont.runs.folder import description
+from rlcont.runs.policies import policy_path
 
 
 def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
@@ -32,6 +33,8 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
     for config in configs:
         check_output(config.output)
         check_actors(config)
+        if config.init is not None:
+            policy_path(Path(config.init), "last")
         spec = next((spec for env, spec in specs if env == config.env), None)
         if spec is None:
             spec = check_env(config.env)

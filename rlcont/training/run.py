@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from rlcont.config.actors import RayActors
+from rlcont.config.names import folders, option_file, short
 from rlcont.config.run import RunConfig
+from rlcont.core.agent import Agent
 from rlcont.core.errors import UserError, one_line
 from rlcont.envs.selftest import findings
 from rlcont.runs.checkpoint import Checkpoints
@@ -17,6 +19,7 @@ from rlcont.runs.console import format_returns
 from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.files import shown
 from rlcont.runs.folder import add_to_description, create_run_folder, in_use
+from rlcont.runs.policies import load_policy
 from rlcont.runs.resume import ResumePlan
 from rlcont.training.build import RunParts, build
 from rlcont.training.interrupt import Interrupt
@@ -32,13 +35,14 @@ def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None =
     with ExitStack() as stack:
         parts = build(config, stack)
         found = findings(parts.env, saves=config.checkpoint.every is not None)
+        if config.init is not None:
+            start_from(config.init, parts.training.agent)
         interrupt = stack.enter_context(Interrupt())
         folder = folder or create_run_folder(output, config, choices)
         stack.enter_context(in_use(folder))
         computed = {"threads": torch.get_num_threads(), "workers": parts.workers}
         add_to_description(folder, {"acceleration": parts.acceleration.facts() | computed, "spaces": parts.env.facts()})
-        tuned = f"tuned/{choices['tuned']}" if choices["tuned"] else "no tuned file for this pair"
-        print(f"{_name(config)}, {tuned}; {shown(folder)}", flush=True)
+        print(f"{_name(config)}, {_tuned(choices['tuned'])}{_own_files(choices)}; {shown(folder)}", flush=True)
         _print_machine(config, parts, found)
         _train(config, parts, _observer(config, parts, folder, interrupt))
     return folder
@@ -94,6 +98,32 @@ def _observer(
     return observer
 
 
+def start_from(run: str, agent: Agent) -> None:
+    """Gives an agent the last policy of a run: its weights and its normaliser."""
+    state, own = load_policy(Path(run), "last")[0], agent.policy_state()
+    for name in [*own, *state]:
+        theirs, ours = (list(each[name].shape) if name in each else "nothing" for each in (state, own))
+        if theirs != ours:
+            raise UserError(f"init={run}: does not fit; {name} is {theirs} there and {ours} here")
+    agent.load_policy_state(state)
+
+
+def _tuned(choice: str | None) -> str:
+    """The tuned file of a run, with its folder where that is a user's own, and whether its settings were measured."""
+    path = option_file("tuned", choice) if choice and choice != "none" else None
+    if path is None:
+        return "no tuned file" if choice == "none" else "no tuned file for this pair"
+    measured = ", not measured" if "not measured" in path.read_text().lower() else ""
+    return f"{short(path).removeprefix('configs/').removesuffix('.yaml')}{measured}"
+
+
+def _own_files(choices: dict[str, str | None]) -> str:
+    """The folders of a user's own that gave a chosen file."""
+    paths = [option_file(group, choice) for group, choice in choices.items() if choice and group != "tuned"]
+    used = [folder for folder in folders()[:-1] if any(path and path.is_relative_to(folder) for path in paths)]
+    return "".join(f", with files of {folder}" for folder in used)
+
+
 def _name(config: RunConfig) -> str:
     return f"{config.algo_name} on {config.env.id}, seed {config.seed}"
 
@@ -114,12 +144,15 @@ def _print_machine(config: RunConfig, parts: RunParts, found: list[str]) -> None
 
 def _train(config: RunConfig, parts: RunParts, observer: RunObserver) -> None:
     """Trains to the end and prints the last evaluation."""
-    due = Schedule(config.total_steps, config.eval.every, config.log.every, config.checkpoint.every)
+    due = Schedule(config.total_steps, config.eval.every, config.log.every, config.checkpoint.every, config.stop_at)
     with observer:
         evaluation = train(parts.training, parts.evaluate, observer, due)
+        reached = f"reached stop_at={config.stop_at:g}" if parts.training.has_reached(config.stop_at) else None
+        observer.status.update(error=reached)
     figure = "no evaluation"
     if evaluation is not None:
-        row = evaluation_row(evaluation)
-        figure = f"last evaluation {format_returns(row)} ({config.eval.episodes} episodes)"
+        returns = format_returns(evaluation_row(evaluation))
+        figure = f"last evaluation {returns} ({config.eval.episodes} episodes, mean ± standard deviation)"
     elapsed = datetime.timedelta(seconds=round(observer.seconds))
-    print(f"{_name(config)}: {parts.training.step} steps in {elapsed}, {figure}; {shown(observer.folder)}")
+    ending = f"{figure}, {reached}" if reached else figure
+    print(f"{_name(config)}: {parts.training.step} steps in {elapsed}, {ending}; {shown(observer.folder)}")

@@ -265,3 +265,4 @@ class OffPolicy(Learner):
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
         self.explorer.load_policy_state(state)
+        self.make_targets()

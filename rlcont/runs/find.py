@@ -1,0 +1,55 @@
+"""Finds the folders of runs, sweeps and searches, also by `latest` and by the beginning of a name."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rlcont.core.errors import UserError
+
+OUTPUTS = Path("outputs")
+LATEST = "latest"
+
+
+def run_folders(root: Path) -> Iterator[Path]:
+    """Folders of runs: `root` itself, or all below it."""
+    for folder, inner, files in os.walk(root):
+        if "config.yaml" in files and "run.json" in files:
+            inner.clear()
+            yield Path(folder)
+
+
+def named_folder(name: Path, *, whole: bool = False) -> Path:
+    """The folder that is named: `name` itself, or a run below its parent, which is `outputs` where none is typed.
+
+    `latest` is the run that started or resumed last; any other name is the beginning of one folder's name.
+
+    Args:
+        whole: returns the sweep or search of a run that `latest` finds in one, and finds sweeps and searches by name.
+
+    Raises:
+        UserError: several folders begin so, or there is no latest run. Where none begins so, `name` is returned.
+    """
+    if name.exists():
+        return name
+    base = name.parent if len(name.parts) > 1 else OUTPUTS
+    runs = sorted(run_folders(base), key=lambda folder: ((folder / "run.json").stat().st_mtime_ns, folder))
+    if name.name == LATEST:
+        if not runs:
+            raise UserError(f"{name}: no run below {base}")
+        found = [runs[-1].parent if whole and _is_whole(runs[-1].parent) else runs[-1]]
+    else:
+        folders = dict.fromkeys([*runs, *(run.parent for run in runs if whole and _is_whole(run.parent))])
+        found = [folder for folder in folders if folder.name.startswith(name.name)]
+        if len(found) > 1:
+            raise UserError(
+                f"{name}: {len(found)} folders begin so, such as {found[-1]}; {base / LATEST} is the newest"
+            )
+    if found:
+        print(f"{name}: {found[0]}", file=sys.stderr, flush=True)
+    return found[0] if found else name
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder is that of a sweep or a search."""
+    return (folder / "sweep.json").exists() or (folder / "search.json").exists()

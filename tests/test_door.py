@@ -1,0 +1,59 @@
+"""rlcont from Python: train, load, evaluations."""
+
+import gymnasium
+import numpy as np
+import pytest
+from tiny import tiny
+
+import rlcont
+from rlcont.core.errors import UserError
+from rlcont.envs.units import flat_observations
+from rlcont.runs.evaluations import read_evaluations
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    output = tmp_path_factory.mktemp("door") / "outputs"
+    return rlcont.train(f"output={output}", *tiny("eval.episodes=1"))
+
+
+def test_a_policy_plays_the_episodes_of_the_evaluation(run):
+    policy, env = rlcont.load(run), gymnasium.make("Pendulum-v1")
+    from rlcont.core.seeding import integers
+
+    obs, _ = env.reset(seed=integers(0, "evaluation", 1)[0])
+    total, over = 0.0, False
+    while not over:
+        obs, reward, terminated, truncated, _ = env.step(policy.act(obs))
+        total, over = total + reward, terminated or truncated
+    assert total == pytest.approx(rlcont.evaluations(run)[-1]["return_mean"], rel=1e-4)
+
+
+def test_a_batch_gives_the_actions_of_its_rows(run):
+    policy, envs = rlcont.load(str(run), "best"), gymnasium.make_vec("Pendulum-v1", 3)
+    obs, _ = envs.reset(seed=0)
+    actions = policy.act(obs)
+    assert actions.shape == (3, 1)
+    assert envs.single_action_space.contains(actions[0])
+    np.testing.assert_allclose(actions, [policy.act(row) for row in obs], rtol=1e-5)
+
+
+def test_evaluations_are_the_numbers_of_the_table(run):
+    assert [row["step"] for row in rlcont.evaluations(run)] == [0, 200, 400]
+    assert rlcont.evaluations(run)[1]["return_mean"] == float(read_evaluations(run)[1]["return_mean"])
+
+
+def test_a_mistake_is_one_exception():
+    with pytest.raises(UserError, match=r"^seeed=1: no such key; did you mean seed"):
+        rlcont.train("seeed=1")
+    with pytest.raises(UserError, match="nowhere: no run"):
+        rlcont.load("nowhere")
+
+
+def test_observations_of_a_dictionary_are_flat_one_by_one_and_in_a_batch():
+    space = gymnasium.spaces.Dict(a=gymnasium.spaces.Box(-1, 1, (2,)), b=gymnasium.spaces.Discrete(3))
+    flat, is_batch = flat_observations(space, {"a": np.array([0.5, 1.0]), "b": 2})
+    assert (flat.tolist(), is_batch) == ([[0.5, 1.0, 0, 0, 1]], False)
+    batch = {"a": np.array([[0.5, 1.0], [0, 0]], np.float32), "b": np.array([2, 0])}
+    flat, is_batch = flat_observations(space, batch)
+    assert (flat.tolist(), is_batch) == ([[0.5, 1, 0, 0, 1], [0, 0, 1, 0, 0]], True)
