@@ -83,7 +83,7 @@ def test_a_run_takes_the_cores_there_are_up_to_what_it_can_use(monkeypatch, core
     monkeypatch.setattr(resources, "available_cores", lambda: cores)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: physical)
     resources.prepare_threads()
-    assert [os.environ.get(name) for name in THREAD_VARIABLES] == [expected, None, "10000"]
+    assert [os.environ.get(name) for name in THREAD_VARIABLES] == [expected, None, "1000"]
 
 
 def test_threads_that_the_user_set_stay_as_they_are(monkeypatch):

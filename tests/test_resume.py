@@ -197,7 +197,7 @@ def test_schedules_over_the_run(changes, keys):
 def test_a_finished_run_says_so(tmp_path, capsys):
     folder = train(settings("a2c", f"output={tmp_path}"))
     assert plan_resume(folder, []) is None
-    assert capsys.readouterr().out.endswith("finished, with 400 steps; total_steps=N trains on to N\n")
+    assert capsys.readouterr().out.endswith("finished, with 400 steps; total_steps=N trains on\n")
 
 
 def test_a_damaged_status_is_one_line_and_a_missing_one_does_not_matter(tmp_path):

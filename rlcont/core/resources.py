@@ -44,11 +44,11 @@ def prepare_threads() -> None:
     """Sets how many threads torch has and how they wait, unless the environment does. Call it before torch is loaded.
 
     By default, a waiting thread of GNU OpenMP spins for milliseconds. On a busy machine the threads that it waits for
-    are not running meanwhile, and an update takes ten times as long.
+    are not running meanwhile, and an update takes ten times as long. Those that sleep at once are slow to wake.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_for(available_cores())))
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def threads_for(cores: int) -> int:

@@ -19,16 +19,17 @@ log = logging.getLogger(__name__)
 
 MOST_THREADS = 2
 """Most threads that are chosen automatically: updates are equal to the last bit with one and two, not with more."""
-SETTLE = 20
+SETTLE = 10
 """Updates before anything is compared: the first ones compile, and fill caches."""
-WINDOW = 20
-"""Updates that are timed together."""
+WINDOW, WINDOW_SECONDS = 20, 0.3
+"""Updates that are timed together; fewer, but at least FEWEST, where they take longer than that."""
+FEWEST = 3
 ROUNDS = 2
 """Windows of each kind in one comparison, in turns."""
 SHARE_OF_TRYING = 0.02
 """Most of the time that may be lost by comparing."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 2.0, 120.0
-"""Seconds between two comparisons; each pause is twice as long as the one before, until the other number wins."""
+"""Seconds between two comparisons; each pause is twice as long as the one before, up to the longest."""
 GAIN = 0.95
 """The other number of threads is taken if it needs at most this share of the time."""
 MOST_LINES = 3
@@ -55,6 +56,7 @@ class ThreadChoice:
         self.time_of_one = float("inf")
         """Seconds of an update by one thread in the last comparison."""
         self._comparing: dict[int, list[float]] | None = None
+        self._num_windows = 0
         self._window: list[float] = []
 
     def update(self, seconds: float, now: float) -> None:
@@ -65,14 +67,18 @@ class ThreadChoice:
         self._window.append(seconds)
         if self._comparing is not None:
             self._compare(now)
-        elif len(self._window) == WINDOW:
-            mean = sum(self._window) / WINDOW
+        elif self._is_whole():
+            mean = _mean(self._window)
             self._window = []
             if self.favourite > 1 and mean > self.time_of_one:
                 self._prefer(1, now)
             elif now >= self.next_comparison:
-                self._comparing = {1: [], self.most: []}
+                self._comparing, self._num_windows = {1: [], self.most: []}, 0
                 self.threads = 1  # First, so that a window with more can be cut short.
+
+    def _is_whole(self) -> bool:
+        num = len(self._window)
+        return num == WINDOW or (num >= FEWEST and sum(self._window) > WINDOW_SECONDS)
 
     def _compare(self, now: float) -> None:
         """Goes on with a comparison. A window that is lost before its end is cut short."""
@@ -80,11 +86,12 @@ class ThreadChoice:
         times = self._comparing
         other_mean = _mean(times[1 if self.threads == self.most else self.most])
         is_lost = bool(other_mean) and sum(self._window) > 2 * WINDOW * other_mean
-        if len(self._window) < WINDOW and not is_lost:
+        if not is_lost and not self._is_whole():
             return
         times[self.threads] += self._window
+        self._num_windows += 1
         self._window = []
-        if not is_lost and any(len(each) < ROUNDS * WINDOW for each in times.values()):
+        if not is_lost and self._num_windows < 2 * ROUNDS:
             self.threads = 1 if self.threads == self.most else self.most
             return
         self._comparing = None
