@@ -41,7 +41,10 @@ def test_piped_output_is_plain_lines_and_ends_with_the_figure_and_the_folder(tra
     lines = result.stdout.splitlines()
     assert "\x1b" not in result.stdout
     assert sum("steps/s" in line and "ETA" in line for line in lines) == 4
-    figure = r"400 steps in \d:\d\d:\d\d, last evaluation -\d+\.\d ± \d+\.\d \(2 episodes, mean ± standard deviation\); outputs/Pendulum-v1/ddpg/"
+    figure = (
+        r"400 steps in \d:\d\d:\d\d, last evaluation -\d+\.\d ± \d+\.\d "
+        r"\(2 episodes, mean ± standard deviation\); outputs/Pendulum-v1/ddpg/"
+    )
     assert re.search(figure, lines[-1])
 
 

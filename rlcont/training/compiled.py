@@ -94,13 +94,8 @@ def _for_any_number_of_threads() -> dict[str, Any]:
     from torch._inductor import config
     from torch._inductor.codegen import cpp
 
-<<<<<<< HEAD
     loop_nest: Any = cpp.LoopNest
     divisible = loop_nest.max_parallel_depth
-=======
-    nest_type: Any = cpp.LoopNest
-    divisible = nest_type.max_parallel_depth
->>>>>>> threads
     if not getattr(divisible, "keeps_numbers", False):
 
         def max_parallel_depth(nest: Any) -> Any:
@@ -112,11 +107,7 @@ def _for_any_number_of_threads() -> dict[str, Any]:
             return cpp.ParallelDepth(0, depth.start_depth) if is_sum or is_short else depth
 
         max_parallel_depth.keeps_numbers = True  # type: ignore[attr-defined]
-<<<<<<< HEAD
         loop_nest.max_parallel_depth = max_parallel_depth
-=======
-        nest_type.max_parallel_depth = max_parallel_depth
->>>>>>> threads
     return {"cpp.threads": THREADS_TO_DIVIDE_FOR, "cpp.dynamic_threads": True}
 
 
