@@ -216,7 +216,7 @@ def test_a_saved_configuration_is_read_back_equal():
         ("env=no_such_module:Env-v0", "no_such_module"),
         ("noise=gausian", "did you mean gaussian"),
         ("noise.sigma=0.3", "noise=gaussian noise.sigma=0.3"),
-        ("tuned=ddpg/Hoper-v4", "did you mean ddpg/Hopper-v4"),
+        ("tuned=ddpg/HalfCheeta-v4", "did you mean ddpg/HalfCheetah-v4"),
         ("tuned=null", "none"),
         ("experiment=article/dpg", "did you mean article/ddpg"),
         ("seed=1,2", "add -m"),

@@ -239,7 +239,7 @@ def test_a_run_with_them_needs_them_no_longer(trained):
     assert re.search(r"mine on Pendulum-v1, policy last of step 400: return -?\d", played)
     assert "from step 400" in said(cwd, {}, "resume", str(run), "total_steps=500")
     result = rlcont(cwd, "resume", str(run), "eval.every=0")
-    assert result.stderr == "rlcont: eval.every=0: must be a whole number at least 1\n"
+    assert result.stderr == "rlcont: eval.every=0: must be a whole number at least 1, or null\n"
 
 
 @pytest.mark.slow
