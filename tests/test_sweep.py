@@ -269,7 +269,8 @@ def test_piped_output_is_plain_and_ends_with_a_table(sweep_of_six):
     assert [row[1] for row in rows] == ["killed (SIGKILL)"] * 2 + ["failed (exit code 2)"] + ["finished"] * 3
     assert {row[2] for row in rows[2:]} == {"10.0 ± 0.0"}
     assert rows[-1][3] == f"outputs/sweeps/{folder.name}/fate-live2"
-    assert error == "job 3: RuntimeError: this is fate"
+    assert error.startswith("job 3: env=fate_env:Fate-v0 ")
+    assert "RuntimeError: this is fate and more of it (fate_env.py, line " in error
     assert "and more of it" in (folder / "fate-raise" / "output.log").read_text()
 
 
