@@ -2,9 +2,13 @@
 
 import importlib
 import os
+import signal
 
 import torch
 from hypothesis import settings
+
+# Under nohup it is ignored, by the runs that tests start as well.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LONGEST = (
     "test_accelerate",
