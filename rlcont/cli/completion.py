@@ -17,7 +17,7 @@ def script(words: list[str]) -> str:
     name = " ".join(words)
     if name not in SHELLS:
         raise UserError(f"--completion {name}: allowed: {', '.join(SHELLS)}{nearest(name, SHELLS)}")
-    return Path(__file__).with_suffix(f".{name}").read_text()
+    return Path(__file__).with_suffix(f".{name}").read_text().rstrip()
 
 
 def candidates(words: list[str]) -> list[str]:
