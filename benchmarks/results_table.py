@@ -46,11 +46,11 @@ def read(path: Path) -> Run:
 
 def all_runs(folder: Path) -> dict[str, dict[str, dict[int, list[Run]]]]:
     """Runs by environment, algorithm and number of steps."""
-    found: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    found: dict[str, dict[str, dict[int, list[Run]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for path in sorted(folder.glob("*/*/seed-*.csv")):
         run = read(path)
         found[path.parts[-2]][path.parts[-3]][int(run.steps[-1])].append(run)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def in_thousands(steps: int) -> str:
