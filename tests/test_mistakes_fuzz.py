@@ -34,7 +34,8 @@ def complaint(overrides: list[str]) -> str:
 
 
 # Written by hand, not read from the dataclasses: lowest, highest, whether the ends count, whether it must be whole.
-# 2**62 stands for no bound; those of steps and sizes follow from BASE.
+# 2**62 stands for no bound; those of steps and sizes follow from BASE. What is not whole is a number of 32 bits: 0, or
+# from 1.2e-38 to 3.4e38 in size.
 RANGES = {
     "seed": (0, 2**62, True, True),
     "total_steps": (1001, 2**62, True, True),
@@ -46,7 +47,7 @@ RANGES = {
     "algo.actor.lr": (0, math.inf, False, False),
     "algo.critic.lr": (0, math.inf, False, False),
     "algo.gamma": (0, 1, True, False),
-    "algo.tau": (1e-300, 1, True, False),
+    "algo.tau": (1.2e-38, 1, True, False),
     "algo.batch_size": (1, 500_000, True, True),
     "algo.replay_size": (256, 2**62, True, True),
     "algo.warmup_steps": (0, 999_999, True, True),
@@ -65,6 +66,8 @@ OU = ["noise=ou", "noise.decay.kind=linear"]
 def in_range(key: str, value: float) -> bool:
     low, high, ends, whole = RANGES[key]
     if not math.isfinite(value) or (whole and value != int(value)):
+        return False
+    if not whole and value != 0 and not 1.2e-38 <= abs(value) <= 3.4e38:
         return False
     return low <= value <= high if ends else low < value < high
 
