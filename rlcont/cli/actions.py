@@ -193,7 +193,9 @@ def _run_search(plan: SearchPlan, folder: Path | None) -> None:
 def evaluate(
     folder: Path, *, checkpoint: str, episodes: int | None, seed: int | None, video: bool, render: bool, to: Path | None
 ) -> None:
-    """Plays deterministic episodes with a policy of a run; prints mean and standard deviation of the return."""
+    """Plays deterministic episodes with a policy of a run; prints mean and standard deviation of the return.
+    zoo:ALGO/ENV is a run that comes with rlcont.
+    """
     from rlcont.core.resources import has_display, prepare_drawing
 
     if video and render:
@@ -257,5 +259,6 @@ def export(folder: Path, *, checkpoint: str, to: Path | None) -> None:
     require("export", "export", "onnx", "onnxruntime", "onnxscript")
     _prepare_to_play(folder, checkpoint)
     from rlcont.report.export import export_run
+    from rlcont.runs.find import products_folder
 
-    print(export_run(folder, checkpoint, to or folder / "export"))
+    print(export_run(folder, checkpoint, to or products_folder(folder) / "export"))

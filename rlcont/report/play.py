@@ -12,6 +12,7 @@ from rlcont.core.types import EnvSpec
 from rlcont.runs.console import format_return, format_returns
 from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.files import shown
+from rlcont.runs.find import products_folder
 from rlcont.runs.folder import load_config
 from rlcont.runs.policies import load_policy
 from rlcont.training.build import make_policy
@@ -44,10 +45,13 @@ def evaluate_run(
         seed: of the episodes; None for those of the run's own evaluations.
         video: writes each episode into a file.
         render: shows the episodes in a window, one after the other.
-        to: folder of the files; None for one in the run's folder.
+        to: folder of the files; None for videos in the run's folder, or here for a run of the zoo.
     """
     config = load_config(folder)
-    folder, to = folder.absolute(), (to or folder / "videos").absolute()  # An environment may change the directory.
+    folder, to = (
+        folder.absolute(),
+        (to or products_folder(folder) / "videos").absolute(),
+    )  # An environment may change the directory.
     mode = {"render_mode": "human" if render else "rgb_array"} if video or render else {}
     env = dataclasses.replace(config.env, kwargs={**config.env.kwargs, **mode})
     seed = config.seed if seed is None else seed
