@@ -1,6 +1,6 @@
 """What prioritised sampling of a million rows costs, against uniform sampling and against an update.
 
-    python benchmarks/replay_speed.py    # one thread, a minute
+python benchmarks/replay_speed.py    # one thread, a minute
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ ROWS, BATCH, ROUNDS, CALLS = 1_000_000, 256, 15, 100
 def main() -> None:
     """Times what a step does to each replay, in turns, and prints a Markdown table."""
     torch.set_num_threads(1)
-    config = validate(compose_job(["algo=d4pg", "env=HalfCheetah-v4", "tuned=none", f"algo.batch_size={BATCH}"]).container)
+    config = validate(
+        compose_job(["algo=d4pg", "env=HalfCheetah-v4", "tuned=none", f"algo.batch_size={BATCH}"]).container
+    )
     spec = BoxEnv(config.env).spec
     generator = torch.Generator().manual_seed(0)
     dims = (spec.obs_dim, spec.action_dim)
