@@ -21,7 +21,7 @@ from rlcont.core.errors import UserError
 from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
 from rlcont.report.compare import compare, figures
 from rlcont.report.groups import group_runs
-from rlcont.runs.evaluations import EVALUATION_COLUMNS
+from rlcont.runs.evaluations import STATISTICS
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
@@ -69,7 +69,7 @@ def test_area_and_steps_to_a_threshold_by_hand():
 def with_evaluations(folder, returns, every=100):
     with (folder / "evaluations.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(EVALUATION_COLUMNS)
+        writer.writerow(["step", *STATISTICS, "seconds"])
         for number, value in enumerate(returns):
             writer.writerow([number * every, value, 1, value - 1, value + 1, 200, 2.0 * number])
     return folder

@@ -17,7 +17,7 @@ ROUNDING = ("device", "compile", "precision", "workers")
 """Keys that change how a run is computed: its numbers may differ in their last digit."""
 CHANGEABLE = (
     *("total_steps", "stop_at", "eval.every", "eval.save_policies", "log.every", "checkpoint.every", "checkpoint.keep"),
-    "actors.address",
+    *("actors.address", "env.info"),
     *ROUNDING,
 )
 """Keys that may change when a run is resumed: none of them changes how or from what the agent learns."""

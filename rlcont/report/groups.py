@@ -16,7 +16,7 @@ from rlcont.runs.listing import Run, read_run
 
 NOT_LEARNING = (
     *("output", "seed", "workers", "log.every", "eval.save_policies", "checkpoint.every", "checkpoint.keep"),
-    "actors.address",
+    *("actors.address", "env.info"),
 )
 """Keys in which the runs of one group may differ: they do not change what is learned."""
 
