@@ -10,7 +10,7 @@ from rlcont.core.errors import Stopped
 from rlcont.core.protocols import Policy
 from rlcont.core.types import EnvSpec
 from rlcont.runs.console import format_return, format_returns
-from rlcont.runs.evaluations import evaluation_row
+from rlcont.runs.evaluations import evaluation_row, write_episodes
 from rlcont.runs.files import shown
 from rlcont.runs.folder import load_config
 from rlcont.runs.policies import load_policy
@@ -37,6 +37,7 @@ def evaluate_run(
     video: bool = False,
     render: bool = False,
     to: Path | None = None,
+    csv: Path | None = None,
 ) -> str:
     """Plays deterministic episodes with a policy of the run in `folder`, and returns the text to print.
 
@@ -45,9 +46,11 @@ def evaluate_run(
         video: writes each episode into a file.
         render: shows the episodes in a window, one after the other.
         to: folder of the files; None for one in the run's folder.
+        csv: file for a table of the episodes; None for none.
     """
     config = load_config(folder)
     folder, to = folder.absolute(), (to or folder / "videos").absolute()  # An environment may change the directory.
+    csv = csv and csv.absolute()
     mode = {"render_mode": "human" if render else "rgb_array"} if video or render else {}
     env = dataclasses.replace(config.env, kwargs={**config.env.kwargs, **mode})
     seed = config.seed if seed is None else seed
@@ -69,6 +72,8 @@ def evaluate_run(
         evaluation = evaluate(trained, lambda: interrupt.received is not None)
         if evaluation is None:
             raise Stopped(interrupt.received or 0, "interrupted")
+    if csv is not None:
+        write_episodes(csv, evaluate.seeds, evaluation)
     row = evaluation_row(evaluation)
     lowest, highest = format_return(row["return_min"]), format_return(row["return_max"])
     text = (
