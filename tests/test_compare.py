@@ -100,6 +100,20 @@ def test_runs_that_differ_in_their_seed_alone_are_a_group(outputs):
     assert [len(group.curves) for group in again] == [len(group.curves) for group in groups]
 
 
+def test_keys_that_do_not_change_what_is_learned_make_no_groups(tmp_path):
+    for seed, word in enumerate(["log.every=50", "eval.every=100", "eval.episodes=3", "threads=1", "env.info=[x]"]):
+        with_evaluations(make_run(tmp_path, "total_steps=200", f"seed={seed}", word), [0, 1, 2])
+    ((env, label),) = ((group.env, group.label) for group in group_runs([tmp_path / "outputs"]))
+    assert (env, label) == ("Pendulum-v1", "ddpg")
+
+
+def test_without_a_folder_a_comparison_is_written_beside_outputs(outputs, tmp_path):
+    result = rlcont(tmp_path, "compare", "outputs")
+    assert result.returncode == 0, result.stderr
+    assert len(list(tmp_path.glob("comparisons/*/groups.csv"))) == 1
+    assert not (outputs / "comparisons").exists()
+
+
 def test_the_figures_by_hand(outputs):
     _, three, two = figures(group_runs([outputs]), threshold=None)
     assert (three.runs, three.steps, three.seconds) == (3, 200, 4)

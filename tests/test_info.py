@@ -14,7 +14,7 @@ from rlcont.envs.config import EnvConfig
 from rlcont.envs.episodes import Episodes
 from rlcont.envs.vector import Environments
 from rlcont.envs.workers import WorkerEnvironments
-from rlcont.runs.evaluations import add_evaluation, evaluation_row, read_evaluations
+from rlcont.runs.evaluations import add_evaluation, evaluation_row, read_evaluations, write_episodes
 from rlcont.training.interval import Interval
 
 
@@ -120,3 +120,13 @@ def test_a_run_logs_them_and_says_what_its_environment_does_not_give(tmp_path, c
     rows = list(csv.DictReader((run / "evaluations.csv").open()))
     assert [float(row["steps"]) for row in rows] == pytest.approx([5.0] * 3)
     assert rlcont.evaluations(run)[-1]["steps"] == 5.0
+
+
+def test_the_episodes_of_an_evaluation_as_a_table(tmp_path):
+    evaluation = Evaluation(np.array([1.5, -2.0]), np.array([5, 7]), {"goal": np.array([1.0, 0.0]), "no": [np.nan] * 2})
+    write_episodes(tmp_path / "episodes.csv", [11, 2**40], evaluation)
+    assert (tmp_path / "episodes.csv").read_text().splitlines() == [
+        "episode,seed,return,steps,goal",
+        "0,11,1.5,5,1.0",
+        f"1,{2**40},-2.0,7,0.0",
+    ]

@@ -1,8 +1,9 @@
 """evaluations.csv: one row for each evaluation of a run."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,20 @@ def add_evaluation(folder: Path, step: int, row: Mapping[str, float], seconds: f
         if columns is None:
             writer.writeheader()
         writer.writerow(whole)
+
+
+def write_episodes(path: Path, seeds: Sequence[int], evaluation: Evaluation) -> None:
+    """Writes one row for each episode of an evaluation."""
+    columns: dict[str, Any] = {
+        "seed": seeds,
+        "return": evaluation.returns,
+        "steps": evaluation.lengths,
+        **evaluation.info,
+    }
+    kept = {name: values for name, values in columns.items() if not np.isnan(values).all()}
+    rows = enumerate(zip(*kept.values(), strict=True))
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["episode", *kept], *([number, *row] for number, row in rows)])
 
 
 def read_evaluations(folder: Path) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ from torch.utils.tensorboard.summary import hparams
 from rlcont.core.spelling import spelled
 from rlcont.core.types import Evaluation, Histogram
 from rlcont.runs.evaluations import STATISTICS, TABLE, add_evaluation, evaluation_row
+from rlcont.runs.wandb_copy import begin_copy
 
 FIRST = {"algo_name": "ALGO", "env.id": "ENV", "seed": "SEED"}
 """Names of the first columns of TensorBoard's HPARAMS."""
@@ -39,6 +40,8 @@ class RunLog:
         # TensorBoard orders columns by name, capitals first.
         values = {FIRST.get(key, key): _hparam(value) for key, value in hyper_parameters.items()}
         _, start, self._end = hparams(values, {})
+        project = hyper_parameters.get("log.wandb")
+        self._copy = None if project is None else begin_copy(project, folder, hyper_parameters)
         if position is not None:
             _take_back(folder, position)
             _wait_for_a_later_name(folder)
@@ -58,6 +61,8 @@ class RunLog:
         """Writes each value under its tag at environment step `step`."""
         for tag, value in values.items():
             self.writer.add_scalar(tag, value, step)
+        if self._copy is not None:
+            self._copy.log(values, step=step)
 
     def evaluation(self, evaluation: Evaluation, step: int, seconds: float) -> None:
         """Writes one evaluation to TensorBoard and as a row of evaluations.csv."""
@@ -97,6 +102,8 @@ class RunLog:
         """Marks the run as finished for TensorBoard and closes its file."""
         self._write_summary(self._end)
         self.writer.close()
+        if self._copy is not None:
+            self._copy.finish()
 
 
 def _files(folder: Path) -> list[Path]:
