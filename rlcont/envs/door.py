@@ -5,7 +5,6 @@ What goes through is right by Gymnasium's rules; anything else is one line that 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import logging
@@ -59,9 +58,12 @@ class Door:
         self.env: gymnasium.Env = self._call("make", make)
         if "render_mode" in config.kwargs and {"camera_id", "camera_name"}.isdisjoint(config.kwargs):
             follow(self.env)
+        spaces = [
+            self._call("make", functools.partial(getattr, self.env, name, None))
+            for name in ("action_space", "observation_space")
+        ]
         try:
-            self.actions = ActionBox(getattr(self.env, "action_space", None))
-            self.observations = Observations(getattr(self.env, "observation_space", None))
+            self.actions, self.observations = ActionBox(spaces[0]), Observations(spaces[1])
         except ValueError as error:
             raise self._refusal(str(error)) from None
         self._step = self.env.step
@@ -180,12 +182,8 @@ def find_env(env_id: str) -> None:
     module, _, name = env_id.rpartition(":")
     if module:
         try:
-            with contextlib.chdir("."), importable(module):  # The module may change the working directory.
+            with importable(module):
                 importlib.import_module(module)
-        except SystemExit as error:
-            raise UserError(
-                f"env={env_id}: module {module!r} exits when it is imported (exit code {error.code})"
-            ) from error
         except Exception as error:
             raise UserError(
                 f"env={env_id}: module {module!r} cannot be imported ({error}){_import_hint(env_id, error)}"
