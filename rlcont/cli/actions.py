@@ -90,9 +90,10 @@ def _sweep(overrides: list[str]) -> None:
         from rlcont.sweep.by_hydra import sweep_by_hydra
 
         return sweep_by_hydra(overrides)
-    from rlcont.sweep.runner import run_jobs
+    from rlcont.sweep.runner import Stop, run_jobs
 
-    sys.exit(run_jobs(*make_folders(plans), at_once))
+    with Stop() as stop:  # From here on, so that no folder is left half made.
+        sys.exit(run_jobs(*make_folders(plans), at_once, stop))
 
 
 def _check_device(devices: set[str]) -> None:
@@ -145,7 +146,7 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
     from rlcont.config.run import SweepConfig
     from rlcont.config.validate import validate_settings
     from rlcont.sweep.again import jobs_of
-    from rlcont.sweep.runner import run_jobs
+    from rlcont.sweep.runner import Stop, run_jobs
     from rlcont.sweep.shares import jobs_at_once
     from rlcont.training.preflight import check_runs
 
@@ -156,7 +157,8 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
         return print(f"{folder}: finished, all {len(jobs)} jobs")
     number = jobs_at_once(at_once, len(unfinished))
     check_runs(unfinished, number)
-    sys.exit(run_jobs(folder, jobs, number))
+    with Stop() as stop:
+        sys.exit(run_jobs(folder, jobs, number, stop))
 
 
 def search(*, overrides: list[str], flags: set[str]) -> None:
@@ -186,8 +188,10 @@ def _run_search(plan: SearchPlan, folder: Path | None) -> None:
     check_runs([extreme.config for extreme in plan.extremes], at_once)
     _check_device({plan.config.device})
     from rlcont.search.runner import run_search
+    from rlcont.sweep.runner import Stop
 
-    sys.exit(run_search(plan, folder or make_search_folder(plan), at_once))
+    with Stop() as stop:
+        sys.exit(run_search(plan, folder or make_search_folder(plan), at_once, stop))
 
 
 def evaluate(

@@ -5,7 +5,6 @@ What goes through is right by Gymnasium's rules; anything else is one line that 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import logging
@@ -66,9 +65,12 @@ class Door:
         self._info: dict[str, Any] = {}
         if "render_mode" in config.kwargs and {"camera_id", "camera_name"}.isdisjoint(config.kwargs):
             follow(self.env)
+        spaces = [
+            self._call("make", functools.partial(getattr, self.env, name, None))
+            for name in ("action_space", "observation_space")
+        ]
         try:
-            self.actions = ActionBox(getattr(self.env, "action_space", None))
-            self.observations = Observations(getattr(self.env, "observation_space", None))
+            self.actions, self.observations = ActionBox(spaces[0]), Observations(spaces[1])
         except ValueError as error:
             raise self._refusal(str(error)) from None
         self._step = self.env.step
@@ -224,12 +226,8 @@ def find_env(env_id: str) -> None:
 def imported(key: str, module: str, value: str) -> ModuleType:
     """The module of a `module:name`, the value of `key`."""
     try:
-        with contextlib.chdir("."), importable(module):  # The module may change the working directory.
+        with importable(module):
             return importlib.import_module(module)
-    except SystemExit as error:
-        raise UserError(
-            f"{key}={value}: module {module!r} exits when it is imported (exit code {error.code})"
-        ) from error
     except Exception as error:
         is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
         hint = (package_hint(value) or "; is its folder in PYTHONPATH?") if is_absent else ""

@@ -20,7 +20,7 @@ SHORTEST_BAR = 10
 
 def on_terminal() -> bool:
     """Whether standard output is a terminal that can redraw itself."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return not getattr(sys.stdout, "closed", True) and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def print_table(columns: list[str], rows: list[list[str]], last_may_wrap: bool = False) -> None:

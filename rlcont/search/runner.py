@@ -36,9 +36,9 @@ class _Attempt:
     given_up_at: float = math.inf
 
 
-def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
+def run_search(plan: SearchPlan, folder: Path, at_once: int, stop: Stop) -> int:
     """Starts or resumes the search in `folder`; returns 0, 1 if no trial is complete, or 128 + signal."""
-    with in_use(folder), Stop() as stop:
+    with in_use(folder):
         study = Study(folder, plan.space, plan.search, plan.config.total_steps)
         num_jobs = plan.search.trials * len(plan.space.seeds)
         if present := plan.present():

@@ -63,6 +63,7 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Ru
         stack.callback(env.close)
     # A module of the user's may have changed them, and with them what is computed.
     torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
     torch.set_grad_enabled(True)
     _set_threads(config, threads)
     _check_memory(config, env.spec)
@@ -140,7 +141,7 @@ def make_policy(config: RunConfig, spec: EnvSpec) -> Policy:
 
 def _check_memory(config: RunConfig, spec: EnvSpec) -> None:
     """Refuses a replay or rollout that does not fit into the memory of its device."""
-    key, needed = config.algo.memory_demand(spec, config.num_envs)
+    key, needed = config.algo.memory_demand(spec, config.total_steps, config.num_envs)
     on_gpu = resolve_device(config.device) == "cuda"
     check_memory(key, needed, torch.cuda.mem_get_info()[0] if on_gpu else available_memory())
 

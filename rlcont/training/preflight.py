@@ -40,7 +40,7 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
             spec = check_env(config.env)
             specs.append((config.env, spec))
         if config.device == "cpu" or not _may_have_gpu():
-            key, needed = config.algo.memory_demand(spec, config.num_envs)
+            key, needed = config.algo.memory_demand(spec, config.total_steps, config.num_envs)
             check_memory(key, needed, available_memory() // at_once)
 
 
