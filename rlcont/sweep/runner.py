@@ -114,7 +114,7 @@ class Runner:
         self.told_to_end = True
         self.show.stopping(len(self.running))
         for job in self.waiting:
-            conclude(job, "interrupted", None)
+            conclude(job, "not started", None)
         self.waiting.clear()
         for job in self.running:
             process_of(job).send_signal(signal.SIGINT)
