@@ -31,8 +31,8 @@ BELOW = {
 ONLY = {
     "gymnasium": {"envs.door", "envs.spaces", "envs.mujoco", "envs.snapshot", "envs.units"},
     "mujoco": {"envs.mujoco", "envs.snapshot"},
-    "hydra": {"config.begin", "config.compose", "config.overrides", "config.sources", "sweep.by_hydra"},
-    "omegaconf": {"config.begin", "config.compose", "config.overrides", "config.sources", "sweep.by_hydra"},
+    "hydra": {"config.compose", "config.overrides", "config.sources", "sweep.by_hydra"},
+    "omegaconf": {"config.compose", "config.overrides", "config.sources", "sweep.by_hydra"},
     "ray": {"actors.pool", "actors.cluster"},
     "optuna": {"search.study", "search.runner", "search.winner"},
     "pickle": set(),

@@ -97,6 +97,11 @@ class Environments:
         }
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
+        """Restores what `state_dict` gave, of any number of processes.
+
+        Returns:
+            Observations to act on [E, O], and [E] bool: those whose state cannot be saved, which begin an episode.
+        """
         self.num_steps, self.num_breakdowns = state["num_steps"], state["num_breakdowns"]
         restarted = np.zeros(len(self.envs), bool)
         for i, (env, seed, part) in enumerate(zip(self.envs, self._seeds, state["envs"], strict=True)):

@@ -22,13 +22,11 @@ def run_folders(root: Path) -> Iterator[Path]:
 def named_folder(name: Path, *, whole: bool = False) -> Path:
     """The folder that is named: `name` itself, or a run below its parent, which is `outputs` where none is typed.
 
-    `latest` is the run that started or resumed last; any other name is the beginning of one folder's name.
+    `latest` is the run that started or resumed last; any other name is the beginning of one folder's name. Where none
+    begins so, `name` is returned.
 
     Args:
         whole: returns the sweep or search of a run that `latest` finds in one, and finds sweeps and searches by name.
-
-    Raises:
-        UserError: several folders begin so, or there is no latest run. Where none begins so, `name` is returned.
     """
     if name.exists():
         return name

@@ -101,6 +101,5 @@ class Evaluator:
         return returns, lengths
 
     def close(self) -> None:
-        """Closes the environments."""
         for env in self.envs:
             env.close()

@@ -1,9 +1,8 @@
 """What to log of the steps between two log lines."""
 
-from __future__ import annotations
-
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,9 @@ class Interval:
     """Figures of training since the last log line; a sum over a whole run would hide what changes."""
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self._returns: list[float] = []
         self._lengths: list[int] = []
         self._metrics: dict[str, list[torch.Tensor]] = {}
@@ -27,13 +29,17 @@ class Interval:
         self._actions.append(collected.action)
         for name, value in metrics.items():
             self._metrics.setdefault(name, []).append(value)
-        if len(collected.returns):
-            self._returns += collected.returns.tolist()
-            self._lengths += collected.lengths.tolist()
+        self._returns += collected.returns.tolist()
+        self._lengths += collected.lengths.tolist()
 
-    def paused(self) -> _Pause:
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
         """A context whose time does not count in steps per second."""
-        return _Pause(self._delay_start)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._start += time.perf_counter() - start
 
     def summary(self) -> dict[str, float]:
         """The interval's figures by TensorBoard tag; begins the next interval."""
@@ -69,21 +75,3 @@ class Interval:
     def _stacked(self) -> dict[str, torch.Tensor]:
         """Each metric's values [N], of the updates that had it."""
         return {name: torch.stack(values) for name, values in self._metrics.items()}
-
-    def _clear(self) -> None:
-        self._returns, self._lengths, self._metrics, self._actions = [], [], {}, []
-        self._start = time.perf_counter()
-
-    def _delay_start(self, seconds: float) -> None:
-        self._start += seconds
-
-
-class _Pause:
-    def __init__(self, report: Callable[[float], None]):
-        self._report = report
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *exception: object) -> None:
-        self._report(time.perf_counter() - self._start)
