@@ -20,6 +20,8 @@ from pathlib import Path
 
 RLCONT = str(Path(sys.executable).with_name("rlcont"))
 COMMAND = (RLCONT, "env=Pendulum-v1", "total_steps=1000000", "algo.warmup_steps=300", "compile=false", "log.every=1")
+PATIENCE = 120.0
+"""Seconds after which an interrupted process counts as one that goes on."""
 
 
 def main() -> None:
@@ -33,6 +35,8 @@ def main() -> None:
 
 def outcomes(folder: Path, moments: int) -> Iterator[str]:
     """How a start ends that is interrupted at each of so many moments; `one line` is as it should be."""
+    # A background job of a shell ignores it, and so does what that starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     whole = _seconds_of_a_start(folder / "whole")
     for moment in range(moments):
         place = folder / str(moment)
@@ -40,7 +44,11 @@ def outcomes(folder: Path, moments: int) -> Iterator[str]:
         with _started(place) as process:
             time.sleep((moment + 0.5) / moments * whole)
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate()
+            try:
+                _, errors = process.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                _, errors = process.communicate()
         yield _outcome(place, process.returncode, errors)
 
 

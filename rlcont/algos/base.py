@@ -40,5 +40,5 @@ class AlgorithmConfig(abc.ABC):
         return (self.num_updates(2 * steps, num_envs) - self.num_updates(steps, num_envs)) / steps
 
     @abc.abstractmethod
-    def memory_demand(self, spec: EnvSpec, num_envs: int) -> tuple[str, int]:
+    def memory_demand(self, spec: EnvSpec, total_steps: int, num_envs: int) -> tuple[str, int]:
         """The setting that decides how much memory the agent takes, with its value, and the bytes it asks for."""

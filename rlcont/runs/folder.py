@@ -20,7 +20,7 @@ from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import flat_keys, nearest, spelled
-from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, writing_to
+from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, write_whole, writing_to
 from rlcont.runs.provenance import provenance
 
 
@@ -73,8 +73,8 @@ def in_use(folder: Path) -> Iterator[None]:
 
 def describe_run(folder: Path, config: RunConfig, description: dict[str, Any]) -> None:
     """Writes config.yaml and run.json: all that is needed to start the run in `folder`."""
-    (folder / "config.yaml").write_text(config_text(config))
     write_json(folder / "run.json", description)
+    write_whole(folder / "config.yaml", config_text(config).encode())  # Last: a folder that has it is a run.
 
 
 def load_config(folder: Path) -> RunConfig:

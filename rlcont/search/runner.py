@@ -35,12 +35,17 @@ class _Attempt:
     given_up_at: float = math.inf
 
 
-def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
+def run_search(plan: SearchPlan, folder: Path, at_once: int, stop: Stop) -> int:
     """Starts or resumes the search in `folder`; returns 0, 1 if no trial is complete, or 128 + signal."""
-    with in_use(folder), Stop() as stop:
+    with in_use(folder):
         study = Study(folder, plan.space, plan.search, plan.config.total_steps)
         num_jobs = plan.search.trials * len(plan.space.seeds)
-        show = make_show(f"{plan.search.trials} trials, {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs)
+        if present := plan.present():
+            study.begin_with(present)
+        first = f"{'the first is' if present else 'none has'} the present settings"
+        show = make_show(
+            f"{plan.search.trials} trials, {first}; {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs
+        )
         _SearchRunner(plan, folder, study, at_once, show).run(stop)
     _print_summary(plan, folder, study)
     if stop.requests:

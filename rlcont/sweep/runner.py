@@ -38,13 +38,12 @@ class Stop(Interrupt):
         return self.requests > 1 or time.monotonic() - self.since > GRACE
 
 
-def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
+def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int, stop: Stop) -> int:
     """Runs the waiting jobs of a sweep, `at_once` at a time; returns 0, 1 if one did not finish, or 128 + signal."""
-    with Stop() as stop:
-        waiting = [job for job in jobs if job.status.state == "waiting"]
-        part = "" if len(waiting) == len(jobs) else f"{len(waiting)} of "
-        show = make_show(f"{part}{len(jobs)} jobs, {at_once} at once; {folder}", len(jobs))
-        Runner(waiting, at_once, show).run(stop)
+    waiting = [job for job in jobs if job.status.state == "waiting"]
+    part = "" if len(waiting) == len(jobs) else f"{len(waiting)} of "
+    show = make_show(f"{part}{len(jobs)} jobs, {at_once} at once; {folder}", len(jobs))
+    Runner(waiting, at_once, show).run(stop)
     print_summary(jobs)
     if stop.requests:
         return stop.exit_code

@@ -63,10 +63,11 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Ru
         stack.callback(env.close)
     # A module of the user's may have changed them, and with them what is computed.
     torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
     torch.set_grad_enabled(True)
     chosen = threads or min(MOST_THREADS, torch.get_num_threads()) if config.threads == "auto" else config.threads
     torch.set_num_threads(chosen)
-    key, needed = config.algo.memory_demand(env.spec, config.num_envs)
+    key, needed = config.algo.memory_demand(env.spec, config.total_steps, config.num_envs)
     on_gpu = resolve_device(config.device) == "cuda"
     check_memory(key, needed, torch.cuda.mem_get_info()[0] if on_gpu else available_memory())
     acceleration = choose_acceleration(config)

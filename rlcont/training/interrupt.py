@@ -44,6 +44,15 @@ class Interrupt:
 
 
 @contextlib.contextmanager
+def whole_before_interrupts() -> Iterator[None]:
+    """A context that Ctrl-C ends only when all of it is done, so that no folder is left half written."""
+    with Interrupt() as interrupt:
+        yield
+    if interrupt.received is not None:
+        raise Stopped(interrupt.received, "interrupted")
+
+
+@contextlib.contextmanager
 def interrupts_raise() -> Iterator[None]:
     """A context in which Ctrl-C is an exception, so that temporary files are deleted."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -20,6 +20,7 @@ class Interval:
     def _clear(self) -> None:
         self._returns: list[float] = []
         self._lengths: list[int] = []
+        self._info: dict[str, list[float]] = {}
         self._metrics: dict[str, list[torch.Tensor]] = {}
         self._actions: list[Array] = []
         self._start = time.perf_counter()
@@ -29,8 +30,11 @@ class Interval:
         self._actions.append(collected.action)
         for name, value in metrics.items():
             self._metrics.setdefault(name, []).append(value)
-        self._returns += collected.returns.tolist()
-        self._lengths += collected.lengths.tolist()
+        if len(collected.returns):
+            self._returns += collected.returns.tolist()
+            self._lengths += collected.lengths.tolist()
+            for name, values in collected.info.items():
+                self._info.setdefault(name, []).extend(values[~np.isnan(values)].tolist())
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -47,6 +51,7 @@ class Interval:
         if self._returns:
             values["train/return"] = float(np.mean(self._returns))
             values["train/length"] = float(np.mean(self._lengths))
+        values |= {f"train_info/{name}": float(np.mean(given)) for name, given in self._info.items() if given}
         for name, stacked in self._stacked().items():
             values[f"learn/{name}"] = stacked.float().mean().item()
         actions: Array = np.concatenate(self._actions)
@@ -61,13 +66,14 @@ class Interval:
         return {
             "returns": self._returns,
             "lengths": self._lengths,
+            "info": self._info,
             "metrics": self._stacked(),
             "actions": np.concatenate(self._actions) if self._actions else None,
             "seconds": time.perf_counter() - self._start,
         }
 
     def load_state_dict(self, state: dict[str, Any], device: str) -> None:
-        self._returns, self._lengths = state["returns"], state["lengths"]
+        self._returns, self._lengths, self._info = state["returns"], state["lengths"], state.get("info", {})
         self._metrics = {name: list(values.to(device).unbind()) for name, values in state["metrics"].items()}
         self._actions = [] if state["actions"] is None else [state["actions"]]
         self._start = time.perf_counter() - state["seconds"]

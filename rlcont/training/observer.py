@@ -51,7 +51,7 @@ class RunObserver:
         self.log = RunLog(folder, flat_keys(container), config_text(config), position, step)
         self.status = StatusFile(folder, "running", config.total_steps)
         self.status.update(step=step)
-        self.reporter = make_reporter(config.total_steps)
+        self.reporter = make_reporter(config.total_steps, lambda: (parts.training.step, parts.training.learns))
         self.statistics: Callable[[], list[dict[str, Any]]] = lambda: parts.env.statistics
         """Running statistics of the environments' wrappers, which belong to a policy."""
         if parts.evaluate is not None:
@@ -60,7 +60,7 @@ class RunObserver:
         self.checkpoints = checkpoints
         self.config = config
         self.folder = folder
-        self.agent = parts.training.agent
+        self.training, self.agent = parts.training, parts.training.agent
         self.best = before["best"] if before else float("-inf")
         self.interrupt = interrupt
         self.has_remarked = False
@@ -88,9 +88,11 @@ class RunObserver:
         with self._writing(step):
             self.log.scalars(values, step)
             train_return, speed = values.get("train/return"), values["train/steps_per_second"]
-            self.reporter.progress(step, train_return, speed, any(tag.startswith("learn/") for tag in values))
+            self.reporter.progress(step, self.training.learns, train_return, speed)
             returned = {} if train_return is None else {"train_return": train_return}
-            self.status.update(step=step, steps_per_second=speed, **returned)
+            self.status.update(
+                step=step, steps_per_second=speed, seconds_left=self.reporter.remaining.seconds, **returned
+            )
 
     def evaluated(self, evaluation: Evaluation, step: int) -> None:
         row = evaluation_row(evaluation)
@@ -103,7 +105,7 @@ class RunObserver:
         with self._writing(step):
             self.log.histograms(self.agent.distributions(), step)
             self.log.evaluation(evaluation, step, self.seconds)
-            self.reporter.evaluated(step, row["return_mean"], row["return_std"])
+            self.reporter.evaluated(step, row)
             self._save_policies(names, {"step": step, **row})
             figures = {key: row[key] for key in ("return_mean", "return_std")}
             self.status.update(step=step, evaluation_step=step, **figures)

@@ -23,10 +23,7 @@ class D4PG(DDPG):
     """
 
     def __init__(self, config: D4PGConfig, noise: NoiseConfig, spec: EnvSpec, *, device: str, **sizes: Any):
-        bounds = None if config.v_min is None or config.v_max is None else (config.v_min, config.v_max)
-        if bounds is None and config.normalize_reward and config.return_bound is not None:
-            bounds = (-config.return_bound, config.return_bound)
-        self.support = Support(config.num_atoms, bounds, device)
+        self.support = Support(config.num_atoms, config.bounds, device)
         super().__init__(config, noise, spec, device=device, **sizes)
         self._begin_at_zero()
 

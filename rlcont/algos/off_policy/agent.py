@@ -62,14 +62,16 @@ class OffPolicy(Learner):
 
     def make_replay(self, generator: torch.Generator, total_steps: int) -> Replay:
         """The memory, empty."""
-        config, dims = self.config, (self.spec.obs_dim, self.spec.action_dim)
+        config = self.config
+        sizes = (config.replay_size, self.spec.obs_dim, self.spec.action_dim)
+        expected = config.num_rows(total_steps, self.num_envs)
         if config.replay == "uniform":
-            return Replay(config.replay_size, *dims, generator, self.device)
+            return Replay(*sizes, generator, self.device, expected)
         return PrioritizedReplay(
-            config.replay_size,
-            *dims,
+            *sizes,
             generator,
             self.device,
+            expected,
             alpha=config.priority_alpha,
             beta=config.priority_beta,
             num_batches=config.num_updates(total_steps, self.num_envs),

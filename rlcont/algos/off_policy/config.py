@@ -97,8 +97,13 @@ class OffPolicyConfig(AlgorithmConfig):
         learning_steps = total_steps - max(self.warmup_steps, self.batch_size)
         return int(learning_steps * self.updates_per_step + 1e-6)
 
-    def memory_demand(self, spec: EnvSpec, num_envs: int) -> tuple[str, int]:
-        needed = replay_bytes(self.replay_size, spec.obs_dim, spec.action_dim)
+    def num_rows(self, total_steps: int, num_envs: int) -> int:
+        """Transitions that the replay comes to hold; all environments take a step more than `total_steps` at most."""
+        return min(self.replay_size, total_steps + num_envs)
+
+    def memory_demand(self, spec: EnvSpec, total_steps: int, num_envs: int) -> tuple[str, int]:
+        num = self.num_rows(total_steps, num_envs)
+        needed = replay_bytes(num, spec.obs_dim, spec.action_dim)
         if self.replay == "prioritized":
-            needed += sum_tree_bytes(self.replay_size)
+            needed += sum_tree_bytes(num)
         return f"algo.replay_size={self.replay_size}", needed
