@@ -72,6 +72,7 @@ class WorkerEnvironments:
         self._num_envs = len(seeds)
         self._ends = np.cumsum([len(group) for group in groups])
         self._starts = [0, *self._ends[:-1].tolist()]
+        self._slices = list(map(slice, self._starts, self._ends.tolist()))
         self._workers: list[_Worker] = []
         with self._ended_by_an_error():
             for group in groups[1:]:
@@ -95,7 +96,7 @@ class WorkerEnvironments:
 
     def step(self, action: Array) -> EnvStep:
         """Advances every environment by one step and resets those whose episode ended."""
-        groups = np.split(action, self._ends[:-1])
+        groups = [action[rows] for rows in self._slices]
         with self._ended_by_an_error():
             for worker, group in zip(self._workers, groups[1:], strict=True):
                 worker.ask(np.asarray(group, np.float32).tobytes())
@@ -274,13 +275,16 @@ def _answer(envs: Environments, message: bytes, connection: Connection) -> bytes
     if message == _PUT_BACK:
         return to_message(envs.put_back(from_message(connection.recv_bytes())))
     actions = np.frombuffer(message, np.float32).reshape(len(envs), -1)
-    return _packed(envs.step(actions)).astype(np.float32, copy=False).tobytes()
+    return _packed(envs.step(actions)).tobytes()
 
 
 def _packed(step: EnvStep) -> Array:
     """A step as rows [E, 2 O + 4], without `obs` and `action`, which the receiver has."""
-    flags = (step.reward, step.terminated, step.truncated, step.valid)
-    return np.concatenate([step.next_obs, step.obs_to_act_on, np.stack(flags, axis=1, dtype=np.float32)], axis=1)
+    num_envs, dim = step.obs.shape
+    rows = np.empty((num_envs, 2 * dim + 4), np.float32)
+    rows[:, :dim], rows[:, dim : 2 * dim] = step.next_obs, step.obs_to_act_on
+    rows[:, 2 * dim :] = np.array((step.reward, step.terminated, step.truncated, step.valid)).T
+    return rows
 
 
 def _unpacked(rows: Array, obs: Array, action: Array) -> EnvStep:
