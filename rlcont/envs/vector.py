@@ -68,15 +68,15 @@ class Environments:
             for i in ended:
                 obs_to_act_on[i] = self.envs[i].reset()
         step = EnvStep(
-            obs=self._obs,
-            action=action,
-            reward=np.array(rewards, np.float32),
-            next_obs=next_obs,
-            terminated=np.array(terminated),
-            truncated=np.array(truncated),
-            obs_to_act_on=obs_to_act_on,
-            valid=np.array(valid),
-            info=info,
+            self._obs,
+            action,
+            np.array(rewards, np.float32),
+            next_obs,
+            np.array(terminated),
+            np.array(truncated),
+            obs_to_act_on,
+            np.array(valid),
+            info,
         )
         self._obs = obs_to_act_on
         self.num_steps += 1

@@ -231,7 +231,10 @@ class ActorCritic(nn.Module):
         self.value = value
         self.value_trunk = value_trunk
 
-    def forward(self, obs: torch.Tensor) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
+    def forward(self, obs: torch.Tensor, value_only: bool = False) -> Any:
+        """Both, or the value alone, which spares the policy's trunk where it has its own."""
+        if value_only:
+            return self.value((self.value_trunk or self.trunk)(obs)).squeeze(-1)
         features = self.trunk(obs)
         value_features = features if self.value_trunk is None else self.value_trunk(obs)
         return self.policy(features), self.value(value_features).squeeze(-1)

@@ -105,7 +105,7 @@ class A2C(Agent):
             obs, next_obs = self.normalizer(obs), self.normalizer(next_obs)
         mean = mean_over(rollout.valid.float())
         with torch.no_grad():
-            _, (value, next_value) = self.network(torch.stack([obs, next_obs]))
+            value, next_value = self.network(torch.stack([obs, next_obs]), True)
             advantage = self.advantages(rollout, value, next_value)
             value_target = value + advantage
             value_mean = mean(value_target)
