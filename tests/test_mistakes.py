@@ -44,7 +44,6 @@ COMMANDS_AND_OPTIONS = [
     ("--fast", "--fast: no such option; allowed: -m"),
     ("-M seed=0,1", "did you mean -m?"),
     ("--multirun=true seed=0,1", "--multirun takes no value"),
-    ("-m --cfg seed=0,1", "drop -m"),
     ("-m train seed=0,1", "the command comes first"),
     ("-m --sed seed=0,1", "did you mean seed?"),
     ("--help algo=ddgp", "did you mean ddpg?"),

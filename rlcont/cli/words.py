@@ -16,7 +16,7 @@ from rlcont.runs.find import named_folder
 FOREIGN_FLAGS = {
     "-i": "rlcont resume RUN_DIR resumes a run, init=RUN_DIR starts from its policy",
     "--trained-agent": "rlcont resume RUN_DIR resumes a run, init=RUN_DIR starts from its policy",
-    "--track": "every run writes TensorBoard files",
+    "--track": "log.wandb=PROJECT copies what every run writes for TensorBoard",
     "--capture-video": "rlcont eval RUN_DIR video=true films a policy",
     "-optimize": "rlcont search KEY=SPACE ... searches for settings",
     "--optimize": "rlcont search KEY=SPACE ... searches for settings",

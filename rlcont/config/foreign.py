@@ -34,6 +34,8 @@ THEIRS = {
     "algo.normalize_obs": "norm_obs",
     "algo.normalize_reward": "norm_reward",
     "num_envs": "n_envs",
+    "env.wrappers": "env_wrapper",
+    "log.wandb": "wandb_project_name track",
     "env": "env_id env_name",
     "env.kwargs.NAME": "env_kwargs",
     "eval.every": "eval_freq",

@@ -38,7 +38,8 @@ class RunLog:
     ):
         self.folder = folder
         # TensorBoard orders columns by name, capitals first.
-        values = {FIRST.get(key, key): _hparam(value) for key, value in hyper_parameters.items()}
+        first = {name: spelled(hyper_parameters[key]) for key, name in FIRST.items() if key in hyper_parameters}
+        values = first | {key: _hparam(value) for key, value in hyper_parameters.items() if key not in FIRST}
         _, start, self._end = hparams(values, {})
         project = hyper_parameters.get("log.wandb")
         self._copy = None if project is None else begin_copy(project, folder, hyper_parameters)

@@ -78,8 +78,7 @@ def describe_job(folder: Path, plan: Plan, origin: dict[str, Any]) -> None:
 def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
     """Creates <output>/sweeps/<time> with a folder for each job."""
     output = plans[0].config.output
-    differing = varying_overrides([plan.overrides for plan in plans])
-    names = job_names(differing, [plan.config.seed for plan in plans])
+    names, differing = names_of(plans), varying_overrides([plan.overrides for plan in plans])
     origin = provenance()
     with writing_to(output):
         sweep = make_exclusively(Path(output) / "sweeps", folder_time())
@@ -95,6 +94,11 @@ def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
             describe_job(folder, plan, origin)
             made.append(Job(number, folder, StatusFile(folder, "waiting", plan.config.total_steps).status))
     return sweep, made
+
+
+def names_of(plans: Sequence[Plan]) -> list[str]:
+    """The names of a sweep's jobs."""
+    return job_names(varying_overrides([plan.overrides for plan in plans]), [plan.config.seed for plan in plans])
 
 
 def varying_overrides(jobs: list[list[str]]) -> list[dict[str, str]]:

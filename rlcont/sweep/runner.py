@@ -103,7 +103,7 @@ class Runner:
         self.told_to_end = True
         self.show.stopping(len(self.running))
         for job in self.waiting:
-            job.conclude("interrupted")
+            job.conclude("not started")
         self.waiting.clear()
         for job in self.running:
             job.interrupt()

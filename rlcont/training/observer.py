@@ -111,6 +111,7 @@ class RunObserver:
             self.status.update(step=step, evaluation_step=step, **figures)
 
     def keep(self, training: Training) -> None:
+        self.status.update(step=training.step)
         if self.config.eval.every is None:
             with self._writing(training.step):
                 self._save_policies(["last"], {"step": training.step})
