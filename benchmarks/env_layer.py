@@ -19,11 +19,13 @@ CASES = (("Pendulum-v1", 1), ("Pendulum-v1", 16), ("HalfCheetah-v4", 1), ("HalfC
 TIMED = """
 import json, sys, time
 import numpy as np
-from rlcont.envs.config import EnvConfig
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
 from rlcont.envs.vector import Environments
 found = []
 for env_id, num_envs in json.loads(sys.argv[1]):
-    envs = Environments(EnvConfig(id=env_id, kwargs={}, max_episode_steps=None), list(range(num_envs)))
+    config = validate(compose_job([f"env={env_id}"]).container).env
+    envs = Environments(config, list(range(num_envs)))
     envs.reset()
     actions = np.random.default_rng(0).uniform(-1, 1, (64, num_envs, envs.spec.action_dim)).astype(np.float32)
     best = float("inf")

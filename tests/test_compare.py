@@ -23,7 +23,7 @@ from rlcont.report import compare as compare_module
 from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
 from rlcont.report.compare import compare, figures
 from rlcont.report.groups import group_runs
-from rlcont.runs.evaluations import EVALUATION_COLUMNS
+from rlcont.runs.evaluations import STATISTICS
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
@@ -71,7 +71,7 @@ def test_area_and_steps_to_a_threshold_by_hand():
 def with_evaluations(folder, returns, every=100):
     with (folder / "evaluations.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(EVALUATION_COLUMNS)
+        writer.writerow(["step", *STATISTICS, "seconds"])
         for number, value in enumerate(returns):
             writer.writerow([number * every, value, 1, value - 1, value + 1, 200, 2.0 * number])
     return folder
@@ -100,6 +100,20 @@ def test_runs_that_differ_in_their_seed_alone_are_a_group(outputs):
     # A run that is named twice counts once.
     again = group_runs([outputs, outputs / "Pendulum-v1"])
     assert [len(group.curves) for group in again] == [len(group.curves) for group in groups]
+
+
+def test_keys_that_do_not_change_what_is_learned_make_no_groups(tmp_path):
+    for seed, word in enumerate(["log.every=50", "eval.every=100", "eval.episodes=3", "threads=1", "env.info=[x]"]):
+        with_evaluations(make_run(tmp_path, "total_steps=200", f"seed={seed}", word), [0, 1, 2])
+    ((env, label),) = ((group.env, group.label) for group in group_runs([tmp_path / "outputs"]))
+    assert (env, label) == ("Pendulum-v1", "ddpg")
+
+
+def test_without_a_folder_a_comparison_is_written_beside_outputs(outputs, tmp_path):
+    result = rlcont(tmp_path, "compare", "outputs")
+    assert result.returncode == 0, result.stderr
+    assert len(list(tmp_path.glob("comparisons/*/groups.csv"))) == 1
+    assert not (outputs / "comparisons").exists()
 
 
 def test_the_figures_by_hand(outputs):

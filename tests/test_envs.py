@@ -24,7 +24,7 @@ MUJOCO_IDS = [
 
 
 def config(env_id, max_episode_steps=None, **kwargs):
-    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=max_episode_steps)
+    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=max_episode_steps, wrappers=(), info=())
 
 
 def bare(env):
@@ -507,7 +507,7 @@ from rlcont.envs.vector import Environments
 from rlcont.envs.config import EnvConfig
 
 for env_id in ("HalfCheetah-v4", "Ant-v4"):
-    envs = Environments(EnvConfig(id=env_id, kwargs={}, max_episode_steps=None), [0])
+    envs = Environments(EnvConfig(id=env_id, kwargs={}, max_episode_steps=None, wrappers=(), info=()), [0])
     envs.reset()
     action = np.zeros((1, envs.spec.action_dim), np.float32)
     assert envs.step(action).valid.all()

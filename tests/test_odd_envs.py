@@ -49,7 +49,7 @@ STEPS = 24
 
 
 def config(env_id, **kwargs):
-    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=None)
+    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=None, wrappers=(), info=())
 
 
 def one_line(error):

@@ -126,9 +126,9 @@ def resume(folder: Path, *, overrides: list[str]) -> None:
     if plan is None:
         return None
     from rlcont.core.resources import prepare_threads
-    from rlcont.training.preflight import check_actors, check_env
+    from rlcont.training.preflight import check_env, check_packages
 
-    check_actors(plan.config)
+    check_packages(plan.config)
     check_env(plan.config.env, folder)
     prepare_threads()
     from rlcont.training.run import resume
@@ -195,15 +195,27 @@ def _run_search(plan: SearchPlan, folder: Path | None) -> None:
 
 
 def evaluate(
-    folder: Path, *, checkpoint: str, episodes: int | None, seed: int | None, video: bool, render: bool, to: Path | None
+    folder: Path,
+    *,
+    checkpoint: str,
+    episodes: int | None,
+    seed: int | None,
+    video: bool,
+    render: bool,
+    to: Path | None,
+    csv: Path | None,
 ) -> None:
-    """Plays deterministic episodes with a policy of a run; prints mean and standard deviation of the return."""
+    """Plays deterministic episodes with a policy of a run; prints mean and standard deviation of the return.
+    zoo:ALGO/ENV is a run that comes with rlcont.
+    """
     from rlcont.core.resources import has_display, prepare_drawing
 
     if video and render:
         raise UserError("video=true render=true: one of them; a window or files")
     if to is not None and not video:
         raise UserError(f"to={to}: counts only with video=true")
+    if csv is not None and not csv.parent.is_dir():
+        raise UserError(f"csv={csv}: no folder {csv.parent}")
     if render and not has_display():
         raise UserError("render=true: there is no display here (DISPLAY is not set); video=true writes a file")
     if video:
@@ -214,7 +226,7 @@ def evaluate(
 
     # Drawing an episode takes far longer than playing it.
     episodes = episodes or (1 if video or render else 10)
-    print(evaluate_run(folder, checkpoint, episodes, seed, video=video, render=render, to=to), flush=True)
+    print(evaluate_run(folder, checkpoint, episodes, seed, video=video, render=render, to=to, csv=csv), flush=True)
 
 
 def _prepare_to_play(folder: Path, checkpoint: str) -> None:
@@ -250,7 +262,7 @@ def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:
     from rlcont.report.compare import compare
     from rlcont.runs.files import folder_time
 
-    compare(list(folders), to or Path("outputs") / "comparisons" / folder_time(), threshold)
+    compare(list(folders), to or Path("comparisons") / folder_time(), threshold)
 
 
 def export(folder: Path, *, checkpoint: str, to: Path | None) -> None:
@@ -261,5 +273,6 @@ def export(folder: Path, *, checkpoint: str, to: Path | None) -> None:
     require("export", "export", "onnx", "onnxruntime", "onnxscript")
     _prepare_to_play(folder, checkpoint)
     from rlcont.report.export import export_run
+    from rlcont.runs.find import products_folder
 
-    print(export_run(folder, checkpoint, to or folder / "export"))
+    print(export_run(folder, checkpoint, to or products_folder(folder) / "export"))

@@ -91,7 +91,7 @@ def _read_overrides(arguments: list[str]) -> dict[str, Any]:
             raise UserError(_not_key_value(word, after, place == 0 and not flags))
         if word.startswith("="):
             raise UserError(f"{word}: no key before the =; write key=value without spaces")
-        if word.startswith(("env=", "algo=")):
+        if word.startswith(("env=", "algo=", "env.wrappers=")):
             for module in re.findall(r"([A-Za-z_][\w.]*):", word):
                 allow(module)
     return {"overrides": overrides, "flags": flags}

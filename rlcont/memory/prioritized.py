@@ -66,7 +66,7 @@ class PrioritizedReplay(Replay):
         return self._batch(slot, (weight / weight.max()).float())
 
     def prioritize(self, batch: Batch, priority: torch.Tensor) -> Metrics:
-        raised = torch.where(priority.isfinite(), priority, 0).double() + self.eps
+        raised = priority.nan_to_num(0, 0, 0).double() + self.eps
         self.max_priority = torch.maximum(self.max_priority, raised.max())
         self.tree.set(batch.slot, raised**self.alpha)
         return {

@@ -10,8 +10,9 @@ from rlcont.core.errors import Stopped
 from rlcont.core.protocols import Policy
 from rlcont.core.types import EnvSpec
 from rlcont.runs.console import format_return, format_returns
-from rlcont.runs.evaluations import evaluation_row
+from rlcont.runs.evaluations import evaluation_row, write_episodes
 from rlcont.runs.files import shown
+from rlcont.runs.find import products_folder
 from rlcont.runs.folder import load_config
 from rlcont.runs.policies import load_policy
 from rlcont.training.build import make_policy
@@ -36,6 +37,7 @@ def evaluate_run(
     video: bool = False,
     render: bool = False,
     to: Path | None = None,
+    csv: Path | None = None,
 ) -> str:
     """Plays deterministic episodes with a policy of the run in `folder`, and returns the text to print.
 
@@ -43,10 +45,13 @@ def evaluate_run(
         seed: of the episodes; None for those of the run's own evaluations.
         video: writes each episode into a file.
         render: shows the episodes in a window, one after the other.
-        to: folder of the files; None for one in the run's folder.
+        to: folder of the files; None for videos in the run's folder, or here for a run of the zoo.
+        csv: file for a table of the episodes; None for none.
     """
     config = load_config(folder)
-    folder, to = folder.absolute(), (to or folder / "videos").absolute()  # An environment may change the directory.
+    # Absolute, because an environment may change the directory.
+    folder, to = folder.absolute(), (to or products_folder(folder) / "videos").absolute()
+    csv = csv and csv.absolute()
     mode = {"render_mode": "human" if render else "rgb_array"} if video or render else {}
     env = dataclasses.replace(config.env, kwargs={**config.env.kwargs, **mode})
     seed = config.seed if seed is None else seed
@@ -68,6 +73,8 @@ def evaluate_run(
         evaluation = evaluate(trained, lambda: interrupt.received is not None)
         if evaluation is None:
             raise Stopped(interrupt.received or 0, "interrupted")
+    if csv is not None:
+        write_episodes(csv, evaluate.seeds, evaluation)
     row = evaluation_row(evaluation)
     lowest, highest = format_return(row["return_min"]), format_return(row["return_max"])
     text = (

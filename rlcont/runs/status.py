@@ -43,6 +43,8 @@ class Status:
     """Of the last evaluation, as is `return_std`."""
     return_std: float | None = None
     steps_per_second: float | None = None
+    seconds_left: float | None = None
+    """By the speed since learning began."""
     error: str | None = None
     """One line that says why the run ended early; of a finished run, that it reached `stop_at`."""
 

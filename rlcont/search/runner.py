@@ -41,7 +41,12 @@ def run_search(plan: SearchPlan, folder: Path, at_once: int, stop: Stop) -> int:
     with in_use(folder):
         study = Study(folder, plan.space, plan.search, plan.config.total_steps)
         num_jobs = plan.search.trials * len(plan.space.seeds)
-        show = make_show(f"{plan.search.trials} trials, {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs)
+        if present := plan.present():
+            study.begin_with(present)
+        first = f"{'the first is' if present else 'none has'} the present settings"
+        show = make_show(
+            f"{plan.search.trials} trials, {first}; {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs
+        )
         runner = _SearchRunner(plan, folder, study, at_once, show)
         try:
             runner.run(stop)

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rlcont.runs.console import eta, format_return, on_terminal, print_table
+from rlcont.runs.console import format_return, on_terminal, print_table, span
 from rlcont.runs.status import Status
 from rlcont.sweep.plan import Job
 
@@ -145,9 +145,8 @@ def _figures(status: Status) -> list[str]:
     if status.state == "waiting":
         return ["starting", "-", "-", "-", "-"]
     returns = [format_return(status.train_return), format_return(status.return_mean)]
-    if not (speed := status.steps_per_second):
-        return [progress(status), *returns, "-", "-"]
-    return [progress(status), *returns, f"{speed:.0f}", eta(status.total_steps - status.step, speed)]
+    speed = f"{status.steps_per_second:.0f}" if status.steps_per_second else "-"
+    return [progress(status), *returns, speed, span(status.seconds_left)]
 
 
 def _shortened(name: str, width: int) -> str:

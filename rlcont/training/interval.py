@@ -18,6 +18,7 @@ class Interval:
     def __init__(self) -> None:
         self._returns: list[float] = []
         self._lengths: list[int] = []
+        self._info: dict[str, list[float]] = {}
         self._metrics: dict[str, list[torch.Tensor]] = {}
         self._actions: list[Array] = []
         self._start = time.perf_counter()
@@ -30,6 +31,8 @@ class Interval:
         if len(collected.returns):
             self._returns += collected.returns.tolist()
             self._lengths += collected.lengths.tolist()
+            for name, values in collected.info.items():
+                self._info.setdefault(name, []).extend(values[~np.isnan(values)].tolist())
 
     def paused(self) -> _Pause:
         """A context whose time does not count in steps per second."""
@@ -41,6 +44,7 @@ class Interval:
         if self._returns:
             values["train/return"] = float(np.mean(self._returns))
             values["train/length"] = float(np.mean(self._lengths))
+        values |= {f"train_info/{name}": float(np.mean(given)) for name, given in self._info.items() if given}
         for name, stacked in self._stacked().items():
             values[f"learn/{name}"] = stacked.float().mean().item()
         actions: Array = np.concatenate(self._actions)
@@ -55,13 +59,14 @@ class Interval:
         return {
             "returns": self._returns,
             "lengths": self._lengths,
+            "info": self._info,
             "metrics": self._stacked(),
             "actions": np.concatenate(self._actions) if self._actions else None,
             "seconds": time.perf_counter() - self._start,
         }
 
     def load_state_dict(self, state: dict[str, Any], device: str) -> None:
-        self._returns, self._lengths = state["returns"], state["lengths"]
+        self._returns, self._lengths, self._info = state["returns"], state["lengths"], state.get("info", {})
         self._metrics = {name: list(values.to(device).unbind()) for name, values in state["metrics"].items()}
         self._actions = [] if state["actions"] is None else [state["actions"]]
         self._start = time.perf_counter() - state["seconds"]
@@ -71,7 +76,7 @@ class Interval:
         return {name: torch.stack(values) for name, values in self._metrics.items()}
 
     def _clear(self) -> None:
-        self._returns, self._lengths, self._metrics, self._actions = [], [], {}, []
+        self._returns, self._lengths, self._info, self._metrics, self._actions = [], [], {}, {}, []
         self._start = time.perf_counter()
 
     def _delay_start(self, seconds: float) -> None:

@@ -62,11 +62,14 @@ class Training:
         """Step of the last evaluation, as `kept` is of the last checkpoint."""
         self.kept = 0
         self.evaluation: Evaluation | None = None
+        self.learns = False
+        """Whether the agent has learned in this process."""
 
     def advance(self) -> None:
         """What was played next, such as one step of every environment, and the learning that is due."""
         collected = self.collector.collect()
         metrics = self.agent.learn()
+        self.learns = self.learns or bool(metrics)
         self.step += collected.num_steps
         if metrics and self.agent.device == "cpu":  # A GPU is asked when there is something to log.
             self.check({name: value.item() for name, value in metrics.items()})

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from rlcont.config.run import RunConfig, to_container
-from rlcont.core.agent import Agent
 from rlcont.core.errors import ActorsLost, Stopped, UserError
 from rlcont.core.spelling import flat_keys
 from rlcont.core.types import Evaluation
@@ -35,7 +34,7 @@ class RunObserver:
     Args:
         config: of the run.
         folder: of the run.
-        agent: its policies are saved.
+        training: its agent's policies are saved.
         checkpoints: of the run.
         interrupt: what asks the run to stop.
         statistics: gives the running statistics of the environments' wrappers, which belong to a policy.
@@ -46,7 +45,7 @@ class RunObserver:
         self,
         config: RunConfig,
         folder: Path,
-        agent: Agent,
+        training: Training,
         checkpoints: Checkpoints,
         interrupt: Interrupt,
         statistics: Callable[[], list[dict[str, Any]]],
@@ -58,11 +57,11 @@ class RunObserver:
         self.log = RunLog(folder, flat_keys(container), config_text(config), position, step)
         self.status = StatusFile(folder, "running", config.total_steps)
         self.status.update(step=step)
-        self.reporter = make_reporter(config.total_steps)
+        self.reporter = make_reporter(config.total_steps, lambda: (training.step, training.learns))
         self.checkpoints = checkpoints
         self.config = config
         self.folder = folder
-        self.agent = agent
+        self.training, self.agent = training, training.agent
         self.best = before["best"] if before else float("-inf")
         self.interrupt = interrupt
         self.statistics = statistics
@@ -91,9 +90,11 @@ class RunObserver:
         with self._writing(step):
             self.log.scalars(values, step)
             train_return, speed = values.get("train/return"), values["train/steps_per_second"]
-            self.reporter.progress(step, train_return, speed, any(tag.startswith("learn/") for tag in values))
+            self.reporter.progress(step, self.training.learns, train_return, speed)
             returned = {} if train_return is None else {"train_return": train_return}
-            self.status.update(step=step, steps_per_second=speed, **returned)
+            self.status.update(
+                step=step, steps_per_second=speed, seconds_left=self.reporter.remaining.seconds, **returned
+            )
 
     def evaluated(self, evaluation: Evaluation, step: int) -> None:
         row = evaluation_row(evaluation)
@@ -105,10 +106,10 @@ class RunObserver:
             names.append(f"step-{step}")
         with self._writing(step):
             self.log.histograms(
-                {f"distributions/{name}": value for name, value in self.agent.distributions().items()}, step
+                {f"train_distributions/{name}": value for name, value in self.agent.distributions().items()}, step
             )
             self.log.evaluation(evaluation, step, self.seconds)
-            self.reporter.evaluated(step, row["return_mean"], row["return_std"])
+            self.reporter.evaluated(step, row)
             self._save_policies(names, {"step": step, **row})
             figures = {key: row[key] for key in ("return_mean", "return_std")}
             self.status.update(step=step, evaluation_step=step, **figures)

@@ -32,7 +32,7 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
     specs: list[tuple[EnvConfig, EnvSpec]] = []
     for config in configs:
         check_output(config.output)
-        check_actors(config)
+        check_packages(config)
         if config.init is not None:
             policy_path(Path(config.init), "last")
         spec = next((spec for env, spec in specs if env == config.env), None)
@@ -54,8 +54,10 @@ def check_output(output: str) -> None:
         raise UserError(f"output={output}: cannot be written ({error.strerror}{at})") from None
 
 
-def check_actors(config: RunConfig) -> None:
-    """Checks that Ray is installed if the run needs it."""
+def check_packages(config: RunConfig) -> None:
+    """Checks that Ray and Weights & Biases are installed if the run needs them."""
+    if config.log.wandb is not None:
+        require(f"log.wandb={config.log.wandb}", "wandb", "wandb")
     if isinstance(config.actors, RayActors):
         require("actors=ray", "ray", "ray")
 

@@ -94,7 +94,7 @@ def _observer(
     checkpoints = checkpoints or Checkpoints(folder, config.checkpoint.keep)
     evaluate = parts.evaluate
     statistics = (lambda: parts.env.statistics) if evaluate is None else (lambda: evaluate.statistics())
-    observer = RunObserver(config, folder, parts.training.agent, checkpoints, interrupt, statistics, before)
+    observer = RunObserver(config, folder, parts.training, checkpoints, interrupt, statistics, before)
     if evaluate is not None:
         evaluate.tell = observer.reporter.evaluating
     return observer
