@@ -68,6 +68,7 @@ def test_it_acts_as_the_agent_in_closed_loop_with_onnxruntime_alone(trained, tmp
     facts = json.loads((tmp_path / "policy.json").read_text())
     assert facts["policy"]["step"] == 200
     assert (facts["low"], facts["high"]) == ([-2], [2])
+    assert [(part["name"], part["size"]) for part in facts["observations"]] == [("", 3)]
     assert max(facts["largest_difference"].values()) <= 1e-5
     script = tmp_path / "play.py"
     script.write_text(PLAY.replace("HalfCheetah-v4", "Pendulum-v1").replace("seed=0", "seed=3") + ALONE)
