@@ -37,7 +37,7 @@ class OffPolicyConfig(AlgorithmConfig):
     replay: Literal["uniform", "prioritized"]
     """How transitions are drawn: all alike, or more often where the last error was large."""
     replay_size: Count
-    """Transitions the replay holds."""
+    """Transitions the replay holds; memory is taken for no more than total_steps."""
     priority_alpha: Fraction
     """Exponent of priorities in a prioritized replay; 0: all alike."""
     priority_beta: Fraction
