@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import math
+import signal
 import statistics
 
 import numpy as np
@@ -17,7 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_listing import make_run
 from tiny import TINY_A2C, tiny
 
-from rlcont.core.errors import UserError
+from rlcont.core.errors import Stopped, UserError
+from rlcont.report import compare as compare_module
 from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
 from rlcont.report.compare import compare, figures
 from rlcont.report.groups import group_runs
@@ -152,6 +154,24 @@ def test_tables_and_pictures_are_left_behind(outputs, tmp_path, capsys):
             assert "</svg>" in (to / f"{name}.svg").read_text()
     compare([outputs], to, None)
     assert len(list((to / "Pendulum-v1" / "ddpg-tau=0.1").iterdir())) == 1
+
+
+def test_ctrl_c_waits_until_all_is_written(outputs, tmp_path, monkeypatch):
+    write = compare_module._write_csv
+    coming = [signal.SIGINT]
+
+    def interrupted(*arguments):
+        write(*arguments)
+        if coming:
+            signal.raise_signal(coming.pop())
+
+    monkeypatch.setattr(compare_module, "_write_csv", interrupted)
+    with pytest.raises(Stopped, match=r"^interrupted$") as stopped:
+        compare([outputs], tmp_path / "to", None)
+    assert stopped.value.exit_code == 130
+    assert {path.name for path in (tmp_path / "to").glob("*.png")} == {
+        f"{kind}-{env}.png" for kind in ("aggregates", "curves") for env in ("Pendulum-v1", "HalfCheetah-v4")
+    }
 
 
 @pytest.fixture

@@ -16,10 +16,12 @@ from interruptions import differences, train
 from odd_envs import CLOSING, RIGHT, STEP_ALONE, UNMADE, WRONG
 from tiny import TINY, TINY_A2C, tiny
 
+import rlcont
 from rlcont.algos.find import config_class
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
+from rlcont.envs import selftest
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
 from rlcont.envs.selftest import findings
@@ -133,8 +135,9 @@ def misbehave(algo, fault, at, closing, num_envs):
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+def _in_a_folder_of_its_own_and_with_time_to_try(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(selftest, "SECONDS", 600.0)
 
 
 @pytest.mark.slow
@@ -413,6 +416,19 @@ def test_what_can_be_neither_reproduced_nor_saved_is_two_lines():
     assert "cannot be saved" in other
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError("by what"), SystemExit(3)])
+@pytest.mark.parametrize("method", ["state_dict", "load_state_dict"])
+def test_a_state_that_cannot_be_taken_or_put_back_is_one_line(method, error, monkeypatch):
+    def own(name):
+        return lambda env, *state: odd_envs._raise(error) if name == method else {}
+
+    for name in ("state_dict", "load_state_dict"):
+        monkeypatch.setattr(odd_envs.Tame, name, own(name), raising=False)
+    (line,) = findings(BoxEnv(config("Tame-v0")), saves=True)
+    assert line.startswith("Tame-v0 cannot be saved")
+    assert method == "load_state_dict" or f"Tame.state_dict raises {type(error).__name__}: {error}" in line
+
+
 def test_without_checkpoints_nothing_is_said_of_saving():
     assert findings(BoxEnv(config("OfItsClass-v0")), saves=False) == []
 
@@ -466,6 +482,7 @@ def test_a_run_is_refused_an_environment_with_other_spaces(tmp_path, monkeypatch
                 for refused in (
                     lambda: check_env(config("odd_envs:Tame-v0"), folder),
                     lambda: resume(plan_resume(folder, ["total_steps=200"])),
+                    lambda: rlcont.load(folder),
                 ):
                     with pytest.raises(UserError, match=f"its {what} were .* and are ") as error:
                         refused()

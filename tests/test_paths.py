@@ -41,6 +41,10 @@ def test_a_run_lies_where_it_was_asked_for_wherever_its_environment_goes(tmp_pat
     assert resumed.stdout.rstrip().endswith(f"; {folder}")
     played = rlcont(tmp_path, "eval", folder, env=HERE)
     assert (played.returncode, played.stderr) == (0, "")
+    (tmp_path / "mine" / "tuned").mkdir(parents=True)
+    begun = rlcont(tmp_path, *command, f"init={folder}", "output=more", env=HERE | {"RLCONT_CONFIGS": "mine"})
+    assert (begun.returncode, begun.stderr) == (0, "")
+    shutil.rmtree(tmp_path / "more")
     assert [path.parent.name for path in tmp_path.rglob("config.yaml")] == [Path(folder).name]
 
 

@@ -29,7 +29,8 @@ from rlcont.config.compose import expand_sweep
 from rlcont.core.resources import MEMORY_SHARE
 from rlcont.runs.status import StatusFile, read_status
 from rlcont.sweep import shares
-from rlcont.sweep.plan import MAX_LENGTH, Job, job_names, varying_overrides
+from rlcont.sweep.plan import MAX_LENGTH, job_names, varying_overrides
+from rlcont.sweep.process import Job
 from rlcont.sweep.shares import job_environment, jobs_at_once, parse_gpus, visible_gpus
 from rlcont.sweep.show import LineShow, TableShow
 

@@ -56,8 +56,9 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
     observations equal the agent's.
     """
     folder, to = folder.absolute(), to.absolute()  # An environment may change the working directory.
-    env = BoxEnv(load_config(folder).env)
-    config, agent, facts = load_trained(folder, policy, env.spec)
+    config = load_config(folder)
+    env = BoxEnv(config.env)
+    agent, facts = load_trained(config, folder, policy, env.spec)
     if "statistics" in facts:
         env.put_statistics(facts["statistics"], freeze=True)
     obs = recorded_observations(agent, env, config.seed)

@@ -20,13 +20,12 @@ from rlcont.training.evaluate import MAX_ENVS, Evaluator
 from rlcont.training.interrupt import Interrupt
 
 
-def load_trained(folder: Path, name: str, spec: EnvSpec) -> tuple[RunConfig, Policy, dict[str, Any]]:
-    """The configuration of the run in `folder`, a policy that it kept, and the facts kept with that."""
-    config = load_config(folder)
+def load_trained(config: RunConfig, folder: Path, name: str, spec: EnvSpec) -> tuple[Policy, dict[str, Any]]:
+    """A policy that the run in `folder` kept, and the facts kept with it."""
     state, facts = load_policy(folder, name)
     policy = make_policy(config, spec)
     policy.load_policy_state(state)
-    return config, policy, facts
+    return policy, facts
 
 
 def evaluate_run(
@@ -67,7 +66,7 @@ def evaluate_run(
         at_once = 1 if render or config.eval.every is None else MAX_ENVS
         evaluate = Evaluator(env, episodes, seed, at_once=at_once, **watch)
         stack.callback(evaluate.close)
-        _, trained, facts = load_trained(folder, policy, evaluate.spec)
+        trained, facts = load_trained(config, folder, policy, evaluate.spec)
         if "statistics" in facts:
             evaluate.statistics = lambda: facts["statistics"]
         evaluate.tell = lambda text: print(f"evaluating: {text}", flush=True)

@@ -79,12 +79,12 @@ class RunLog:
         self.writer.flush()
 
     def histograms(self, values: dict[str, Histogram], step: int) -> None:
-        """Writes each histogram under its tag."""
-        for tag, histogram in values.items():
+        """Writes each histogram under its name."""
+        for name, histogram in values.items():
             centres, weights = map(np.array, histogram)
             edges = centres + np.diff(centres)[:1] / 2
             self.writer.add_histogram_raw(
-                tag,
+                f"train_distributions/{name}",
                 min=histogram.centres[0],
                 max=histogram.centres[-1],
                 num=float(weights.sum()),

@@ -89,7 +89,6 @@ class StatusFile:
 
 
 def write_status(folder: Path, status: Status) -> None:
-    """Replaces status.json by `status`."""
     write_json(folder / NAME, dataclasses.asdict(status))
 
 

@@ -3,10 +3,8 @@
 Names have the settings that differ, in characters that need no quoting in a shell.
 """
 
-import dataclasses
 import hashlib
 import re
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +17,8 @@ from rlcont.runs.files import folder_time, make_exclusively, write_json, writing
 from rlcont.runs.folder import config_text, describe_run
 from rlcont.runs.labels import short_names, varying_keys
 from rlcont.runs.provenance import provenance
-from rlcont.runs.status import Status, StatusFile
+from rlcont.runs.status import StatusFile
+from rlcont.sweep.process import Job
 
 MAX_LENGTH = 100  # Characters of a name, without the number appended to a duplicate.
 
@@ -32,17 +31,6 @@ class Plan(NamedTuple):
     choices: dict[str, str | None]
     sweep: SweepConfig
     search: SearchConfig
-
-
-@dataclasses.dataclass
-class Job:
-    """A job with a folder."""
-
-    number: int
-    folder: Path
-    status: Status
-    slot: int = 0
-    process: subprocess.Popen[bytes] | None = None
 
 
 def make_plans(overrides: list[str]) -> list[Plan]:
@@ -62,7 +50,6 @@ def make_plans(overrides: list[str]) -> list[Plan]:
 
 
 def make_plan(overrides: list[str]) -> Plan:
-    """Composes and validates one job."""
     composed = compose_job(overrides)
     config = validate(composed.container, composed.origins)
     sweep = validate_settings(SweepConfig, "sweep", composed.sweep)
