@@ -241,7 +241,7 @@ OTHER_LIBRARIES = [
     ("--env-id Hopper-v4", "did you mean env?"),
     ("-n 1000", "did you mean total_steps?"),
     ("-i trained.zip", "init=RUN_DIR starts from its policy"),
-    ("--track", "every run writes TensorBoard files"),
+    ("--track", "log.wandb=PROJECT copies what every run writes for TensorBoard"),
     ("env=FetchReach-v4", "type env=gymnasium_robotics:FetchReach-v4"),
     ("env=dm_control/cheetah-run-v0", "type env=shimmy:dm_control/cheetah-run-v0"),
 ]

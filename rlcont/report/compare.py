@@ -53,7 +53,9 @@ def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
     groups = group_runs(places)
     found = figures(groups, threshold)
     header, rows = ["env", "group", *COLUMNS], [[own.env, own.group, *_cells(own)] for own in found]
-    print_table(header, rows)
+    # Groups come last, since their labels may be longer than a terminal is wide.
+    env_first = [[env, *cells, group] for env, group, *cells in (header, *rows)]
+    print_table(env_first[0], env_first[1:], True)
     for group in groups:
         if group.unfinished:
             print(f"{group.env}, {group.label}: left out: {', '.join(map(_progress, group.unfinished))}", flush=True)

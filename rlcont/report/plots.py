@@ -25,7 +25,8 @@ def plot_curves(groups: Sequence[Group], path: Path) -> None:
 
     Writes path.png and path.svg.
     """
-    figure, axes = _figure(9, 5)
+    lines = sum(_label(group).count("\n") + 1 for group in groups)
+    figure, axes = _figure(9, 5 + 0.1 * lines)  # The legend is below, in two columns.
     for number, group in enumerate(groups):
         colour, line = _style(number)
         for curve in (*group.curves, *group.unfinished):
@@ -40,7 +41,7 @@ def plot_curves(groups: Sequence[Group], path: Path) -> None:
         else:
             axes.plot([], [], color=colour, linewidth=0.6, label=_label(group))
     axes.set(title=groups[0].env, xlabel="environment steps", ylabel="return of deterministic episodes")
-    axes.legend(frameon=False, fontsize="small")
+    figure.legend(frameon=False, fontsize="small", ncols=2, loc="outside lower center")
     _save(figure, path)
 
 

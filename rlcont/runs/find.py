@@ -11,7 +11,8 @@ from rlcont.core.spelling import nearest
 OUTPUTS = Path("outputs")
 LATEST = "latest"
 _PACKAGE = Path(__file__).parent.parent
-ZOO = next(path for path in (_PACKAGE / "zoo", _PACKAGE.parent / "docs/results/zoo") if path.is_dir())
+_IN_CLONE = _PACKAGE.parent / "docs" / "results" / "zoo"
+ZOO = _IN_CLONE if _IN_CLONE.is_dir() else _PACKAGE / "zoo"
 """Trained policies that come with rlcont: ALGO/ENV are folders of runs without curves and checkpoints."""
 
 
