@@ -1,69 +1,77 @@
-"""What a step of the environment layer costs, here and in another checkout, in turns on one machine.
+"""What a step of the environment layer costs beside Gymnasium's own, in one process, in turns.
 
-    python benchmarks/env_layer.py OTHER_CHECKOUT [--rounds 30]
+    python benchmarks/env_layer.py    # one thread, a minute
 
-Each round times both in processes of their own, in changing order, by CPU time, in microseconds per environment step
-with the environment's own work in it. Prints the medians and the median of the rounds' ratios.
+rlcont's layer scales and clips actions, checks what comes back, looks for breakdowns of the simulator and resets.
+Against it stand the environments of `gymnasium.make` stepped in a loop, which is the least that a step can cost, and
+Gymnasium's SyncVectorEnv, which does about what the layer does. Medians of single steps: a step that is interrupted by
+another process, or followed by a reset, does not count.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import functools
 import statistics
-import subprocess
-import sys
-from pathlib import Path
+import time
+from collections.abc import Callable
 
-CASES = (("Pendulum-v1", 1), ("Pendulum-v1", 16), ("HalfCheetah-v4", 1), ("HalfCheetah-v4", 8))
-TIMED = """
-import json, sys, time
+import gymnasium
 import numpy as np
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+
+from rlcont.core.types import Array
+from rlcont.envs.config import EnvConfig
 from rlcont.envs.vector import Environments
-found = []
-for env_id, num_envs in json.loads(sys.argv[1]):
-    config = validate(compose_job([f"env={env_id}"]).container).env
-    envs = Environments(config, list(range(num_envs)))
-    envs.reset()
-    actions = np.random.default_rng(0).uniform(-1, 1, (64, num_envs, envs.spec.action_dim)).astype(np.float32)
-    best = float("inf")
-    for _ in range(6):
-        start = time.thread_time()
-        for count in range(2000 // num_envs):
-            envs.step(actions[count % 64])
-        best = min(best, (time.thread_time() - start) / (2000 // num_envs * num_envs))
-    found.append(1e6 * best)
-print(json.dumps(found))
-"""
+
+CASES = (("Pendulum-v1", 1), ("Pendulum-v1", 16), ("HalfCheetah-v4", 1), ("HalfCheetah-v4", 16))
+BLOCKS, STEPS = 30, 960
+"""Blocks of each layer, in turns, and environment steps of a block."""
+
+Step = Callable[[Array], object]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("other", type=Path)
-    parser.add_argument("--rounds", type=int, default=30)
-    arguments = parser.parse_args()
-    places = {"here": Path(__file__).parent.parent, "other": arguments.other}
-    times: dict[str, list[list[float]]] = {name: [] for name in places}
-    for number in range(arguments.rounds):
-        for name in sorted(places, reverse=bool(number % 2)):
-            times[name].append(timed(places[name]))
-    print("| environment | other, µs | here, µs | here / other |\n|---|---:|---:|---:|")
-    for case, (env_id, num_envs) in enumerate(CASES):
-        here, other = ([round_[case] for round_ in times[name]] for name in ("here", "other"))
-        ratio = statistics.median(one / two for one, two in zip(here, other, strict=True))
-        print(
-            f"| {num_envs} x {env_id} | {statistics.median(other):.1f} | {statistics.median(here):.1f} | {ratio:.3f} |"
-        )
+    print("| environments | layer, µs | alone, µs | SyncVectorEnv, µs | alone / layer | SyncVectorEnv / layer |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for env_id, num_envs in CASES:
+        layer, *others = timed(env_id, num_envs)
+        cells = [f"{micros:.1f}" for micros in (layer, *others)] + [f"{other / layer:.2f}" for other in others]
+        print(f"| {num_envs} x {env_id} | {' | '.join(cells)} |")
 
 
-def timed(checkout: Path) -> list[float]:
-    """Microseconds of each case, the shortest of several times."""
-    command = [sys.executable, "-c", TIMED, json.dumps(CASES)]
-    done = subprocess.run(command, cwd=checkout, env={"PYTHONPATH": str(checkout)}, capture_output=True, check=True)
-    found: list[float] = json.loads(done.stdout)
-    return found
+def timed(env_id: str, num_envs: int) -> list[float]:
+    """Microseconds of a step of one environment: of the layer, of the environments alone, of SyncVectorEnv."""
+    envs = Environments(
+        EnvConfig(id=env_id, kwargs={}, max_episode_steps=None, wrappers=(), info=()), list(range(num_envs))
+    )
+    make = functools.partial(gymnasium.make, env_id)
+    bare = [make() for _ in range(num_envs)]
+    sync = gymnasium.vector.SyncVectorEnv([make] * num_envs)
+    low, high = bare[0].action_space.low, bare[0].action_space.high
+    actions = np.random.default_rng(0).uniform(-1, 1, (64, num_envs, len(low))).astype(np.float32)
+    in_units = (low + (actions + 1) / 2 * (high - low)).astype(np.float32)
+
+    def step_bare(action: Array) -> None:
+        for env, row in zip(bare, action, strict=True):
+            env.step(row)
+
+    def reset_bare() -> None:
+        for env in bare:
+            env.reset()
+
+    layers: list[tuple[Step, Callable[[], object], Array]] = [
+        (envs.step, envs.reset, actions),
+        (step_bare, reset_bare, in_units),
+        (sync.step, sync.reset, in_units),
+    ]
+    seconds: list[list[float]] = [[] for _ in layers]
+    for _ in range(BLOCKS):
+        for (step, reset, given), times in zip(layers, seconds, strict=True):
+            reset()
+            for count in range(STEPS // num_envs):
+                start = time.perf_counter()
+                step(given[count % 64])
+                times.append(time.perf_counter() - start)
+    return [1e6 * statistics.median(times) / num_envs for times in seconds]
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def test_hyper_parameters_live_in_the_runs_own_folder_and_declare_no_experiment(
     assert start.hparams["algo.gamma"].number_value == 0.99
     assert start.hparams["algo.actor.hidden"].string_value == "[16,16]"
     assert start.hparams["algo.doubles"].string_value == "true"
-    assert start.hparams["SEED"].number_value == 3
+    assert start.hparams["SEED"].string_value == "3"
 
 
 def test_evaluations_csv_has_a_row_per_evaluation(folder):

@@ -15,7 +15,7 @@ from script import rlcont
 
 from rlcont.config.compose import compose_job
 from rlcont.config.fields import algorithm_fields, general_fields
-from rlcont.config.foreign import OURS
+from rlcont.config.foreign import THEIRS
 from rlcont.config.names import options
 from rlcont.config.run import to_container
 from rlcont.config.validate import validate
@@ -44,7 +44,6 @@ COMMANDS_AND_OPTIONS = [
     ("--fast", "--fast: no such option; allowed: -m"),
     ("-M seed=0,1", "did you mean -m?"),
     ("--multirun=true seed=0,1", "--multirun takes no value"),
-    ("-m --cfg seed=0,1", "drop -m"),
     ("-m train seed=0,1", "the command comes first"),
     ("-m --sed seed=0,1", "did you mean seed?"),
     ("--help algo=ddgp", "did you mean ddpg?"),
@@ -334,9 +333,9 @@ def test_every_name_of_another_library_leads_to_a_key_of_some_algorithm():
         field.key for field in [*general_fields(), *(f for algo in options("algo") for f in algorithm_fields(algo))]
     }
     ends = {key[place:] for key in known for place, sign in enumerate(f".{key}") if sign == "."}
-    ours = {name for names in OURS.values() for name in names.split()} - {"env", "noise", "env.kwargs.NAME"}
-    assert ours <= ends
-    assert not OURS.keys() & {key.rpartition(".")[2] for key in known}
+    theirs = {name for names in THEIRS.values() for name in names.split()}
+    assert THEIRS.keys() - {"env", "noise", "env.kwargs.NAME"} <= ends
+    assert not theirs & {key.rpartition(".")[2] for key in known}
 
 
 HEADER = "# @package _global_\n"

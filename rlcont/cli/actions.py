@@ -29,9 +29,7 @@ def train(*, overrides: list[str], flags: set[str]) -> None:
         if override.startswith("sweep.") and not sweeps:
             raise UserError(f"{override}: counts only in a sweep; add -m")
     if sweeps:
-        if "--cfg" in flags:
-            raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
-        return _sweep(overrides)
+        return _sweep(overrides, only_list="--cfg" in flags)
     if "--cfg" in flags:
         from rlcont.runs.folder import config_text
 
@@ -65,8 +63,8 @@ def _checked(overrides: list[str]) -> tuple[Composed, RunConfig]:
     return composed, config
 
 
-def _sweep(overrides: list[str]) -> None:
-    """Checks every job, then runs them, or hands them to the Hydra launcher or sweeper that was typed."""
+def _sweep(overrides: list[str], *, only_list: bool) -> None:
+    """Checks every job, then lists or runs them, or hands them to the Hydra launcher or sweeper that was typed."""
     for launcher, (extra, package) in LAUNCHERS.items():
         if launcher in overrides:
             require(launcher, extra, package)
@@ -76,7 +74,7 @@ def _sweep(overrides: list[str]) -> None:
             raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
         if override.startswith("sweep.") and by_hydra:
             raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
-    from rlcont.sweep.plan import check_agreement, make_folders, make_plans
+    from rlcont.sweep.plan import check_agreement, make_folders, make_plans, names_of
     from rlcont.sweep.shares import jobs_at_once
     from rlcont.training.preflight import check_runs
 
@@ -86,6 +84,9 @@ def _sweep(overrides: list[str]) -> None:
     at_once = 1 if by_hydra else jobs_at_once(plans[0].sweep.jobs, len(plans))
     check_runs([plan.config for plan in plans], at_once)
     _check_device({plan.config.device for plan in plans})
+    if only_list:
+        lines = [f"{name}: {' '.join(plan.overrides)}" for name, plan in zip(names_of(plans), plans, strict=True)]
+        return print(*lines, f"{len(plans)} jobs, {at_once} at once", sep="\n")
     if by_hydra:
         from rlcont.sweep.by_hydra import sweep_by_hydra
 

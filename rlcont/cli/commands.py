@@ -108,7 +108,7 @@ COMPARISON = "tables, pictures and a TensorBoard folder with one curve and band 
 THRESHOLD = "nine tenths of the way from the untrained return to the best group's"
 OPTIONS = {
     "-m, --multirun": "a sweep: keys list several values, as in seed=0,1; one job per core runs at a time",
-    "--cfg": "print the resolved configuration and stop",
+    "--cfg": "print the resolved configuration, or with -m the jobs of a sweep, and stop",
     "--completion SHELL": "print the completion script for bash, zsh or fish",
     "--version": "print the version",
     "--help": "print this; with algo=, noise= or actors=NAME also the keys of that choice",

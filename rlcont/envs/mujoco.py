@@ -67,12 +67,17 @@ def breakdown_detector(env: gymnasium.Env) -> Callable[[], bool]:
         return lambda: False
     bad = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 
+    data: Any = None
+    counts: Any = None
+
     def broke() -> bool:
+        nonlocal data, counts
+        if bare.data is not data:
+            data, counts = bare.data, bare.data.warning.number[bad]  # A view, which costs more than to read it.
         # MuJoCo checks the state at the start of a step. These calls check the one that this step led to.
-        mujoco.mj_checkPos(bare.model, bare.data)
-        mujoco.mj_checkVel(bare.model, bare.data)
-        counts = bare.data.warning.number[bad]
-        if not sum(counts.tolist()):
+        mujoco.mj_checkPos(bare.model, data)
+        mujoco.mj_checkVel(bare.model, data)
+        if not any(counts.tolist()):
             return False
         counts[:] = 0
         return True

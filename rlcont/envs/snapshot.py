@@ -20,7 +20,7 @@ SKIPPED = {"env", "spec", "_cached_spec", "metadata", "_metadata"}
 SKIPPED |= {"_saved_kwargs", "_ezpickle_args", "_ezpickle_kwargs"}
 """Attributes that describe how an environment was made."""
 STATELESS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, type)
-STATELESS_CLASSES = ("MujocoRenderer", "EnvSpec")
+STATELESS_CLASSES = ("MujocoRenderer", "MujocoModelNames", "EnvSpec")
 """Types of attributes that no step depends on."""
 
 

@@ -68,15 +68,15 @@ class Environments:
             for i in ended:
                 obs_to_act_on[i] = self.envs[i].reset()
         step = EnvStep(
-            obs=self._obs,
-            action=action,
-            reward=np.array(rewards, np.float32),
-            next_obs=next_obs,
-            terminated=np.array(terminated),
-            truncated=np.array(truncated),
-            obs_to_act_on=obs_to_act_on,
-            valid=np.array(valid),
-            info=info,
+            self._obs,
+            action,
+            np.array(rewards, np.float32),
+            next_obs,
+            np.array(terminated),
+            np.array(truncated),
+            obs_to_act_on,
+            np.array(valid),
+            info,
         )
         self._obs = obs_to_act_on
         self.num_steps += 1
@@ -101,6 +101,11 @@ class Environments:
         }
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
+        """Restores what `state_dict` gave, of any number of processes.
+
+        Returns:
+            Observations to act on [E, O], and [E] bool: those whose state cannot be saved, which begin an episode.
+        """
         self.num_steps, self.num_breakdowns = state["num_steps"], state["num_breakdowns"]
         restarted = np.zeros(len(self.envs), bool)
         for i, (env, seed, part) in enumerate(zip(self.envs, self._seeds, state["envs"], strict=True)):

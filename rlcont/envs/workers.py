@@ -72,6 +72,7 @@ class WorkerEnvironments:
         self._num_envs = len(seeds)
         self._ends = np.cumsum([len(group) for group in groups])
         self._starts = [0, *self._ends[:-1].tolist()]
+        self._slices = list(map(slice, self._starts, self._ends.tolist()))
         self._workers: list[_Worker] = []
         with self._ended_by_an_error():
             for group in groups[1:]:
@@ -96,7 +97,7 @@ class WorkerEnvironments:
 
     def step(self, action: Array) -> EnvStep:
         """Advances every environment by one step and resets those whose episode ended."""
-        groups = np.split(action, self._ends[:-1])
+        groups = [action[rows] for rows in self._slices]
         with self._ended_by_an_error():
             for worker, group in zip(self._workers, groups[1:], strict=True):
                 worker.ask(np.asarray(group, np.float32).tobytes())
@@ -275,15 +276,18 @@ def _answer(envs: Environments, info_names: tuple[str, ...], message: bytes, con
     if message == _PUT_BACK:
         return to_message(envs.put_back(from_message(connection.recv_bytes())))
     actions = np.frombuffer(message, np.float32).reshape(len(envs), -1)
-    return _packed(envs.step(actions), info_names).astype(np.float32, copy=False).tobytes()
+    return _packed(envs.step(actions), info_names).tobytes()
 
 
 def _packed(step: EnvStep, info_names: tuple[str, ...]) -> Array:
     """A step as rows [E, 2 O + 4 + I], without `obs` and `action`, which the receiver has; I values of info."""
-    nothing = np.full(len(step.reward), np.nan)
-    info = (step.info.get(name, nothing) for name in info_names)
-    flags = (step.reward, step.terminated, step.truncated, step.valid, *info)
-    return np.concatenate([step.next_obs, step.obs_to_act_on, np.stack(flags, axis=1, dtype=np.float32)], axis=1)
+    num_envs, dim = step.obs.shape
+    nothing = np.full(num_envs, np.nan)
+    info = [step.info.get(name, nothing) for name in info_names]
+    rows = np.empty((num_envs, 2 * dim + 4 + len(info)), np.float32)
+    rows[:, :dim], rows[:, dim : 2 * dim] = step.next_obs, step.obs_to_act_on
+    rows[:, 2 * dim :] = np.array((step.reward, step.terminated, step.truncated, step.valid, *info)).T
+    return rows
 
 
 def _unpacked(rows: Array, obs: Array, action: Array, info_names: tuple[str, ...]) -> EnvStep:

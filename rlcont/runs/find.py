@@ -27,14 +27,10 @@ def named_folder(name: Path, *, whole: bool = False) -> Path:
     """The folder that is named: `name` itself, or a run below its parent, which is `outputs` where none is typed.
 
     `latest` is the run that started or resumed last, zoo:ALGO/ENV one that comes with rlcont; any other name is the
-    beginning of one folder's name.
+    beginning of one folder's name. Where none begins so, `name` is returned.
 
     Args:
         whole: returns the sweep or search of a run that `latest` finds in one, and finds sweeps and searches by name.
-
-    Raises:
-        UserError: several folders begin so, there is no latest run, or the zoo has none of that name. Where none begins
-            so, `name` is returned.
     """
     if str(name).startswith("zoo:"):
         return _in_zoo(str(name).removeprefix("zoo:"))

@@ -38,7 +38,8 @@ class RunLog:
     ):
         self.folder = folder
         # TensorBoard orders columns by name, capitals first.
-        values = {FIRST.get(key, key): _hparam(value) for key, value in hyper_parameters.items()}
+        first = {name: spelled(hyper_parameters[key]) for key, name in FIRST.items() if key in hyper_parameters}
+        values = first | {key: _hparam(value) for key, value in hyper_parameters.items() if key not in FIRST}
         _, start, self._end = hparams(values, {})
         project = hyper_parameters.get("log.wandb")
         self._copy = None if project is None else begin_copy(project, folder, hyper_parameters)
@@ -78,12 +79,12 @@ class RunLog:
         self.writer.flush()
 
     def histograms(self, values: dict[str, Histogram], step: int) -> None:
-        """Writes each histogram under its tag."""
-        for tag, histogram in values.items():
+        """Writes each histogram under its name."""
+        for name, histogram in values.items():
             centres, weights = map(np.array, histogram)
             edges = centres + np.diff(centres)[:1] / 2
             self.writer.add_histogram_raw(
-                tag,
+                f"train_distributions/{name}",
                 min=histogram.centres[0],
                 max=histogram.centres[-1],
                 num=float(weights.sum()),

@@ -27,7 +27,7 @@ class Status:
     """The state of a run; None where a value is not known yet."""
 
     state: str
-    """waiting, running, finished, failed, interrupted, killed, or pruned by a search."""
+    """waiting, running, finished, failed, interrupted, killed, pruned by a search, or not started, of a sweep's job."""
     pid: int
     """Process that owns the state: the run's own, or its sweep's while the run waits."""
     pid_started: float
@@ -89,7 +89,6 @@ class StatusFile:
 
 
 def write_status(folder: Path, status: Status) -> None:
-    """Replaces status.json by `status`."""
     write_json(folder / NAME, dataclasses.asdict(status))
 
 

@@ -101,6 +101,5 @@ class Evaluator:
         return Evaluation(returns, lengths, dict(zip(self.info_names, info, strict=True)))
 
     def close(self) -> None:
-        """Closes the environments."""
         for env in self.envs:
             env.close()

@@ -1,9 +1,8 @@
 """What to log of the steps between two log lines."""
 
-from __future__ import annotations
-
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,9 @@ class Interval:
     """Figures of training since the last log line; a sum over a whole run would hide what changes."""
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self._returns: list[float] = []
         self._lengths: list[int] = []
         self._info: dict[str, list[float]] = {}
@@ -34,9 +36,14 @@ class Interval:
             for name, values in collected.info.items():
                 self._info.setdefault(name, []).extend(values[~np.isnan(values)].tolist())
 
-    def paused(self) -> _Pause:
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
         """A context whose time does not count in steps per second."""
-        return _Pause(self._delay_start)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._start += time.perf_counter() - start
 
     def summary(self) -> dict[str, float]:
         """The interval's figures by TensorBoard tag; begins the next interval."""
@@ -74,21 +81,3 @@ class Interval:
     def _stacked(self) -> dict[str, torch.Tensor]:
         """Each metric's values [N], of the updates that had it."""
         return {name: torch.stack(values) for name, values in self._metrics.items()}
-
-    def _clear(self) -> None:
-        self._returns, self._lengths, self._info, self._metrics, self._actions = [], [], {}, {}, []
-        self._start = time.perf_counter()
-
-    def _delay_start(self, seconds: float) -> None:
-        self._start += seconds
-
-
-class _Pause:
-    def __init__(self, report: Callable[[float], None]):
-        self._report = report
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *exception: object) -> None:
-        self._report(time.perf_counter() - self._start)

@@ -22,6 +22,7 @@ from rlcont.runs.folder import config_text
 from rlcont.runs.log import RunLog
 from rlcont.runs.policies import save_policy
 from rlcont.runs.status import StatusFile
+from rlcont.training.build import RunParts
 from rlcont.training.interrupt import Interrupt
 from rlcont.training.loop import Training
 
@@ -32,12 +33,6 @@ class RunObserver:
     """Writes what training reports to TensorBoard, policies, checkpoints, status.json and the terminal.
 
     Args:
-        config: of the run.
-        folder: of the run.
-        training: its agent's policies are saved.
-        checkpoints: of the run.
-        interrupt: what asks the run to stop.
-        statistics: gives the running statistics of the environments' wrappers, which belong to a policy.
         before: for a resumed run, the observer's state in the checkpoint.
     """
 
@@ -45,10 +40,9 @@ class RunObserver:
         self,
         config: RunConfig,
         folder: Path,
-        training: Training,
+        parts: RunParts,
         checkpoints: Checkpoints,
         interrupt: Interrupt,
-        statistics: Callable[[], list[dict[str, Any]]],
         before: dict[str, Any] | None = None,
     ):
         container = to_container(config)
@@ -57,14 +51,18 @@ class RunObserver:
         self.log = RunLog(folder, flat_keys(container), config_text(config), position, step)
         self.status = StatusFile(folder, "running", config.total_steps)
         self.status.update(step=step)
-        self.reporter = make_reporter(config.total_steps, lambda: (training.step, training.learns))
+        self.reporter = make_reporter(config.total_steps, lambda: (parts.training.step, parts.training.learns))
+        self.statistics: Callable[[], list[dict[str, Any]]] = lambda: parts.env.statistics
+        """Running statistics of the environments' wrappers, which belong to a policy."""
+        if parts.evaluate is not None:
+            self.statistics = parts.evaluate.statistics
+            parts.evaluate.tell = self.reporter.evaluating
         self.checkpoints = checkpoints
         self.config = config
         self.folder = folder
-        self.training, self.agent = training, training.agent
+        self.training, self.agent = parts.training, parts.training.agent
         self.best = before["best"] if before else float("-inf")
         self.interrupt = interrupt
-        self.statistics = statistics
         self.has_remarked = False
         self.start = time.perf_counter() - (before["seconds"] if before else 0)
 
@@ -105,9 +103,7 @@ class RunObserver:
         if self.config.eval.save_policies:
             names.append(f"step-{step}")
         with self._writing(step):
-            self.log.histograms(
-                {f"train_distributions/{name}": value for name, value in self.agent.distributions().items()}, step
-            )
+            self.log.histograms(self.agent.distributions(), step)
             self.log.evaluation(evaluation, step, self.seconds)
             self.reporter.evaluated(step, row)
             self._save_policies(names, {"step": step, **row})
@@ -115,6 +111,7 @@ class RunObserver:
             self.status.update(step=step, evaluation_step=step, **figures)
 
     def keep(self, training: Training) -> None:
+        self.status.update(step=training.step)
         if self.config.eval.every is None:
             with self._writing(training.step):
                 self._save_policies(["last"], {"step": training.step})
@@ -127,13 +124,7 @@ class RunObserver:
     def _save_policies(self, names: list[str], facts: dict[str, Any]) -> None:
         state, statistics = self.agent.policy_state(), self.statistics()
         if any(statistics):
-            facts["statistics"] = [
-                {
-                    name: {key: np.asarray(value).tolist() for key, value in values.items()}
-                    for name, values in part.items()
-                }
-                for part in statistics
-            ]
+            facts["statistics"] = _as_lists(statistics)
         for name in names:
             save_policy(self.folder, name, state, facts)
 
@@ -149,12 +140,9 @@ class RunObserver:
 
     @property
     def _way_on(self) -> str:
-        kept = self.config.checkpoint.every is not None
-        return (
-            f"rlcont resume {shlex.quote(str(shown(self.folder)))} goes on"
-            if kept
-            else "it kept no checkpoint (checkpoint.every=null)"
-        )
+        if self.config.checkpoint.every is None:
+            return "it kept no checkpoint (checkpoint.every=null)"
+        return f"rlcont resume {shlex.quote(str(shown(self.folder)))} goes on"
 
     @contextlib.contextmanager
     def _writing(self, step: int) -> Iterator[None]:
@@ -165,3 +153,10 @@ class RunObserver:
             raise UserError(
                 f"{shown(self.folder)}: cannot be written at step {step} ({error.strerror or error})"
             ) from error
+
+
+def _as_lists(value: Any) -> Any:
+    """Nested values with their arrays as lists of numbers."""
+    if isinstance(value, dict):
+        return {key: _as_lists(inner) for key, inner in value.items()}
+    return [_as_lists(inner) for inner in value] if isinstance(value, list) else np.asarray(value).tolist()

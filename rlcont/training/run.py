@@ -4,7 +4,6 @@ import dataclasses
 import datetime
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -46,7 +45,8 @@ def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None =
         add_to_description(folder, {"acceleration": parts.acceleration.facts() | computed, "spaces": parts.env.facts()})
         print(f"{title}; {shown(folder)}", flush=True)
         _print_machine(config, parts, found)
-        _train(config, parts, _observer(config, parts, folder, interrupt))
+        checkpoints = Checkpoints(folder, config.checkpoint.keep)
+        _train(config, parts, RunObserver(config, folder, parts, checkpoints, interrupt))
     return folder
 
 
@@ -65,7 +65,7 @@ def resume(plan: ResumePlan) -> Path:
         state = checkpoints.load(training.agent.rows)
         try:
             training.load_state_dict(state["training"])
-            observer = _observer(config, parts, folder, interrupt, checkpoints, state["observer"])
+            observer = RunObserver(config, folder, parts, checkpoints, interrupt, state["observer"])
         except UserError:
             raise
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
@@ -81,23 +81,6 @@ def resume(plan: ResumePlan) -> Path:
         _print_machine(config, parts, found)
         _train(config, parts, observer)
     return folder
-
-
-def _observer(
-    config: RunConfig,
-    parts: RunParts,
-    folder: Path,
-    interrupt: Interrupt,
-    checkpoints: Checkpoints | None = None,
-    before: dict[str, Any] | None = None,
-) -> RunObserver:
-    checkpoints = checkpoints or Checkpoints(folder, config.checkpoint.keep)
-    evaluate = parts.evaluate
-    statistics = (lambda: parts.env.statistics) if evaluate is None else (lambda: evaluate.statistics())
-    observer = RunObserver(config, folder, parts.training, checkpoints, interrupt, statistics, before)
-    if evaluate is not None:
-        evaluate.tell = observer.reporter.evaluating
-    return observer
 
 
 def start_from(run: Path, agent: Agent) -> None:
@@ -131,7 +114,6 @@ def _name(config: RunConfig) -> str:
 
 
 def _print_machine(config: RunConfig, parts: RunParts, found: list[str]) -> None:
-    """Prints device, threads and processes, and what was found of the environment."""
     threads = torch.get_num_threads()
     stepped = f"; {config.num_envs} environments in {parts.workers} processes" if parts.workers > 1 else ""
     if isinstance(config.actors, RayActors):

@@ -58,11 +58,7 @@ class OffPolicyConfig(AlgorithmConfig):
     """Gradients of actor and critic are each clipped to this 2-norm; null: never."""
 
     def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:
-        """Refuses what cannot work in a run of these sizes.
-
-        Raises:
-            UserError: nothing would be learned in the whole run, or the replay cannot hold a batch or a step.
-        """
+        """Refuses runs in which nothing would be learned, and replays that cannot hold a batch or a step."""
         for key, value in (("warmup_steps", self.warmup_steps), ("batch_size", self.batch_size)):
             if value >= total_steps:
                 raise UserError(f"algo.{key}={value}: must be below total_steps={total_steps}, or nothing is learned")
