@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 run: $(READY)  ## train; ARGS="algo=ddpg env=HalfCheetah-v4" by default
-	@test -n "$(ARGS)" || echo 'One million steps of DDPG take one to three hours on two cores; ARGS="env=Pendulum-v1" takes minutes.'
+	@test -n "$(ARGS)" || echo 'One million steps of DDPG take one to three hours on two cores; the ETA after warm-up says how long here. ARGS="env=Pendulum-v1" takes minutes.'
 	$(BIN)/rlcont $(or $(ARGS),algo=ddpg env=HalfCheetah-v4)
 
 test: $(READY)  ## run the tests, but for the slow ones

@@ -5,12 +5,13 @@
 Each entry of the YAML file (benchmarks/campaign.yaml) is a sweep over seeds: algorithm, task, seeds, steps, further
 settings, and the commit of rlcont that trains. The commit is installed into a virtual environment of its own under
 OUTPUT. Runs have the lowest priority and one thread; two go at once. The evaluations of a run that has finished are
-copied to docs/results/runs/ALGO/ENV/seed-N.csv, with its command, versions and machine in seed-N.json. Ctrl-C or
-SIGTERM interrupts; the same command goes on.
+copied to docs/results/runs/ALGO/ENV/seed-N.csv, with its command, versions and machine in seed-N.json. A later entry
+with more steps extends the runs of an earlier one. Ctrl-C or SIGTERM interrupts; the same command goes on.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
@@ -18,6 +19,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +29,59 @@ import yaml
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs/results/runs"
 SECONDS_BETWEEN_LOOKS = 30
+JOBS = 2
 
 
 def main(output: str, entries: str = str(ROOT / "benchmarks/campaign.yaml")) -> None:
     os.nice(19 - os.nice(0))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     for entry in yaml.safe_load(Path(entries).read_text()):
         if not missing_seeds(entry):
             continue
-        folder = Path(output, entry["algo"], entry["env"], entry["commit"])
-        command = [str(program(Path(output), entry["commit"])), *words(entry, folder)]
-        train(command, folder, entry)
+        rlcont = str(program(Path(output), entry["commit"]))
+        with ThreadPoolExecutor(JOBS) as pool:
+            shorter = [[rlcont, *words] for words in extensions(entry, Path(output))]
+            list(pool.map(train, shorter, repeat(entry), repeat(Path(output))))
+        if missing_seeds(entry):
+            train([rlcont, *words(entry, Path(output))], entry, Path(output))
+
+
+def interrupt(*_: Any) -> None:
+    """Interrupts the runs as well and starts no others."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
+    os._exit(130)
 
 
 def missing_seeds(entry: dict[str, Any]) -> list[int]:
     """The seeds of an entry whose evaluations are not there yet."""
     first, last = entry["seeds"]
     folder = RESULTS / entry["algo"] / entry["env"]
-    return [seed for seed in range(first, last + 1) if not (folder / f"seed-{seed}.csv").exists()]
+    return [seed for seed in range(first, last + 1) if last_step(folder / f"seed-{seed}.csv") < entry["steps"]]
+
+
+def last_step(evaluations: Path) -> int:
+    """Step of the last evaluation in a CSV file, -1 where there is no file."""
+    if not evaluations.exists():
+        return -1
+    with evaluations.open() as file:
+        return max(int(row["step"]) for row in csv.DictReader(file))
+
+
+def extensions(entry: dict[str, Any], output: Path) -> list[list[str]]:
+    """What goes on with the runs of earlier entries that had fewer steps."""
+    found = []
+    for run in sorted(folder(entry, output).parent.glob(f"{entry['commit']}-*/sweeps/*/*/config.yaml")):
+        seed, steps = yaml.safe_load(run.read_text())["seed"], int(run.parts[-5].rpartition("-")[2])
+        if seed in missing_seeds(entry) and steps < entry["steps"]:
+            found.append(["resume", str(run.parent), f"total_steps={entry['steps']}"])
+    return found
+
+
+def folder(entry: dict[str, Any], output: Path) -> Path:
+    """Where the sweep of an entry is made."""
+    return output / entry["algo"] / entry["env"] / f"{entry['commit']}-{entry['steps']}"
 
 
 def program(output: Path, commit: str) -> Path:
@@ -62,9 +100,9 @@ def program(output: Path, commit: str) -> Path:
     return rlcont.absolute()
 
 
-def words(entry: dict[str, Any], folder: Path) -> list[str]:
+def words(entry: dict[str, Any], output: Path) -> list[str]:
     """What begins an entry's sweep, or goes on with it."""
-    begun = sorted(folder.glob("sweeps/*/sweep.json"))
+    begun = sorted(folder(entry, output).glob("sweeps/*/sweep.json"))
     if begun:
         return ["resume", str(begun[-1].parent)]
     seeds = ",".join(map(str, missing_seeds(entry)))
@@ -74,39 +112,33 @@ def words(entry: dict[str, Any], folder: Path) -> list[str]:
         *chosen,
         f"total_steps={entry['steps']}",
         *entry.get("settings", []),
-        f"output={folder}",
-        "sweep.jobs=2",
+        f"output={folder(entry, output)}",
+        f"sweep.jobs={JOBS}",
     ]
 
 
-def train(command: list[str], folder: Path, entry: dict[str, Any]) -> None:
-    """Runs a sweep to its end and keeps what finishes on the way."""
-    sweep = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    try:
-        while sweep.poll() is None:
-            try:
-                sweep.wait(SECONDS_BETWEEN_LOOKS)
-            except subprocess.TimeoutExpired:
-                keep_finished(folder, entry)
-        keep_finished(folder, entry)
-    finally:
-        if sweep.poll() is None:
-            sweep.terminate()
-            sweep.wait()
+def train(command: list[str], entry: dict[str, Any], output: Path) -> None:
+    """Runs a command that trains to its end and keeps what finishes on the way."""
+    training = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    while training.poll() is None:
+        try:
+            training.wait(SECONDS_BETWEEN_LOOKS)
+        except subprocess.TimeoutExpired:
+            keep_finished(entry, output)
+    keep_finished(entry, output)
 
 
-def keep_finished(folder: Path, entry: dict[str, Any]) -> None:
+def keep_finished(entry: dict[str, Any], output: Path) -> None:
     """Copies evaluations and origin of every finished run to docs/results/runs."""
-    for status in sorted(folder.glob("sweeps/*/*/status.json")):
+    for status in sorted(folder(entry, output).parent.glob(f"{entry['commit']}-*/sweeps/*/*/status.json")):
         run, target = status.parent, RESULTS / entry["algo"] / entry["env"]
         if json.loads(status.read_text())["state"] != "finished":
             continue
-        config = yaml.safe_load((run / "config.yaml").read_text())
-        csv = target / f"seed-{config['seed']}.csv"
-        if not csv.exists():
+        kept = target / f"seed-{yaml.safe_load((run / 'config.yaml').read_text())['seed']}.csv"
+        if last_step(kept) < last_step(run / "evaluations.csv"):
             target.mkdir(parents=True, exist_ok=True)
-            shutil.copy(run / "evaluations.csv", csv)
-            csv.with_suffix(".json").write_text(json.dumps(origin(run, entry), indent=1) + "\n")
+            shutil.copy(run / "evaluations.csv", kept)
+            kept.with_suffix(".json").write_text(json.dumps(origin(run, entry), indent=1) + "\n")
 
 
 def origin(run: Path, entry: dict[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,9 @@ def main() -> None:
 
 def timed(env_id: str, num_envs: int) -> list[float]:
     """Microseconds of a step of one environment: of the layer, of the environments alone, of SyncVectorEnv."""
-    envs = Environments(EnvConfig(id=env_id, kwargs={}, max_episode_steps=None), list(range(num_envs)))
+    envs = Environments(
+        EnvConfig(id=env_id, kwargs={}, max_episode_steps=None, wrappers=(), info=()), list(range(num_envs))
+    )
     make = functools.partial(gymnasium.make, env_id)
     bare = [make() for _ in range(num_envs)]
     sync = gymnasium.vector.SyncVectorEnv([make] * num_envs)

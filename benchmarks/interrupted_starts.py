@@ -1,9 +1,9 @@
 """Ctrl-C at many moments of a start: how each process ends, and what it leaves.
 
-    python benchmarks/interrupted_starts.py [--moments 200]
+    python benchmarks/interrupted_starts.py [--moments 200] [--at-once 1]
 
-The moments are spread evenly from the console script's first line to a second after the first step is due. Each is to
-end in one line and exit code 130, and to leave nothing or a run that can be resumed.
+The moments are spread evenly from the start of the process to its first step. Each is to end in one line and exit code
+130, and to leave nothing or a run that can be resumed. Python itself answers before it has come to rlcont's first line.
 """
 
 from __future__ import annotations
@@ -16,36 +16,53 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 RLCONT = str(Path(sys.executable).with_name("rlcont"))
 COMMAND = (RLCONT, "env=Pendulum-v1", "total_steps=1000000", "algo.warmup_steps=300", "compile=false", "log.every=1")
+PATIENCE = 120.0
+"""Seconds after which an interrupted process counts as one that goes on."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moments", type=int, default=200)
+    parser.add_argument("--at-once", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        for outcome, count in collections.Counter(outcomes(Path(scratch), arguments.moments)).most_common():
+        ends = outcomes(Path(scratch), arguments.moments, arguments.at_once)
+        for outcome, count in collections.Counter(ends).most_common():
             print(f"{count:4d} {outcome}")
 
 
-def outcomes(folder: Path, moments: int) -> Iterator[str]:
+def outcomes(folder: Path, moments: int, at_once: int = 1) -> Iterator[str]:
     """How a start ends that is interrupted at each of so many moments; `one line` is as it should be."""
+    # A background job of a shell ignores it, and so does what that starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     whole = _seconds_of_a_start(folder / "whole")
-    for moment in range(moments):
-        place = folder / str(moment)
-        place.mkdir()
-        with _started(place) as process:
-            time.sleep((moment + 0.5) / moments * whole)
-            process.send_signal(signal.SIGINT)
+    with ThreadPoolExecutor(at_once) as pool:
+        yield from pool.map(lambda moment: _end(folder / str(moment), (moment + 0.5) / moments * whole), range(moments))
+
+
+def _end(place: Path, seconds: float) -> str:
+    """How a start in the folder `place` ends that is interrupted after so many seconds."""
+    place.mkdir()
+    with _started(place) as process:
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, errors = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
             _, errors = process.communicate()
-        yield _outcome(place, process.returncode, errors)
+    return _outcome(place, process.returncode, errors)
 
 
 def _started(place: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(COMMAND, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        COMMAND, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def _seconds_of_a_start(place: Path) -> float:

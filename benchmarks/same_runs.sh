@@ -29,6 +29,12 @@ r ddpg-resumed $S algo.normalize_obs=true noise=ou
 go ddpg-resumed total_steps=2500
 r d4pg-resumed $S algo=d4pg algo.replay=prioritized
 go d4pg-resumed total_steps=2500
+r td3 $S algo=td3
+r td3-compiled $S algo=td3 compile=true
+r td3-resumed $S algo=td3 algo.normalize_obs=true
+go td3-resumed total_steps=2500
+r sac $S algo=sac
+r sac-compiled $S algo=sac compile=true
 r a2c-resumed $A
 r ppo $P
 r ppo-squashed-stopped $P algo.policy=squashed algo.entropy_coef=0.01 algo.target_kl=0.01

@@ -41,14 +41,14 @@ def main() -> None:
             print(f"{name}: {median:.2f} ({low:.2f} to {high:.2f})", flush=True)
 
 
-def make_runs(rlcont: str, folder: Path) -> None:
-    """One real run, and its description copied many times."""
+def make_runs(rlcont: str, folder: Path, number: int = RUNS) -> None:
+    """One real run, and its description and evaluations copied until there are `number`."""
     subprocess.run([rlcont, *TRAINING[:2], "total_steps=600"], cwd=folder, check=True, capture_output=True)
     (run,) = folder.glob("outputs/*/*/*")
-    for number in range(RUNS - 1):
-        copy = run.with_name(f"run-{number}")
+    for copied in range(number - 1):
+        copy = run.with_name(f"run-{copied}")
         copy.mkdir()
-        for name in ("config.yaml", "run.json", "status.json"):
+        for name in ("config.yaml", "run.json", "status.json", "evaluations.csv"):
             shutil.copy(run / name, copy / name)
 
 

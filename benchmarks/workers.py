@@ -52,7 +52,7 @@ def main() -> None:
     medians: dict[str, dict[str, float]] = {}
     chosen: dict[str, int] = {}
     for env_id in arguments.envs:
-        config = EnvConfig(id=env_id, kwargs={}, max_episode_steps=None)
+        config = EnvConfig(id=env_id, kwargs={}, max_episode_steps=None, wrappers=(), info=())
         chosen[env_id] = useful_workers(config, arguments.num_envs, cores)
         medians[env_id] = measure_ways(config, arguments.num_envs, cores, arguments.rounds, arguments.seconds)
         print(f"{env_id} done", file=sys.stderr, flush=True)

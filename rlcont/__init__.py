@@ -9,10 +9,10 @@ A run is the path of its folder. Mistakes are exceptions whose text is the line 
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # Each import here would come before the console script hears Ctrl-C.
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rlcont.report.policy import TrainedPolicy
 
 __version__ = "0.2.0"
@@ -28,6 +28,8 @@ def train(*overrides: str) -> Path:
 
 def load(run: str | Path, checkpoint: str = "last") -> TrainedPolicy:
     """A policy of a run: `last`, `best`, or `step-N` where the run kept the policy of step N."""
+    from pathlib import Path
+
     from rlcont.report.policy import TrainedPolicy
     from rlcont.runs.find import named_folder
 
@@ -36,6 +38,8 @@ def load(run: str | Path, checkpoint: str = "last") -> TrainedPolicy:
 
 def evaluations(run: str | Path) -> list[dict[str, float]]:
     """The evaluations of a run in order, each with the columns of evaluations.csv."""
+    from pathlib import Path
+
     from rlcont.runs.evaluations import read_evaluations
     from rlcont.runs.find import named_folder
 

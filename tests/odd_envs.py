@@ -2,6 +2,7 @@
 
 import os
 import random
+import time
 from typing import Any, ClassVar
 
 import gymnasium
@@ -102,14 +103,29 @@ def _print(env: Any, given: Any) -> Any:
     return given
 
 
+def _draw_from_the_global_generators(env: Any, given: Any) -> Any:
+    random.seed(int(1e6 * np.random.random()))  # noqa: NPY002
+    np.random.seed(random.getrandbits(32))  # noqa: NPY002
+    return given
+
+
+def _read_only(env: Any, obs: Any) -> Any:
+    obs.flags.writeable = False
+    return obs
+
+
 HARMLESS = {
     "nothing": lambda env, given: given,
     "a row": _part(0, lambda env, obs: obs[None]),
     "a list": _part(0, lambda env, obs: obs.tolist()),
     "float32": _part(0, lambda env, obs: obs.astype(np.float32)),
+    "a wider type": _part(0, lambda env, obs: obs.astype(np.longdouble)),
+    "a view": _part(0, lambda env, obs: np.repeat(obs, 2)[::2]),
+    "read-only": _part(0, _read_only),
     "its buffer": _part(0, _overwrite),
     "everybody's buffer": _part(0, _overwrite_for_all),
     "prints": _print,
+    "global randomness": _draw_from_the_global_generators,
     "chdir": _chdir,
 }
 HARMLESS_STEP = {
@@ -126,14 +142,21 @@ CLOSING = {
     "nothing": lambda: None,
     "raises": lambda: _raise(RuntimeError("simulator gone")),
     "exits": lambda: _raise(SystemExit(1)),
+    "is slow": lambda: time.sleep(0.01),
 }
+UNMADE = {
+    "raises when made": lambda: _raise(ValueError("no\nlicence")),
+    "exits when made": lambda: _raise(SystemExit(0)),
+    "departs when made": lambda: _raise(Departure("away")),
+}
+"""Each has to end in one line before anything is played."""
 
 
 class Odd(gymnasium.Env):
     """Observes (episode, step, a number drawn), ends after 7 steps, and keeps an account of all that it says.
 
     Args:
-        fault: a key of WRONG or RIGHT.
+        fault: a key of WRONG, RIGHT or UNMADE.
         at: step from which on it misbehaves, counted over episodes; 0 is the first reset.
         closing: a key of CLOSING.
     """
@@ -143,6 +166,7 @@ class Odd(gymnasium.Env):
     observation_space = Box(-np.inf, np.inf, (SIZE,), np.float64)
 
     def __init__(self, fault: str = "nothing", at: int = 0, closing: str = "nothing", render_mode: str | None = None):
+        UNMADE.get(fault, CLOSING["nothing"])()
         self.fault, self.at, self.closing, self.render_mode = fault, at, closing, render_mode
         self.count = self.episode = self.time = 0
         self.buffer = np.zeros(SIZE)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from test_nets import network
 
 from rlcont.nn.nets import ACTIVATIONS, DeterministicPolicy, FlatNetwork, body, mlp
 from rlcont.nn.normalize import RunningNorm
@@ -46,45 +47,45 @@ def disturb(module):
 @pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - WITHOUT_A_FORM))
 @pytest.mark.parametrize("scale", [0.1, 3.0, 300.0])
 def test_a_network_in_numpy_equals_itself(activation, layer_norm, residual, scale):
-    net = disturb(mlp(5, [8, 8, 6], 3, activation, layer_norm, generator(), residual))
+    net = disturb(mlp(5, network([8, 8, 6], activation, layer_norm, residual), 3, generator()))
     assert_same(on_arrays(net), net, observations(scale=scale))
 
 
 @pytest.mark.parametrize("activation", sorted(WITHOUT_A_FORM))
 def test_a_layer_without_a_form_in_numpy_is_left_to_torch(activation):
-    net = DeterministicPolicy(mlp(5, [8], 3, activation, False, generator()))
+    net = DeterministicPolicy(mlp(5, network([8], activation), 3, generator()))
     assert_same(make_forward(net, None, "cpu"), net, observations())
 
 
 @pytest.mark.parametrize("family", POLICIES.values())
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 def test_a_policys_parameters_in_numpy_equal_its_own(family, scale):
-    trunk, policy = body(5, [8], "tanh", False, generator()), family(8, 3, 0.3, generator())
+    trunk, policy = body(5, network([8], "tanh"), generator()), family(8, 3, 0.3, generator())
     net = torch.nn.Sequential(trunk, disturb(policy))
     assert_same(on_arrays(net), net, observations(scale=scale))
 
 
 def test_a_deterministic_policy_in_numpy_equals_itself():
-    net = DeterministicPolicy(mlp(5, [8], 3, "relu", False, generator()))
+    net = DeterministicPolicy(mlp(5, network([8], "relu"), 3, generator()))
     assert_same(on_arrays(net), net, observations())
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_changed_weights_are_seen_at_once(activation):
-    flat = FlatNetwork(mlp(5, [8], 3, activation, False, generator()))
+    flat = FlatNetwork(mlp(5, network([8], activation), 3, generator()))
     forward = make_forward(flat.module, None, "cpu")
     before = forward(observations())
     with torch.no_grad():
         flat.weights.mul_(1.5)
     assert not np.allclose(forward(observations()), before)
     assert_same(forward, flat.module, observations())
-    flat.load_state_dict(mlp(5, [8], 3, activation, False, generator(3)).state_dict())
+    flat.load_state_dict(mlp(5, network([8], activation), 3, generator(3)).state_dict())
     assert_same(forward, flat.module, observations())
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_observations_are_normalised_by_the_moments_of_the_moment(activation):
-    net, normalizer = mlp(5, [8], 3, activation, False, generator()), RunningNorm(5)
+    net, normalizer = mlp(5, network([8], activation), 3, generator()), RunningNorm(5)
     forward = make_forward(net, normalizer, "cpu")
     for factor in (1, 7):
         normalizer.update(factor * observations(50) + 2)
@@ -94,5 +95,5 @@ def test_observations_are_normalised_by_the_moments_of_the_moment(activation):
 def test_the_observations_are_left_as_they_were():
     obs = observations()
     before = obs.copy()
-    make_forward(mlp(5, [8], 3, "relu", False, generator()), RunningNorm(5), "cpu")(obs)
+    make_forward(mlp(5, network([8], "relu"), 3, generator()), RunningNorm(5), "cpu")(obs)
     np.testing.assert_array_equal(obs, before)

@@ -392,7 +392,7 @@ def test_profile_table_divides_the_best_limit_of_its_precision_by_the_update():
 
 
 def test_threads_step_the_same_environments():
-    config = EnvConfig(id="Pendulum-v1", kwargs={}, max_episode_steps=5)
+    config = EnvConfig(id="Pendulum-v1", kwargs={}, max_episode_steps=5, wrappers=(), info=())
     plain, threaded = Environments(config, [3, 4, 5]), workers.ThreadedEnvironments(config, [3, 4, 5], 2)
     np.testing.assert_array_equal(threaded.reset(), plain.reset())
     for action in np.random.default_rng(0).uniform(-1, 1, (12, 3, 1)):
@@ -405,7 +405,7 @@ def test_threads_step_the_same_environments():
 
 
 def test_random_actions_fill_the_bounds_of_what_they_are_for():
-    config = EnvConfig(id="Pendulum-v1", kwargs={}, max_episode_steps=None)
+    config = EnvConfig(id="Pendulum-v1", kwargs={}, max_episode_steps=None, wrappers=(), info=())
     own, gymnasium_own = Environments(config, [0]), SyncVectorEnv([partial(gymnasium.make, config.id)])
     for envs, bound in ((own, 1), (gymnasium_own, 2)):
         actions = workers.random_actions(envs, 4, gymnasium_own.single_action_space)

@@ -8,7 +8,11 @@ from rlcont.envs.config import EnvConfig
 
 
 def drawn(env_id, **kwargs):
-    env = BoxEnv(EnvConfig(id=env_id, kwargs={"render_mode": "rgb_array", **kwargs}, max_episode_steps=None))
+    env = BoxEnv(
+        EnvConfig(
+            id=env_id, kwargs={"render_mode": "rgb_array", **kwargs}, max_episode_steps=None, wrappers=(), info=()
+        )
+    )
     env.reset(0)
     return env.env.unwrapped
 

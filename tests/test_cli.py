@@ -135,6 +135,18 @@ def test_a_second_signal_ends_a_run_at_once(tmp_path):
     assert errors == "rlcont: interrupted twice; what came after the last checkpoint is lost\n"
 
 
+def test_the_jobs_of_a_sweep_are_listed_without_being_started(tmp_path):
+    result = rlcont(tmp_path, "-m", "--cfg", "env=Pendulum-v1", "seed=0,1", "algo=ddpg,td3", "sweep.jobs=1")
+    assert result.stdout.splitlines() == [
+        "algo-ddpg_s0: env=Pendulum-v1 seed=0 algo=ddpg sweep.jobs=1",
+        "algo-td3_s0: env=Pendulum-v1 seed=0 algo=td3 sweep.jobs=1",
+        "algo-ddpg_s1: env=Pendulum-v1 seed=1 algo=ddpg sweep.jobs=1",
+        "algo-td3_s1: env=Pendulum-v1 seed=1 algo=td3 sweep.jobs=1",
+        "4 jobs, 1 at once",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_cfg_prints_the_resolved_configuration_and_trains_nothing(tmp_path):
     result = rlcont(tmp_path, "--cfg", "env=HalfCheetah-v4", "noise=ou")
     assert "warmup_steps: 25000" in result.stdout

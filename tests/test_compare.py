@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import math
+import signal
 import statistics
 
 import numpy as np
@@ -17,11 +18,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_listing import make_run
 from tiny import TINY_A2C, tiny
 
-from rlcont.core.errors import UserError
+from rlcont.core.errors import Stopped, UserError
+from rlcont.report import compare as compare_module
 from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
 from rlcont.report.compare import compare, figures
 from rlcont.report.groups import group_runs
-from rlcont.runs.evaluations import EVALUATION_COLUMNS
+from rlcont.runs.evaluations import STATISTICS
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
@@ -69,7 +71,7 @@ def test_area_and_steps_to_a_threshold_by_hand():
 def with_evaluations(folder, returns, every=100):
     with (folder / "evaluations.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(EVALUATION_COLUMNS)
+        writer.writerow(["step", *STATISTICS, "seconds"])
         for number, value in enumerate(returns):
             writer.writerow([number * every, value, 1, value - 1, value + 1, 200, 2.0 * number])
     return folder
@@ -98,6 +100,20 @@ def test_runs_that_differ_in_their_seed_alone_are_a_group(outputs):
     # A run that is named twice counts once.
     again = group_runs([outputs, outputs / "Pendulum-v1"])
     assert [len(group.curves) for group in again] == [len(group.curves) for group in groups]
+
+
+def test_keys_that_do_not_change_what_is_learned_make_no_groups(tmp_path):
+    for seed, word in enumerate(["log.every=50", "eval.every=100", "eval.episodes=3", "threads=1", "env.info=[x]"]):
+        with_evaluations(make_run(tmp_path, "total_steps=200", f"seed={seed}", word), [0, 1, 2])
+    ((env, label),) = ((group.env, group.label) for group in group_runs([tmp_path / "outputs"]))
+    assert (env, label) == ("Pendulum-v1", "ddpg")
+
+
+def test_without_a_folder_a_comparison_is_written_beside_outputs(outputs, tmp_path):
+    result = rlcont(tmp_path, "compare", "outputs")
+    assert result.returncode == 0, result.stderr
+    assert len(list(tmp_path.glob("comparisons/*/groups.csv"))) == 1
+    assert not (outputs / "comparisons").exists()
 
 
 def test_the_figures_by_hand(outputs):
@@ -140,6 +156,24 @@ def test_tables_and_pictures_are_left_behind(outputs, tmp_path, capsys):
     assert len(list((to / "Pendulum-v1" / "ddpg-tau=0.1").iterdir())) == 1
 
 
+def test_ctrl_c_waits_until_all_is_written(outputs, tmp_path, monkeypatch):
+    write = compare_module._write_csv
+    coming = [signal.SIGINT]
+
+    def interrupted(*arguments):
+        write(*arguments)
+        if coming:
+            signal.raise_signal(coming.pop())
+
+    monkeypatch.setattr(compare_module, "_write_csv", interrupted)
+    with pytest.raises(Stopped, match=r"^interrupted$") as stopped:
+        compare([outputs], tmp_path / "to", None)
+    assert stopped.value.exit_code == 130
+    assert {path.name for path in (tmp_path / "to").glob("*.png")} == {
+        f"{kind}-{env}.png" for kind in ("aggregates", "curves") for env in ("Pendulum-v1", "HalfCheetah-v4")
+    }
+
+
 @pytest.fixture
 def unfinished(outputs, tmp_path):
     """Beside them a run that failed before its first step, one that lost its last rows, one that has no evaluation, and
@@ -169,7 +203,7 @@ def test_runs_that_are_not_finished_are_shown_and_count_in_no_figure(unfinished,
     assert f"{short} (finished, evaluated up to step 100)" in left_out
     assert f"{empty} (finished, without an evaluation)" in left_out
     assert f"Pendulum-v1, ddpg tau=0.2: left out: {alone} (failed, evaluated up to step 100)" in printed
-    assert any(line.split()[2:6] == ["tau=0.2", "0", "of", "1"] for line in printed)
+    assert any(line.split()[1:4] == ["0", "of", "1"] and line.endswith("ddpg tau=0.2") for line in printed)
     with (tmp_path / "to" / "runs.csv").open() as file:
         counted = {row["folder"]: row["counted"] for row in csv.DictReader(file)}
     assert {path for path, word in counted.items() if word == "no"} == set(map(str, (failed, short, empty, alone)))

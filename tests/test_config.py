@@ -142,7 +142,13 @@ def test_what_auto_stands_for_is_a_number_of_the_algorithms():
 
 def test_a_registered_id_without_a_file_composes():
     composed = compose_job(["env=MountainCarContinuous-v0"])
-    assert composed.container["env"] == {"id": "MountainCarContinuous-v0", "kwargs": {}, "max_episode_steps": None}
+    assert composed.container["env"] == {
+        "id": "MountainCarContinuous-v0",
+        "kwargs": {},
+        "max_episode_steps": None,
+        "wrappers": [],
+        "info": ["is_success"],
+    }
     assert composed.choices["tuned"] is None
 
 

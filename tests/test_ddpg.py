@@ -60,6 +60,18 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
     return cls(config, noise, spec, num_envs=num_envs, total_steps=1000, seed=seed, device="cpu")
 
 
+def test_a_replay_allocates_no_more_rows_than_the_run_can_fill():
+    agent = make_agent(num_envs=3, replay="prioritized", replay_size=10**13)
+    assert len(agent.replay.rows) == len(agent.replay.tree.leaves) == 1003
+    assert agent.replay.capacity == 10**13
+    key, needed = agent.config.memory_demand(agent.spec, 1000, 3)
+    assert key == "algo.replay_size=10000000000000"
+    assert (
+        needed
+        == make_agent(num_envs=3, replay="prioritized", replay_size=1003).config.memory_demand(agent.spec, 10**9, 3)[1]
+    )
+
+
 def random_batch(seed, size=8, obs_dim=2, action_dim=1, gamma=0.9):
     rng = np.random.default_rng(seed)
     obs, next_obs = 3 + 2 * rng.standard_normal((2, size, obs_dim))

@@ -24,7 +24,7 @@ MUJOCO_IDS = [
 
 
 def config(env_id, max_episode_steps=None, **kwargs):
-    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=max_episode_steps)
+    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=max_episode_steps, wrappers=(), info=())
 
 
 HALF_CHEETAH = BoxEnv(config("HalfCheetah-v4"))
@@ -367,7 +367,7 @@ def test_a_module_named_before_the_id_is_imported(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     env = BoxEnv(config("my_own_envs:Mine-v0"))
     assert env.spec.env_id == "my_own_envs:Mine-v0"
-    with pytest.raises(UserError, match=r"no such environment; did you mean .*Mine-v0"):
+    with pytest.raises(UserError, match=r"no such environment; did you mean my_own_envs:Mine-v0"):
         find_env("my_own_envs:Mine-v1")
 
 
@@ -522,7 +522,7 @@ from rlcont.envs.vector import Environments
 from rlcont.envs.config import EnvConfig
 
 for env_id in ("HalfCheetah-v4", "Ant-v4"):
-    envs = Environments(EnvConfig(id=env_id, kwargs={}, max_episode_steps=None), [0])
+    envs = Environments(EnvConfig(id=env_id, kwargs={}, max_episode_steps=None, wrappers=(), info=()), [0])
     envs.reset()
     action = np.zeros((1, envs.spec.action_dim), np.float32)
     assert envs.step(action).valid.all()

@@ -9,7 +9,7 @@ from rlcont.training.evaluate import MAX_ENVS, Evaluator
 
 
 def config(env_id, max_episode_steps=None):
-    return EnvConfig(id=env_id, kwargs={}, max_episode_steps=max_episode_steps)
+    return EnvConfig(id=env_id, kwargs={}, max_episode_steps=max_episode_steps, wrappers=(), info=())
 
 
 class Constant:

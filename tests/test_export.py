@@ -57,7 +57,7 @@ def spec_of(folder):
 
 
 def test_a_policy_is_loaded_without_the_replay_it_was_trained_with(trained):
-    _, agent, _ = load_trained(trained, "last", spec_of(trained))
+    agent, _ = load_trained(load_config(trained), trained, "last", spec_of(trained))
     assert not hasattr(agent, "replay")
     assert not hasattr(agent, "critic")
 
@@ -68,13 +68,15 @@ def test_it_acts_as_the_agent_in_closed_loop_with_onnxruntime_alone(trained, tmp
     facts = json.loads((tmp_path / "policy.json").read_text())
     assert facts["policy"]["step"] == 200
     assert (facts["low"], facts["high"]) == ([-2], [2])
+    assert [(part["name"], part["size"]) for part in facts["observations"]] == [("", 3)]
     assert max(facts["largest_difference"].values()) <= 1e-5
     script = tmp_path / "play.py"
     script.write_text(PLAY.replace("HalfCheetah-v4", "Pendulum-v1").replace("seed=0", "seed=3") + ALONE)
     alone = float(
         subprocess.run([sys.executable, script], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
     )
-    config, agent, _ = load_trained(trained, "last", spec_of(trained))
+    config = load_config(trained)
+    agent, _ = load_trained(config, trained, "last", spec_of(trained))
     env = BoxEnv(config.env)
     obs, total, over = env.reset(3), 0.0, False
     while not over:
@@ -86,7 +88,8 @@ def test_it_acts_as_the_agent_in_closed_loop_with_onnxruntime_alone(trained, tmp
 def test_the_exported_program_acts_the_same_on_batches_of_any_size(trained, tmp_path):
     export_run(trained, "best", tmp_path)
     program = torch.export.load(tmp_path / "policy.pt2").module()
-    config, agent, _ = load_trained(trained, "best", spec_of(trained))
+    config = load_config(trained)
+    agent, _ = load_trained(config, trained, "best", spec_of(trained))
     env = BoxEnv(config.env)
     for size in (1, 2, 7):
         obs = 3 * np.random.default_rng(size).standard_normal((size, 3)).astype(np.float32)

@@ -3,7 +3,11 @@ import threading
 
 import pytest
 
+from rlcont.cli.actions import train
 from rlcont.core.errors import Stopped
+from rlcont.runs.status import read_status
+from rlcont.sweep import plan
+from rlcont.sweep.again import jobs_of
 from rlcont.training.interrupt import SIGNALS, Interrupt
 
 
@@ -40,3 +44,15 @@ def test_a_hangup_that_is_ignored_as_by_nohup_stays_so():
         signal.raise_signal(signal.SIGHUP)
         assert interrupt.received is None
     signal.signal(signal.SIGHUP, before)
+
+
+def test_ctrl_c_while_the_folders_of_a_sweep_are_made_leaves_a_sweep_that_can_be_resumed(tmp_path, monkeypatch):
+    describe = plan.describe_job
+    monkeypatch.setattr(plan, "describe_job", lambda *args: (signal.raise_signal(signal.SIGINT), describe(*args)))
+    with pytest.raises(SystemExit) as end:
+        train(overrides=["env=Pendulum-v1", "seed=0,1,2", f"output={tmp_path}"], flags={"-m"})
+    assert end.value.code == 130
+    (sweep,) = tmp_path.glob("sweeps/*")
+    assert [read_status(sweep / f"s{seed}").state for seed in range(3)] == ["not started"] * 3
+    _, _, unfinished = jobs_of(sweep)
+    assert [config.seed for config in unfinished] == [0, 1, 2]

@@ -72,8 +72,8 @@ def test_runs_are_listed_with_what_differs_the_newest_last(outputs):
         "-12.3",
     ]
     assert gaussian[2:6] == ["noise=gaussian sigma=0.1 seed=1", "0/400", "finished", "-"]
-    assert slow[2] == "lr=0.01 forward_reward_weight=default"
-    assert weighted[2] == "lr=0.02 forward_reward_weight=2"
+    assert slow[2] == "actor.lr=0.01 forward_reward_weight=default"
+    assert weighted[2] == "actor.lr=0.02 forward_reward_weight=2"
     assert unknown[1:6] == ["Hopper-v4", "", "-", "unknown", "-"]
     assert unreadable[4] == "unreadable"
     dated = [path for path in listed if path in map(str, folders[:4])]
@@ -168,6 +168,10 @@ def test_short_names_by_hand():
         "algo.actor.lr": "actor.lr",
         "algo.critic.lr": "critic.lr",
         "lr": "lr",
+    }
+    assert short_names(["algo.actor.lr", "algo.tau"], ["algo.critic.lr"]) == {
+        "algo.actor.lr": "actor.lr",
+        "algo.tau": "tau",
     }
     assert short_names(["noise.kind", "noise.decay.kind"]) == {"noise.kind": "noise", "noise.decay.kind": "decay"}
 

@@ -14,7 +14,9 @@ from rlcont.runs.log import RunLog
 
 @pytest.fixture
 def folder(tmp_path):
-    log = RunLog(tmp_path, {"algo.gamma": 0.99, "algo.actor.hidden": [16, 16], "seed": 3}, "seed: 3\n")
+    log = RunLog(
+        tmp_path, {"algo.gamma": 0.99, "algo.actor.hidden": [16, 16], "seed": 3, "algo.doubles": True}, "seed: 3\n"
+    )
     log.scalars({"learn/critic_loss": 0.5}, 10)
     log.evaluation(Evaluation(np.array([1.0, 3.0]), np.array([5, 7])), 20, 1.5)
     log.close()
@@ -48,8 +50,9 @@ def test_hyper_parameters_live_in_the_runs_own_folder_and_declare_no_experiment(
     assert set(contents) == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
     start = HParamsPluginData.FromString(contents["_hparams_/session_start_info"]).session_start_info
     assert start.hparams["algo.gamma"].number_value == 0.99
-    assert start.hparams["algo.actor.hidden"].string_value == "[16, 16]"
-    assert start.hparams["seed"].number_value == 3
+    assert start.hparams["algo.actor.hidden"].string_value == "[16,16]"
+    assert start.hparams["algo.doubles"].string_value == "true"
+    assert start.hparams["SEED"].string_value == "3"
 
 
 def test_evaluations_csv_has_a_row_per_evaluation(folder):

@@ -15,7 +15,7 @@ from script import rlcont
 
 from rlcont.config.compose import compose_job
 from rlcont.config.fields import algorithm_fields, general_fields
-from rlcont.config.foreign import OURS
+from rlcont.config.foreign import THEIRS
 from rlcont.config.names import options
 from rlcont.config.run import to_container
 from rlcont.config.validate import validate
@@ -44,7 +44,6 @@ COMMANDS_AND_OPTIONS = [
     ("--fast", "--fast: no such option; allowed: -m"),
     ("-M seed=0,1", "did you mean -m?"),
     ("--multirun=true seed=0,1", "--multirun takes no value"),
-    ("-m --cfg seed=0,1", "drop -m"),
     ("-m train seed=0,1", "the command comes first"),
     ("-m --sed seed=0,1", "did you mean seed?"),
     ("--help algo=ddgp", "did you mean ddpg?"),
@@ -60,6 +59,11 @@ SWEEPS = [
     ("-m hydra/launcher=basic sweep.jobs=2", "sweep.jobs=2: does not count with a launcher"),
     ("sweep.jobs=2", "sweep.jobs=2: counts only in a sweep; add -m"),
     ("-m sweep.zip=seed seed=0,1", "sweep.zip=seed: must be a list of keys, as in [algo.actor.lr,algo.critic.lr]"),
+    ("-m seed=0,1,0", "seed=0: job 3 would be the same run as job 1; list each value once"),
+    ("-m algo.gamma=0.9,0.90 seed=0,1", "algo.gamma=0.9 seed=0: job 3 would be the same run as job 1"),
+    ("-m algo=ddpg,d4pg,ddpg", "algo=ddpg: job 3 would be the same run as job 1"),
+    ("-m seed=0,0 algo.tau=0.1,0.1 sweep.zip=[seed,algo.tau]", "seed=0 algo.tau=0.1: job 2 would be the same run"),
+    ("-m hydra/launcher=basic seed=0,0", "seed=0: job 2 would be the same run as job 1"),
     ("-m sweep.zip=[seed,num_envs] seed=0,1", "num_envs lists no values, as in num_envs=VALUE,VALUE"),
     (
         "-m sweep.zip=[seed,noise] seed=0,1,2 noise=ou,none",
@@ -85,6 +89,11 @@ GROUPS_AND_KEYS = [
     ("num_envs=100 algo.n_step=3 algo.replay_size=299", "and what may be complete at once (num_envs=100 times"),
     ("algo=d4pg algo.v_min=0.0", "v_min and v_max are given both, or neither (null)"),
     ("algo=d4pg algo.v_min=1.0 algo.v_max=1.0", "v_min=1.0 must be below v_max=1.0"),
+    ("algo=d4pg algo.v_min=1e9 algo.v_max=1000000100", "are 1 apart; numbers of 32 bits allow at least 64"),
+    ("algo=d4pg algo.v_min=-1e-37 algo.v_max=1e-37", "numbers of 32 bits allow at least 1.2e-38 there"),
+    ("algo=d4pg algo.v_min=-2e38 algo.v_max=2e38", "and 3.4e+38 from the first to the last"),
+    ("algo=d4pg algo.normalize_reward=true algo.return_bound=3e38", "and 3.4e+38 from the first to the last"),
+    ("algo=d4pg algo.v_min=-1e39 algo.v_max=1e39", "algo.v_min=-1e+39: must be 0 or from 1.2e-38 to 3.4e+38 in size"),
     ("algo=d4pg algo.return_bound=null", "give return_bound, or v_min and v_max"),
     ("noise=gausian", "did you mean gaussian?"),
     ("experiment=article/dpg", "did you mean article/ddpg?"),
@@ -160,11 +169,12 @@ COMBINATIONS = [
     ("noise=none noise.sigma=0.1", "noise=none has no sigma; did you mean noise=gaussian or noise=ou?"),
     ("noise=ou noise.decay.steps=100", "add noise.decay.kind=linear or exponential"),
     ("noise=ou noise=gaussian", "noise is typed twice"),
-    ("env=Pendulum-v1 algo.replay_size=1e12", "GiB"),
+    ("env=Pendulum-v1 algo.replay_size=1e12 total_steps=1e12", "GiB"),
+    ("stop_at=-150 eval.every=null", "stop_at=-150.0: goes by evaluations; there is none with eval.every=null"),
     ("-m seed=0,1 seed=2", "seed is typed twice"),
     ("-m noise=ou,none noise.sigma=0.1,0.2", "noise=none has no sigma"),
     ("-m noise=ou noise.decay.final=0.1,0.2", "add noise.decay.kind=linear or exponential"),
-    ("-m env=Pendulum-v1 algo.replay_size=1e5,1e12", "algo.replay_size=1000000000000: needs"),
+    ("-m env=Pendulum-v1 algo.replay_size=1e5,1e12 total_steps=1e12", "algo.replay_size=1000000000000: needs"),
     ("-m algo.batch_size=64,1e7", "algo.batch_size=10000000: must be below total_steps=1000000"),
 ]
 ENVIRONMENTS = [
@@ -231,7 +241,7 @@ OTHER_LIBRARIES = [
     ("--env-id Hopper-v4", "did you mean env?"),
     ("-n 1000", "did you mean total_steps?"),
     ("-i trained.zip", "init=RUN_DIR starts from its policy"),
-    ("--track", "every run writes TensorBoard files"),
+    ("--track", "log.wandb=PROJECT copies what every run writes for TensorBoard"),
     ("env=FetchReach-v4", "type env=gymnasium_robotics:FetchReach-v4"),
     ("env=dm_control/cheetah-run-v0", "type env=shimmy:dm_control/cheetah-run-v0"),
 ]
@@ -323,9 +333,9 @@ def test_every_name_of_another_library_leads_to_a_key_of_some_algorithm():
         field.key for field in [*general_fields(), *(f for algo in options("algo") for f in algorithm_fields(algo))]
     }
     ends = {key[place:] for key in known for place, sign in enumerate(f".{key}") if sign == "."}
-    ours = {name for names in OURS.values() for name in names.split()} - {"env", "noise", "env.kwargs.NAME"}
-    assert ours <= ends
-    assert not OURS.keys() & {key.rpartition(".")[2] for key in known}
+    theirs = {name for names in THEIRS.values() for name in names.split()}
+    assert THEIRS.keys() - {"env", "noise", "env.kwargs.NAME"} <= ends
+    assert not theirs & {key.rpartition(".")[2] for key in known}
 
 
 HEADER = "# @package _global_\n"

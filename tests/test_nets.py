@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from rlcont.core.schema import NetworkConfig
 from rlcont.nn.nets import (
     ACTIVATIONS,
     ActorCritic,
@@ -21,13 +22,17 @@ from rlcont.nn.nets import (
 from rlcont.nn.policies import GaussianPolicy
 
 
+def network(hidden, activation, layer_norm=False, residual=False):
+    return NetworkConfig(hidden=hidden, activation=activation, layer_norm=layer_norm, residual=residual, lr=1e-3)
+
+
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
 def small_mlp(num_in, num_out, activation="relu"):
     """num_in -> 2 -> num_out."""
-    return mlp(num_in, [2], num_out, activation, False, generator())
+    return mlp(num_in, network([2], activation), num_out, generator())
 
 
 def set_linear(layer, weight, bias):
@@ -65,7 +70,7 @@ def test_the_initial_weights_depend_on_the_generator_alone():
     before = torch.get_rng_state()
     second = small_mlp(3, 2).state_dict()
     assert torch.equal(torch.get_rng_state(), before)
-    other = mlp(3, [2], 2, "relu", False, generator(1)).state_dict()
+    other = mlp(3, network([2], "relu"), 2, generator(1)).state_dict()
     for name, value in first.items():
         assert torch.equal(value, second[name])
         assert not torch.equal(value, other[name])
@@ -78,13 +83,13 @@ def test_two_networks_from_one_generator_differ():
 
 
 def test_an_mlp_has_an_activation_after_each_hidden_layer_and_none_at_the_end():
-    net = mlp(5, [4, 3], 2, "tanh", False, generator())
+    net = mlp(5, network([4, 3], "tanh"), 2, generator())
     assert [type(layer) for layer in net] == [nn.Linear, nn.Tanh, nn.Linear, nn.Tanh, OutputLinear]
     assert [tuple(net[index].weight.shape) for index in (0, 2, 4)] == [(4, 5), (3, 4), (2, 3)]
 
 
 def test_layer_normalisation_stands_before_each_activation():
-    net = mlp(5, [4, 3], 2, "relu", True, generator())
+    net = mlp(5, network([4, 3], "relu", True), 2, generator())
     pattern = [nn.Linear, LayerNorm, nn.ReLU]
     assert [type(layer) for layer in net] == [*pattern, *pattern, OutputLinear]
     assert [net[index].normalized_shape for index in (1, 4)] == [(4,), (3,)]
@@ -120,7 +125,7 @@ def test_a_deterministic_policy_by_hand():
 
 
 def test_a_policys_actions_lie_in_the_box_for_any_observation():
-    policy = DeterministicPolicy(mlp(3, [8], 2, "relu", False, generator()))
+    policy = DeterministicPolicy(mlp(3, network([8], "relu"), 2, generator()))
     obs = 10.0 ** torch.arange(-3, 12)[:, None] * torch.tensor([1.0, -1.0, 0.5])
     actions = policy(obs)
     assert actions.shape == (15, 2)
@@ -138,14 +143,14 @@ def test_a_q_function_by_hand():
 
 
 def test_a_q_function_gives_one_number_a_row():
-    q_function = QFunction(mlp(5, [8], 1, "relu", False, generator()))
+    q_function = QFunction(mlp(5, network([8], "relu"), 1, generator()))
     assert q_function(torch.zeros(7, 3), torch.zeros(7, 2)).shape == (7,)
 
 
 @pytest.mark.parametrize("layer_norm", [False, True])
 def test_a_body_is_an_mlp_without_its_last_layer(layer_norm):
-    trunk = body(5, [4, 3], "tanh", layer_norm, generator())
-    net = mlp(5, [4, 3], 2, "tanh", layer_norm, generator())
+    trunk = body(5, network([4, 3], "tanh", layer_norm), generator())
+    net = mlp(5, network([4, 3], "tanh", layer_norm), 2, generator())
     x = torch.randn(6, 5, generator=generator(1))
     assert [type(layer) for layer in trunk] == [type(layer) for layer in net[:-1]]
     assert trunk(x).shape == (6, 3)
@@ -158,9 +163,9 @@ def test_a_body_is_an_mlp_without_its_last_layer(layer_norm):
 def actor_critic(shared):
     """obs [..., 3] -> Gaussian over two actions, value."""
     rng = generator()
-    trunk, policy = body(3, [4, 5], "tanh", False, rng), GaussianPolicy(5, 2, 0.5, rng)
+    trunk, policy = body(3, network([4, 5], "tanh"), rng), GaussianPolicy(5, 2, 0.5, rng)
     value = linear(5, 1, rng, OutputLinear)
-    return ActorCritic(trunk, policy, value, None if shared else body(3, [5], "tanh", False, rng))
+    return ActorCritic(trunk, policy, value, None if shared else body(3, network([5], "tanh"), rng))
 
 
 def observations():
@@ -213,7 +218,7 @@ def test_policy_and_value_train_their_own_parts_and_the_trunk_they_share(shared,
 
 
 def make_net(seed=0):
-    return mlp(2, [3], 1, "tanh", False, generator(seed))
+    return mlp(2, network([3], "tanh"), 1, generator(seed))
 
 
 def test_flattening_changes_no_value_shape_or_name():
@@ -270,7 +275,7 @@ def test_a_frozen_copy_is_independent_and_takes_no_gradient():
 
 
 def test_the_last_layer_of_an_mlp_stays_in_float32_where_bfloat16_is_on():
-    net = mlp(3, [8, 8], 2, "relu", False, generator())
+    net = mlp(3, network([8, 8], "relu"), 2, generator())
     seen = []
     for layer in net:
         layer.register_forward_hook(lambda layer, inputs, output: seen.append(output.dtype))
@@ -286,13 +291,13 @@ def test_the_last_layer_of_an_mlp_stays_in_float32_where_bfloat16_is_on():
 
 
 def test_a_residual_layer_adds_its_input_where_it_is_as_wide():
-    net = body(3, [4, 4, 5], "relu", False, generator(), residual=True)
+    net = body(3, network([4, 4, 5], "relu", residual=True), generator())
     x = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
     first, _, inner, last, _ = net
     assert isinstance(inner, Residual)
     hidden = torch.relu(first(x))
     hidden = hidden + torch.relu(inner[0](hidden))
     torch.testing.assert_close(net(x), torch.relu(last(hidden)))
-    plain = body(3, [4, 4, 5], "relu", False, generator())
+    plain = body(3, network([4, 4, 5], "relu"), generator())
     for one, other in zip(net.parameters(), plain.parameters(), strict=True):
         assert torch.equal(one, other), "the same weights are drawn"

@@ -13,12 +13,15 @@ from gymnasium.spaces import Box, Dict, Discrete, Tuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from interruptions import differences, train
-from odd_envs import CLOSING, RIGHT, STEP_ALONE, WRONG
+from odd_envs import CLOSING, RIGHT, STEP_ALONE, UNMADE, WRONG
 from tiny import TINY, TINY_A2C, tiny
 
+import rlcont
+from rlcont.algos.find import config_class
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
+from rlcont.envs import selftest
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
 from rlcont.envs.selftest import findings
@@ -31,20 +34,22 @@ from rlcont.training.build import build
 from rlcont.training.preflight import check_env
 from rlcont.training.run import resume
 
+OFF_POLICY = [
+    *("algo.warmup_steps=10", "algo.batch_size=8", "algo.replay_size=500", "algo.actor.hidden=[8]"),
+    *("algo.critic.hidden=[8]", "algo.n_step=1"),
+]
+ON_POLICY = ["algo.rollout_steps=10", "algo.num_minibatches=2", "algo.network.hidden=[8]"]
 SMALL = {
-    "ddpg": ["algo.warmup_steps=10", "algo.batch_size=8", "algo.actor.hidden=[8]", "algo.critic.hidden=[8]"],
-    "d4pg": [
-        *("algo=d4pg", "algo.warmup_steps=10", "algo.batch_size=8", "algo.actor.hidden=[8]", "algo.critic.hidden=[8]"),
-        *("algo.n_step=1", "algo.num_atoms=5"),
-    ],
-    "a2c": ["algo=a2c", "algo.rollout_steps=10", "algo.num_minibatches=2", "algo.network.hidden=[8]"],
+    **{f"algo={algo}": OFF_POLICY for algo in ("ddpg", "td3", "sac")},
+    "algo=d4pg": [*OFF_POLICY, "algo.num_atoms=5"],
+    **{f"algo={algo}": ON_POLICY for algo in ("a2c", "ppo")},
 }
 STEPS = 24
 """Steps of each environment."""
 
 
 def config(env_id, **kwargs):
-    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=None)
+    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=None, wrappers=(), info=())
 
 
 def one_line(error):
@@ -57,9 +62,8 @@ def one_line(error):
 @contextlib.contextmanager
 def trained(algo, fault, at, closing="nothing", num_envs=2):
     """What a run is made of, and a list that fills with its steps."""
-    off_policy = ["algo.replay_size=500"] if algo != "a2c" else []
     overrides = [
-        *(*SMALL[algo], *off_policy, "tuned=none", "env=Odd-v0", f"env.kwargs.at={at}", f"num_envs={num_envs}"),
+        *(algo, *SMALL[algo], "tuned=none", "env=Odd-v0", f"env.kwargs.at={at}", f"num_envs={num_envs}"),
         *(f"env.kwargs.fault={fault!r}", f"env.kwargs.closing={closing!r}", "eval.episodes=1", "workers=1"),
         f"total_steps={STEPS * num_envs}",
     ]
@@ -99,7 +103,7 @@ def check_a_right_one(algo, fault, at, closing, num_envs):
             rows = np.array([getattr(step, name)[i] for step in seen], np.float32)
             rows = np.clip(rows, -1, 1) if name == "action" else rows
             np.testing.assert_allclose(rows, column.reshape(rows.shape), rtol=1e-6, err_msg=name)
-    if algo != "a2c":
+    if SMALL[algo] is not ON_POLICY:
         check_the_replay(parts.training.agent.rows, accounts)
 
 
@@ -120,27 +124,32 @@ ways = {"algo": st.sampled_from(sorted(SMALL)), "at": st.integers(0, 15), "num_e
 
 
 def misbehave(algo, fault, at, closing, num_envs):
-    if fault in WRONG:
+    if fault in UNMADE:
+        with pytest.raises(UserError, match="cannot be made: ") as error, trained(algo, fault, at):
+            pass
+        one_line(error)
+    elif fault in WRONG:
         check_a_wrong_one(algo, fault, at, num_envs)
     else:
         check_a_right_one(algo, fault, at, closing, num_envs)
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+def _in_a_folder_of_its_own_and_with_time_to_try(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(selftest, "SECONDS", 600.0)
 
 
 @pytest.mark.slow
 @settings(max_examples=1200)
-@given(fault=st.sampled_from([*WRONG, *RIGHT]), closing=st.sampled_from(sorted(CLOSING)), **ways)
+@given(fault=st.sampled_from([*WRONG, *RIGHT, *UNMADE]), closing=st.sampled_from(sorted(CLOSING)), **ways)
 def test_any_environment_ends_in_one_line_at_once_or_is_learned_from_to_the_letter(fault, closing, **way):
     with contextlib.chdir("."):
         misbehave(fault=fault, closing=closing, **way)
 
 
 @settings(max_examples=15)
-@given(fault=st.sampled_from([*WRONG, *RIGHT]), closing=st.sampled_from(sorted(CLOSING)), **ways)
+@given(fault=st.sampled_from([*WRONG, *RIGHT, *UNMADE]), closing=st.sampled_from(sorted(CLOSING)), **ways)
 def test_some_environments_end_in_one_line_at_once_or_are_learned_from(fault, closing, **way):
     with contextlib.chdir("."):
         misbehave(fault=fault, closing=closing, **way)
@@ -265,6 +274,15 @@ def test_spaces_that_are_none_are_one_line(spaces, said):
         BoxEnv(config("Spaceless-v0", **spaces))
 
 
+@pytest.mark.parametrize("name", ["action_space", "observation_space"])
+@pytest.mark.parametrize("error", [RuntimeError("not yet"), KeyError(), SystemExit(0)])
+def test_a_space_that_cannot_be_asked_for_is_one_line(name, error, monkeypatch):
+    monkeypatch.setattr(odd_envs.Tame, name, property(lambda env: odd_envs._raise(error)))
+    with pytest.raises(UserError, match=r"^env=Tame-v0: cannot be made: ") as said:
+        BoxEnv(config("Tame-v0"))
+    one_line(said)
+
+
 @pytest.mark.parametrize("closing", ["raises", "exits"])
 def test_an_environment_that_cannot_be_closed_is_a_warning(closing, caplog):
     env = BoxEnv(config("Odd-v0", closing=closing))
@@ -276,18 +294,23 @@ def test_an_environment_that_cannot_be_closed_is_a_warning(closing, caplog):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("import sys\nsys.exit()", r"module 'leaving' exits when it is imported \(exit code None\)"),
-        ("raise SystemExit('enough')", r"exits when it is imported \(exit code enough\)"),
-        ("import argparse\nargparse.ArgumentParser().parse_args(['x'])", r"exits when it is imported \(exit code 2\)"),
+        (
+            "import sys\nsys.exit()",
+            r"module 'leaving' cannot be imported \(it exits when it is imported, exit code None\)",
+        ),
+        ("raise SystemExit('enough')", r"exits when it is imported, exit code enough\)"),
+        ("import argparse\nargparse.ArgumentParser().parse_args(['x'])", r"exits when it is imported, exit code 2\)"),
+        ("raise type('Away', (BaseException,), {})('gone')", r"cannot be imported \(Away: gone\)"),
         ("import not_installed", r"cannot be imported \(No module named 'not_installed'\)$"),
     ],
 )
 def test_a_module_that_exits_or_fails_when_it_is_imported_is_one_line(content, said, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "leaving.py").write_text(content)
-    with pytest.raises(UserError, match=said) as error:
-        BoxEnv(config("leaving:Env-v0"))
-    one_line(error)
+    for use in (lambda: BoxEnv(config("leaving:Env-v0")), lambda: config_class("leaving:Agent")):
+        with pytest.raises(UserError, match=said) as error:
+            use()
+        one_line(error)
 
 
 # W3, W5: randomness
@@ -347,12 +370,14 @@ def test_an_environment_that_cannot_be_saved_plays_other_episodes_each_time_it_g
 def test_a_module_that_changes_what_torch_computes_in_changes_no_run():
     try:
         torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
         torch.set_grad_enabled(False)
-        with trained("ddpg", "nothing", 0) as (parts, _):
+        with trained("algo=ddpg", "nothing", 0) as (parts, _):
             assert next(iter(parts.training.agent.policy_state().values())).dtype == torch.float32
             _train(parts.training)
     finally:
         torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
         torch.set_grad_enabled(True)
 
 
@@ -389,6 +414,19 @@ def test_what_can_be_neither_reproduced_nor_saved_is_two_lines():
     one, other = findings(BoxEnv(config("UnseededLater-v0")), saves=True)
     assert "cannot be reproduced: two episodes of one seed differ at step 1;" in one
     assert "cannot be saved" in other
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("by what"), SystemExit(3)])
+@pytest.mark.parametrize("method", ["state_dict", "load_state_dict"])
+def test_a_state_that_cannot_be_taken_or_put_back_is_one_line(method, error, monkeypatch):
+    def own(name):
+        return lambda env, *state: odd_envs._raise(error) if name == method else {}
+
+    for name in ("state_dict", "load_state_dict"):
+        monkeypatch.setattr(odd_envs.Tame, name, own(name), raising=False)
+    (line,) = findings(BoxEnv(config("Tame-v0")), saves=True)
+    assert line.startswith("Tame-v0 cannot be saved")
+    assert method == "load_state_dict" or f"Tame.state_dict raises {type(error).__name__}: {error}" in line
 
 
 def test_without_checkpoints_nothing_is_said_of_saving():
@@ -444,6 +482,7 @@ def test_a_run_is_refused_an_environment_with_other_spaces(tmp_path, monkeypatch
                 for refused in (
                     lambda: check_env(config("odd_envs:Tame-v0"), folder),
                     lambda: resume(plan_resume(folder, ["total_steps=200"])),
+                    lambda: rlcont.load(folder),
                 ):
                     with pytest.raises(UserError, match=f"its {what} were .* and are ") as error:
                         refused()

@@ -135,7 +135,9 @@ def test_a_long_evaluation_tells_how_far_it_is(monkeypatch):
     from rlcont.training import evaluate
 
     monkeypatch.setattr(evaluate, "WORD_SECONDS", 0.0)
-    evaluator = evaluate.Evaluator(EnvConfig(id="Lottery-v0", kwargs={}, max_episode_steps=None), 3, 0)
+    evaluator = evaluate.Evaluator(
+        EnvConfig(id="Lottery-v0", kwargs={}, max_episode_steps=None, wrappers=(), info=()), 3, 0
+    )
     words = []
     evaluator.tell = words.append
 

@@ -41,6 +41,10 @@ def test_a_run_lies_where_it_was_asked_for_wherever_its_environment_goes(tmp_pat
     assert resumed.stdout.rstrip().endswith(f"; {folder}")
     played = rlcont(tmp_path, "eval", folder, env=HERE)
     assert (played.returncode, played.stderr) == (0, "")
+    (tmp_path / "mine" / "tuned").mkdir(parents=True)
+    begun = rlcont(tmp_path, *command, f"init={folder}", "output=more", env=HERE | {"RLCONT_CONFIGS": "mine"})
+    assert (begun.returncode, begun.stderr) == (0, "")
+    shutil.rmtree(tmp_path / "more")
     assert [path.parent.name for path in tmp_path.rglob("config.yaml")] == [Path(folder).name]
 
 
@@ -131,7 +135,10 @@ def test_a_picture_is_converted_or_told_and_no_half_film_stays(name, drawn, tmp_
 @pytest.mark.parametrize(("given", "used"), [(None, 30.0), ("fast", 30.0), (0, 30.0), (-5, 30.0), (12, 12.0)])
 def test_frames_per_second_that_are_none_are_thirty(given, used, monkeypatch):
     monkeypatch.setattr(odd_envs.Odd, "metadata", {"render_modes": ["rgb_array"], "render_fps": given})
-    assert BoxEnv(EnvConfig(id="Odd-v0", kwargs={}, max_episode_steps=None)).frames_per_second == used
+    assert (
+        BoxEnv(EnvConfig(id="Odd-v0", kwargs={}, max_episode_steps=None, wrappers=(), info=())).frames_per_second
+        == used
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_one_line_for_a_film(drawn, tmp_path):
@@ -184,7 +191,7 @@ def test_compiled_code_is_kept_elsewhere_where_there_is_no_home(home, monkeypatc
 
 def test_an_environment_is_checked_where_it_is_and_the_directory_stays(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    check_env(EnvConfig(id="odd_envs:Odd-v0", kwargs={"fault": "chdir"}, max_episode_steps=None))
+    check_env(EnvConfig(id="odd_envs:Odd-v0", kwargs={"fault": "chdir"}, max_episode_steps=None, wrappers=(), info=()))
     assert Path.cwd() == tmp_path
 
 

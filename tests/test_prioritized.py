@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from test_replay import ACTION_DIM, OBS_DIM, ids_of, stored_ids, transitions
 
 from rlcont.memory.prioritized import PrioritizedReplay
+from rlcont.memory.replay import Replay
 from rlcont.memory.sizes import BRANCHES, sum_tree_bytes
 from rlcont.memory.sum_tree import SumTree
 
@@ -74,6 +75,29 @@ def test_a_rebuilt_tree_equals_the_one_its_leaves_were_read_from():
 def make_replay(capacity, seed=0, alpha=0.6, beta=0.4, num_batches=100):
     generator = torch.Generator().manual_seed(seed)
     return PrioritizedReplay(capacity, OBS_DIM, ACTION_DIM, generator, alpha=alpha, beta=beta, num_batches=num_batches)
+
+
+@pytest.mark.parametrize("cls", [Replay, PrioritizedReplay])
+@given(expected=st.integers(1, 90), sizes=st.lists(st.integers(1, 40), max_size=6))
+def test_with_fewer_rows_allocated_a_replay_is_the_same_to_the_bit_and_grows_where_more_comes(cls, expected, sizes):
+    """Of 70 transitions, where a sum tree has one level more than of 32."""
+    own = {} if cls is Replay else {"alpha": 0.6, "beta": 0.4, "num_batches": 100}
+    whole, lean = (
+        cls(70, OBS_DIM, ACTION_DIM, torch.Generator().manual_seed(0), expected=room, **own)
+        for room in (None, expected)
+    )
+    added = 0
+    for size in sizes:
+        batches = []
+        for replay in (whole, lean):
+            replay.add(transitions(range(added, added + size)))
+            batches.append(replay.sample(16))
+            replay.prioritize(batches[-1], batches[-1].reward.abs())
+        added += size
+        assert all(map(torch.equal, *batches))
+    assert len(lean.rows) == min(70, max(expected, added))
+    first = max(0, added - 70)
+    np.testing.assert_array_equal(lean.read(first, added), whole.read(first, added))
 
 
 def filled(num, **changes):

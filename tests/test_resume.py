@@ -170,6 +170,14 @@ def test_what_goes_on_is_recorded(tmp_path):
         assert [line.partition(",")[0] for line in file] == ["step", "0", "200", "400", "500", "600"]
 
 
+@pytest.mark.parametrize("algo", ["ddpg", "d4pg"])
+def test_a_finished_run_with_more_steps_equals_one_that_began_with_them(algo, tmp_path):
+    changes = ("algo.replay_size=310", "algo.priority_beta=1.0", "eval.every=100")
+    whole = train(settings(algo, *changes, f"output={tmp_path}/whole"))
+    short = train(settings(algo, *changes, "total_steps=200", f"output={tmp_path}/parts"))
+    assert differences(whole, resume(plan_resume(short, ["total_steps=400"]))) == []
+
+
 def test_what_is_scheduled_over_the_run_is_named_where_total_steps_changes(tmp_path, capsys):
     folder = train(settings("a2c", "algo.lr_decay.kind=linear", "algo.lr_decay.final=0", f"output={tmp_path}"))
     assert plan_resume(folder, ["total_steps=500"]).rescheduled == ["algo.lr_decay"]

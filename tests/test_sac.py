@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from test_ddpg import NO_NOISE, make_agent, random_batch
+from test_nets import network
 from worlds import RandomWorld, play
 
 from rlcont.algos.sac.agent import SAC
@@ -125,7 +126,7 @@ def test_the_default_target_is_minus_the_number_of_action_dimensions():
 
 def test_the_policy_in_numpy_is_that_of_torch_and_its_deviation_is_bounded():
     generator = torch.Generator().manual_seed(0)
-    policy = SquashedGaussian(nets.mlp(3, (16,), 4, "relu", False, generator))
+    policy = SquashedGaussian(nets.mlp(3, network((16,), "relu"), 4, generator))
     obs = (100 * np.random.default_rng(0).standard_normal((200, 3))).astype(np.float32)
     with torch.no_grad():
         mean, std = policy(torch.from_numpy(obs))

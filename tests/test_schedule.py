@@ -4,12 +4,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rlcont.exploration.config import DecayConfig
-from rlcont.exploration.decay import decay_factor
 
 
 def test_no_decay_keeps_the_factor_at_one():
     config = DecayConfig(kind="none", final=0.1, steps=100)
-    assert [decay_factor(config, step, 1000) for step in (0, 50, 100, 5000)] == [1, 1, 1, 1]
+    assert [config.factor(step, 1000) for step in (0, 50, 100, 5000)] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -17,7 +16,7 @@ def test_no_decay_keeps_the_factor_at_one():
 )
 def test_linear_decay_falls_by_equal_steps_and_stays_at_final(step, factor):
     config = DecayConfig(kind="linear", final=0.2, steps=100)
-    assert decay_factor(config, step, 1000) == pytest.approx(factor, abs=1e-12)
+    assert config.factor(step, 1000) == pytest.approx(factor, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -25,19 +24,19 @@ def test_linear_decay_falls_by_equal_steps_and_stays_at_final(step, factor):
 )
 def test_exponential_decay_falls_by_equal_ratios_and_stays_at_final(step, factor):
     config = DecayConfig(kind="exponential", final=0.0625, steps=100)
-    assert decay_factor(config, step, 1000) == pytest.approx(factor, abs=1e-12)
+    assert config.factor(step, 1000) == pytest.approx(factor, abs=1e-12)
 
 
 @pytest.mark.parametrize(("kind", "halfway"), [("linear", 0.505), ("exponential", 0.1)])
 def test_without_steps_the_decay_takes_the_whole_run(kind, halfway):
     config = DecayConfig(kind=kind, final=0.01, steps=None)
-    assert decay_factor(config, 500, 1000) == pytest.approx(halfway)
-    assert decay_factor(config, 1000, 1000) == pytest.approx(0.01)
+    assert config.factor(500, 1000) == pytest.approx(halfway)
+    assert config.factor(1000, 1000) == pytest.approx(0.01)
 
 
 def test_a_linear_decay_to_zero_reaches_it():
     config = DecayConfig(kind="linear", final=0.0, steps=None)
-    assert [decay_factor(config, step, 1024) for step in (0, 256, 1023, 1024, 1025)] == [1, 0.75, 1 / 1024, 0, 0]
+    assert [config.factor(step, 1024) for step in (0, 256, 1023, 1024, 1025)] == [1, 0.75, 1 / 1024, 0, 0]
 
 
 @given(
@@ -48,7 +47,7 @@ def test_a_linear_decay_to_zero_reaches_it():
 )
 def test_the_factor_never_rises_and_stays_between_final_and_one(kind, final, steps, step):
     config = DecayConfig(kind=kind, final=final, steps=steps)
-    now, later = decay_factor(config, step, 1000), decay_factor(config, step + 1, 1000)
+    now, later = config.factor(step, 1000), config.factor(step + 1, 1000)
     assert final - 1e-12 <= later <= now <= 1
 
 

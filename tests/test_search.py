@@ -266,8 +266,11 @@ def test_the_winners_file_makes_the_run_that_won(searched):
     assert settings["algo.actor.lr"] == 0.03
     best = max((trial for trial in trials_of(search) if trial.value is not None), key=lambda trial: trial.value)
     won = to_container(load_config(search / f"trial-{best.number:03}_s0"))
+    assert "total_steps" not in settings
+    assert not any(key.startswith("eval.") for key in settings)
+    budget = ["total_steps=500", "eval.every=100", "eval.episodes=1"]
     words = [f"{key}={value}" for key, value in settings.items()]
-    composed = compose_job(["env=push_env:Push-v0", "tuned=none", "log.every=100", *words])
+    composed = compose_job(["env=push_env:Push-v0", "tuned=none", "log.every=100", *budget, *words])
     assert to_container(validate(composed.container)) == won
 
 
@@ -285,9 +288,49 @@ def test_the_noise_that_won_becomes_what_auto_stands_for(tmp_path, monkeypatch, 
     path = write_tuned(plan, tmp_path, trial, {"complete": 1})
     assert yaml.safe_load(path.read_text())["algo"]["auto_noise"]["kind"] == won.noise.kind
     monkeypatch.setenv("RLCONT_CONFIGS", str(tmp_path))
-    composed = compose_job(["env=Pendulum-v1", "log.every=100"])
+    budget = ["total_steps=400", "eval.every=200", "eval.episodes=2"]
+    composed = compose_job(["env=Pendulum-v1", "log.every=100", *budget])
     assert composed.choices["tuned"] == "ddpg/Pendulum-v1"
     assert to_container(validate(composed.container)) == to_container(won)
+
+
+def test_a_tuned_file_keeps_the_budget_of_the_files_that_the_search_began_from(tmp_path):
+    words = ["env=Pendulum-v1", "algo.tau=0.01,0.02", "total_steps=4000", "eval.every=1000"]
+    assert (
+        plan_search(words).winner({"algo.tau": "0.01"}).total_steps == compose_job(words[:1]).container["total_steps"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "present"),
+    [
+        (["algo.tau=interval(0.001,0.1)", "algo.batch_size=128,256"], {"algo.tau": 0.005, "algo.batch_size": "256"}),
+        (
+            ["algo.actor.lr=1e-4,1e-3", "algo.actor.hidden=[16],[256,256]"],
+            {"algo.actor.lr": "0.001", "algo.actor.hidden": "[256,256]"},
+        ),
+        (["algo.tau=interval(0.01,0.1)"], {}),
+        (["algo.normalize_obs=true,false", "noise=auto,ou"], {"algo.normalize_obs": "False", "noise": "auto"}),
+        (["noise=ou,none"], {}),
+        (["noise=ou", "noise.sigma=interval(0.1,0.4)"], {"noise.sigma": 0.2}),
+        (["algo.auto_noise.sigma=interval(0.05,0.4)"], {"algo.auto_noise.sigma": 0.1}),
+    ],
+)
+def test_the_present_settings_are_found_in_the_space(space, present):
+    found = plan_search(["env=Hopper-v4", *space]).present()
+    assert found == present
+
+
+def test_the_first_trial_has_the_present_settings_and_a_resumed_search_does_not_repeat_it(tmp_path):
+    first = study(tmp_path)
+    first.begin_with({"algo.actor.lr": 0.375})
+    trial = first.ask()
+    assert trial.params == {"algo.actor.lr": 0.375}
+    first.finish(trial, 1.0)
+    again = study(tmp_path, trials=2)
+    again.begin_with({"algo.actor.lr": 0.375})
+    assert again.ask().params != {"algo.actor.lr": 0.375}
+    assert not again.has_more
 
 
 def test_a_trial_that_breaks_down_does_not_end_the_search(tmp_path):

@@ -34,7 +34,7 @@ IDS = [*MUJOCO, "Pusher-v5", "Pendulum-v1", "MountainCarContinuous-v0"]
 
 
 def config(env_id, **kwargs):
-    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=None)
+    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=None, wrappers=(), info=())
 
 
 def play(env, rng, steps):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlcont.nn.support import Support
+from rlcont.nn.categorical import Support
 
 
 def seen(*returns, bounds=None, num_atoms=11):

@@ -29,7 +29,8 @@ from rlcont.config.compose import expand_sweep
 from rlcont.core.resources import MEMORY_SHARE
 from rlcont.runs.status import StatusFile, read_status
 from rlcont.sweep import shares
-from rlcont.sweep.plan import MAX_LENGTH, Job, job_names, varying_overrides
+from rlcont.sweep.plan import MAX_LENGTH, job_names, varying_overrides
+from rlcont.sweep.process import Job
 from rlcont.sweep.shares import job_environment, jobs_at_once, parse_gpus, visible_gpus
 from rlcont.sweep.show import LineShow, TableShow
 
@@ -305,9 +306,10 @@ def test_on_a_terminal_a_table_lives_within_its_width_and_ctrl_c_ends_every_job(
     assert "2 running, 3 waiting" in live
     assert "fate-slow-…x" in live
     assert max(len(line) for line in live.replace("\r", "\n").splitlines()) <= 80
-    assert len(re.findall(r"^\d +interrupted ", table, re.MULTILINE)) == 5
+    assert len(re.findall(r"^\d +interrupted ", table, re.MULTILINE)) == 2
+    assert len(re.findall(r"^\d +not started ", table, re.MULTILINE)) == 3
     assert processes_in(tmp_path) == []
-    assert {read_status(path.parent).state for path in tmp_path.rglob("status.json")} == {"interrupted"}
+    assert {read_status(path.parent).state for path in tmp_path.rglob("status.json")} == {"interrupted", "not started"}
 
 
 def test_sigterm_ends_jobs_that_have_only_just_begun(tmp_path):
@@ -319,7 +321,7 @@ def test_sigterm_ends_jobs_that_have_only_just_begun(tmp_path):
         process.terminate()
         output, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (143, "")
-    assert len(re.findall(r"^\d +interrupted ", output, re.MULTILINE)) == 2
+    assert len(re.findall(r"^\d +(interrupted|not started) ", output, re.MULTILINE)) == 2
     assert processes_in(tmp_path) == []
 
 

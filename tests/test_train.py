@@ -112,7 +112,7 @@ def test_every_evaluated_policy_is_kept_if_asked(tmp_path):
 
 def test_a_replay_that_does_not_fit_is_refused_with_the_figures_before_a_folder_exists(tmp_path):
     with pytest.raises(UserError, match=r"algo.replay_size=1000000000000: needs 33527\.61 GiB .* are available"):
-        tiny_run(tmp_path / "outputs", "algo.replay_size=1e12")
+        tiny_run(tmp_path / "outputs", "algo.replay_size=1e12", "total_steps=1e12")
     assert not (tmp_path / "outputs").exists()
 
 

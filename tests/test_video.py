@@ -44,6 +44,7 @@ def test_an_environment_that_cannot_be_drawn_is_named(tmp_path):
     folder = make_run(tmp_path, "Plain-v0")
     with pytest.raises(UserError, match=r"env=probe_envs:Plain-v0 .*cannot be"):
         evaluate_run(folder, "last", 1, seed=None, video=True)
+    assert not (folder / "videos").exists()
 
 
 def test_without_a_display_or_what_draws_one_line_says_what_to_do(drawn):

@@ -18,7 +18,7 @@ from rlcont.envs.workers import WorkerEnvironments, useful_workers
 
 
 def config(env_id, **kwargs):
-    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=None)
+    return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=None, wrappers=(), info=())
 
 
 def play(envs, num_steps, seed=0):
@@ -27,7 +27,7 @@ def play(envs, num_steps, seed=0):
     columns = [envs.reset()]
     for _ in range(num_steps):
         action = rng.uniform(-1.2, 1.2, (len(envs), envs.spec.action_dim)).astype(np.float32)
-        columns += envs.step(action)
+        columns += envs.step(action)[:-1]
     return columns
 
 
@@ -133,7 +133,8 @@ def test_a_worker_is_deaf_to_ctrl_c_and_does_not_outlive_the_process_that_trains
         "from rlcont.envs.config import EnvConfig\n"
         "from rlcont.envs.workers import WorkerEnvironments\n"
         "if __name__ == '__main__':\n"
-        "    envs = WorkerEnvironments(EnvConfig(id='Pendulum-v1', kwargs={}, max_episode_steps=None), [0, 1], 2)\n"
+        "    config = EnvConfig(id='Pendulum-v1', kwargs={}, max_episode_steps=None, wrappers=(), info=())\n"
+        "    envs = WorkerEnvironments(config, [0, 1], 2)\n"
         "    envs.reset()\n"
         "    print(envs._workers[0].process.pid, flush=True)\n"
         "    sys.stdin.readline()\n"

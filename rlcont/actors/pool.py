@@ -10,12 +10,12 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from rlcont.actors.cluster import connect, is_there
-from rlcont.actors.worker import RolloutResult, RolloutWorker, joined
+from rlcont.actors.worker import RolloutResult, RolloutWorker
 from rlcont.config.actors import AHEAD, RayActors
 from rlcont.config.run import RunConfig
 from rlcont.core.agent import Learner
 from rlcont.core.errors import ActorsLost, ForeignError, UserError, one_line
-from rlcont.core.types import Collected
+from rlcont.core.types import Collected, joined
 
 HEAD_SECONDS = 15.0  # How long the head of the cluster may be gone, for example while it restarts.
 NICENESS = 5  # Added to an actor's niceness, so that it yields to the learner and to actors that start.

@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,11 +11,9 @@ from rlcont.algos.find import agent_class
 from rlcont.config.actors import RayActors, noise_of
 from rlcont.config.run import RunConfig
 from rlcont.core.seeding import integers, torch_generator
-from rlcont.core.types import Array, Collected, Experience, Transitions
+from rlcont.core.types import Array, Collected, Experience, joined
 from rlcont.envs.episodes import Episodes
 from rlcont.envs.vector import Environments
-
-T = TypeVar("T", Collected, Transitions)
 
 
 class RolloutResult(NamedTuple):
@@ -89,9 +87,3 @@ class RolloutWorker:
             self.envs.num_breakdowns - broken_before,
             length / (time.perf_counter() - start),
         )
-
-
-def joined(parts: list[T]) -> T:
-    """Concatenates tuples of arrays, field by field."""
-    fields: Any = map(np.concatenate, zip(*parts, strict=True))
-    return type(parts[0])(*fields)

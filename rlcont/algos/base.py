@@ -21,18 +21,10 @@ class AlgorithmConfig(abc.ABC):
 
     # Hooks that an algorithm may leave as they are: it then refuses nothing.
     def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:  # noqa: B027
-        """Refuses what cannot work in a run of `total_steps` environment steps in `num_envs` environments.
-
-        Raises:
-            UserError: one line that names the key, the value and what is allowed.
-        """
+        """Refuses what cannot work in a run of `total_steps` environment steps in `num_envs` environments."""
 
     def check_rollout(self, num_envs: int, length: int) -> None:  # noqa: B027
-        """Refuses rollouts of `length` steps of `num_envs` environments that arrive at once, from remote actors.
-
-        Raises:
-            UserError: as `check_run`.
-        """
+        """Refuses rollouts of `length` steps of `num_envs` environments that arrive at once, from remote actors."""
 
     def schedules(self) -> list[str]:
         """Fields, besides a DecayConfig, whose course depends on the number of steps of the run."""
@@ -48,5 +40,5 @@ class AlgorithmConfig(abc.ABC):
         return (self.num_updates(2 * steps, num_envs) - self.num_updates(steps, num_envs)) / steps
 
     @abc.abstractmethod
-    def memory_demand(self, spec: EnvSpec, num_envs: int) -> tuple[str, int]:
+    def memory_demand(self, spec: EnvSpec, total_steps: int, num_envs: int) -> tuple[str, int]:
         """The setting that decides how much memory the agent takes, with its value, and the bytes it asks for."""

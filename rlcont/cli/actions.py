@@ -29,9 +29,7 @@ def train(*, overrides: list[str], flags: set[str]) -> None:
         if override.startswith("sweep.") and not sweeps:
             raise UserError(f"{override}: counts only in a sweep; add -m")
     if sweeps:
-        if "--cfg" in flags:
-            raise UserError("--cfg: shows one job; drop -m and the sweep's further values")
-        return _sweep(overrides)
+        return _sweep(overrides, only_list="--cfg" in flags)
     if "--cfg" in flags:
         from rlcont.runs.folder import config_text
 
@@ -65,8 +63,8 @@ def _checked(overrides: list[str]) -> tuple[Composed, RunConfig]:
     return composed, config
 
 
-def _sweep(overrides: list[str]) -> None:
-    """Checks every job, then runs them, or hands them to the Hydra launcher or sweeper that was typed."""
+def _sweep(overrides: list[str], *, only_list: bool) -> None:
+    """Checks every job, then lists or runs them, or hands them to the Hydra launcher or sweeper that was typed."""
     for launcher, (extra, package) in LAUNCHERS.items():
         if launcher in overrides:
             require(launcher, extra, package)
@@ -76,7 +74,7 @@ def _sweep(overrides: list[str]) -> None:
             raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
         if override.startswith("sweep.") and by_hydra:
             raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
-    from rlcont.sweep.plan import check_agreement, make_folders, make_plans
+    from rlcont.sweep.plan import check_agreement, make_folders, make_plans, names_of
     from rlcont.sweep.shares import jobs_at_once
     from rlcont.training.preflight import check_runs
 
@@ -86,13 +84,17 @@ def _sweep(overrides: list[str]) -> None:
     at_once = 1 if by_hydra else jobs_at_once(plans[0].sweep.jobs, len(plans))
     check_runs([plan.config for plan in plans], at_once)
     _check_device({plan.config.device for plan in plans})
+    if only_list:
+        lines = [f"{name}: {' '.join(plan.overrides)}" for name, plan in zip(names_of(plans), plans, strict=True)]
+        return print(*lines, f"{len(plans)} jobs, {at_once} at once", sep="\n")
     if by_hydra:
         from rlcont.sweep.by_hydra import sweep_by_hydra
 
         return sweep_by_hydra(overrides)
-    from rlcont.sweep.runner import run_jobs
+    from rlcont.sweep.runner import Stop, run_jobs
 
-    sys.exit(run_jobs(*make_folders(plans), at_once))
+    with Stop() as stop:  # From here on, so that no folder is left half made.
+        sys.exit(run_jobs(*make_folders(plans), at_once, stop))
 
 
 def _check_device(devices: set[str]) -> None:
@@ -125,9 +127,9 @@ def resume(folder: Path, *, overrides: list[str]) -> None:
     if plan is None:
         return None
     from rlcont.core.resources import prepare_threads
-    from rlcont.training.preflight import check_actors, check_env
+    from rlcont.training.preflight import check_env, check_packages
 
-    check_actors(plan.config)
+    check_packages(plan.config)
     check_env(plan.config.env, folder)
     prepare_threads()
     from rlcont.training.run import resume
@@ -145,7 +147,7 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
     from rlcont.config.run import SweepConfig
     from rlcont.config.validate import validate_settings
     from rlcont.sweep.again import jobs_of
-    from rlcont.sweep.runner import run_jobs
+    from rlcont.sweep.runner import Stop, run_jobs
     from rlcont.sweep.shares import jobs_at_once
     from rlcont.training.preflight import check_runs
 
@@ -156,7 +158,8 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
         return print(f"{folder}: finished, all {len(jobs)} jobs")
     number = jobs_at_once(at_once, len(unfinished))
     check_runs(unfinished, number)
-    sys.exit(run_jobs(folder, jobs, number))
+    with Stop() as stop:
+        sys.exit(run_jobs(folder, jobs, number, stop))
 
 
 def search(*, overrides: list[str], flags: set[str]) -> None:
@@ -186,20 +189,34 @@ def _run_search(plan: SearchPlan, folder: Path | None) -> None:
     check_runs([extreme.config for extreme in plan.extremes], at_once)
     _check_device({plan.config.device})
     from rlcont.search.runner import run_search
+    from rlcont.sweep.runner import Stop
 
-    sys.exit(run_search(plan, folder or make_search_folder(plan), at_once))
+    with Stop() as stop:
+        sys.exit(run_search(plan, folder or make_search_folder(plan), at_once, stop))
 
 
 def evaluate(
-    folder: Path, *, checkpoint: str, episodes: int | None, seed: int | None, video: bool, render: bool, to: Path | None
+    folder: Path,
+    *,
+    checkpoint: str,
+    episodes: int | None,
+    seed: int | None,
+    video: bool,
+    render: bool,
+    to: Path | None,
+    csv: Path | None,
 ) -> None:
-    """Plays deterministic episodes with a policy of a run; prints mean and standard deviation of the return."""
+    """Plays deterministic episodes with a policy of a run; prints mean and standard deviation of the return.
+    zoo:ALGO/ENV is a run that comes with rlcont.
+    """
     from rlcont.core.resources import has_display, prepare_drawing
 
     if video and render:
         raise UserError("video=true render=true: one of them; a window or files")
     if to is not None and not video:
         raise UserError(f"to={to}: counts only with video=true")
+    if csv is not None and not csv.parent.is_dir():
+        raise UserError(f"csv={csv}: no folder {csv.parent}")
     if render and not has_display():
         raise UserError("render=true: there is no display here (DISPLAY is not set); video=true writes a file")
     if video:
@@ -210,7 +227,7 @@ def evaluate(
 
     # Drawing an episode takes far longer than playing it.
     episodes = episodes or (1 if video or render else 10)
-    print(evaluate_run(folder, checkpoint, episodes, seed, video=video, render=render, to=to), flush=True)
+    print(evaluate_run(folder, checkpoint, episodes, seed, video=video, render=render, to=to, csv=csv), flush=True)
 
 
 def _prepare_to_play(folder: Path, checkpoint: str) -> None:
@@ -246,7 +263,7 @@ def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:
     from rlcont.report.compare import compare
     from rlcont.runs.files import folder_time
 
-    compare(list(folders), to or Path("outputs") / "comparisons" / folder_time(), threshold)
+    compare(list(folders), to or Path("comparisons") / folder_time(), threshold)
 
 
 def export(folder: Path, *, checkpoint: str, to: Path | None) -> None:
@@ -257,5 +274,6 @@ def export(folder: Path, *, checkpoint: str, to: Path | None) -> None:
     require("export", "export", "onnx", "onnxruntime", "onnxscript")
     _prepare_to_play(folder, checkpoint)
     from rlcont.report.export import export_run
+    from rlcont.runs.find import products_folder
 
-    print(export_run(folder, checkpoint, to or folder / "export"))
+    print(export_run(folder, checkpoint, to or products_folder(folder) / "export"))

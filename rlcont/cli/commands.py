@@ -94,6 +94,7 @@ SEED = Kind("whole number at least 0", lambda typed: _whole_number(typed, 0))
 NUMBER = Kind("number", _number)
 FLAG = Kind("true or false", lambda typed: ("false", "true").index(typed.lower()) == 1, lambda _: ["true", "false"])
 FOLDER = Kind("folder", Path)
+FILE = Kind("file", Path)
 COLUMN = Kind(f"one of {', '.join(SORTS)}", lambda typed: SORTS[SORTS.index(typed)], lambda _: list(SORTS))
 SETTING = Kind("KEY=VALUE", lambda typed: _setting(typed))
 POLICY = Kind(
@@ -107,7 +108,7 @@ COMPARISON = "tables, pictures and a TensorBoard folder with one curve and band 
 THRESHOLD = "nine tenths of the way from the untrained return to the best group's"
 OPTIONS = {
     "-m, --multirun": "a sweep: keys list several values, as in seed=0,1; one job per core runs at a time",
-    "--cfg": "print the resolved configuration and stop",
+    "--cfg": "print the resolved configuration, or with -m the jobs of a sweep, and stop",
     "--completion SHELL": "print the completion script for bash, zsh or fish",
     "--version": "print the version",
     "--help": "print this; with algo=, noise= or actors=NAME also the keys of that choice",
@@ -152,6 +153,7 @@ _LIST = (
             Key("seed", SEED, None, "0", "Seed of the episodes; by default they are those of the run's evaluations."),
             Key("video", FLAG, "false", "true", "Write each episode as mp4; needs no display."),
             Key("to", FOLDER, None, "DIR", "Folder for the videos; by default RUN_DIR/videos."),
+            Key("csv", FILE, None, "FILE", "File for a table of the episodes: seed, return, steps and values of info."),
             Key("render", FLAG, "false", "true", "Show each episode in a window."),
         ),
     ),
@@ -173,7 +175,7 @@ _LIST = (
         "DIR ...",
         Folders(1, math.inf, "runs, sweeps or folders of them", "outputs/HalfCheetah-v4", whole=True),
         (
-            Key("to", FOLDER, None, "DIR", f"Folder for {COMPARISON}; by default outputs/comparisons/TIME."),
+            Key("to", FOLDER, None, "DIR", f"Folder for {COMPARISON}; by default comparisons/TIME."),
             Key("threshold", NUMBER, None, "RETURN", f"Return to count the steps to; by default {THRESHOLD}."),
         ),
     ),

@@ -60,7 +60,8 @@ def _command_help(command: Command) -> str:
     """What `rlcont COMMAND --help` says."""
     forms = [f"rlcont {command.name} {usage}" for usage in command.usage.splitlines()]
     forms[0] += "".join(f" [{key.name}={key.example}]" for key in command.keys)
-    parts = ["\n".join(forms)]
+    wrapped = [textwrap.fill(form, WIDTH, subsequent_indent=" " * 4, break_on_hyphens=False) for form in forms]
+    parts = ["\n".join(wrapped)]
     parts += [textwrap.fill(" ".join(text.split()), WIDTH) for text in str(inspect.getdoc(command.run)).split("\n\n")]
     if command.folders:
         parts.append(

@@ -3,13 +3,14 @@
 import os
 import sys
 
-from rlcont.core.errors import UserError, exit_code
 from rlcont.core.process import prepare_process
 
 
 def main() -> None:
     """Runs a command line; exit code 0, 2 for a user's mistake, 128 and the number of the signal that stopped it."""
     prepare_process()
+    from rlcont.core.errors import exit_code
+
     # NumPy is used for acting alone, where products are too small for several threads, and threads that wait would
     # spin beside torch's. OpenBLAS reads this once, while it is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -34,6 +35,8 @@ def _dispatch(arguments: list[str]) -> None:
     try:
         os.getcwd()
     except OSError:
+        from rlcont.core.errors import UserError
+
         raise UserError("the working directory is gone; change to one that is there") from None
     from rlcont.cli.commands import COMMANDS
     from rlcont.cli.words import read_words

@@ -6,7 +6,7 @@ from typing import Any
 
 from rlcont.cli.commands import COMMANDS, FLAGS, TRAIN_FLAGS, Command
 from rlcont.config.fields import run_fields, search_fields, sweep_fields
-from rlcont.config.foreign import OURS, key_hint
+from rlcont.config.foreign import key_hint, ours
 from rlcont.config.names import GROUPS, default_option, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, nearest
@@ -16,7 +16,7 @@ from rlcont.runs.find import named_folder
 FOREIGN_FLAGS = {
     "-i": "rlcont resume RUN_DIR resumes a run, init=RUN_DIR starts from its policy",
     "--trained-agent": "rlcont resume RUN_DIR resumes a run, init=RUN_DIR starts from its policy",
-    "--track": "every run writes TensorBoard files",
+    "--track": "log.wandb=PROJECT copies what every run writes for TensorBoard",
     "--capture-video": "rlcont eval RUN_DIR video=true films a policy",
     "-optimize": "rlcont search KEY=SPACE ... searches for settings",
     "--optimize": "rlcont search KEY=SPACE ... searches for settings",
@@ -91,7 +91,7 @@ def _read_overrides(arguments: list[str]) -> dict[str, Any]:
             raise UserError(_not_key_value(word, after, place == 0 and not flags))
         if word.startswith("="):
             raise UserError(f"{word}: no key before the =; write key=value without spaces")
-        if word.startswith(("env=", "algo=")):
+        if word.startswith(("env=", "algo=", "env.wrappers=")):
             for module in re.findall(r"([A-Za-z_][\w.]*):", word):
                 allow(module)
     return {"overrides": overrides, "flags": flags}
@@ -115,7 +115,7 @@ def _flag_hint(word: str, after: list[str]) -> str:
         return f"; {FOREIGN_FLAGS[name]}"
     key = name.lstrip("-").replace("-", "_")
     if key not in _keys():
-        return key_hint(key, _keys()) if len(key) > 1 or key in OURS else ""
+        return key_hint(key, _keys()) if len(key) > 1 or ours(key) else ""
     given = value or next((other for other in after if "=" not in other and not other.startswith("-")), "VALUE")
     return did_you_mean([f"{key}={given}"])
 

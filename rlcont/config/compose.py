@@ -1,4 +1,4 @@
-"""Composition by Hydra: YAML files and overrides in, one plain container per job out."""
+"""Composition by Hydra: YAML files and overrides in, perhaps on top of a run's; one plain container per job out."""
 
 import copy
 import functools
@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlcont.config import auto, begin, names
+from rlcont.config import auto, names
 from rlcont.config.fields import kinds
 from rlcont.config.names import GROUPS, file_values, is_option, merged, option_file, origin, short
 from rlcont.config.overrides import check_decay, check_key, check_option, line_of, parse, parse_one_run
@@ -94,13 +94,12 @@ def _paired(overrides: list[Override]) -> list[Override]:
 
 
 def compose_job(overrides: list[str]) -> Composed:
-    """Composes one job."""
-    parsed, begun = begin.split(parse_one_run(overrides))
+    parsed, begun = _begun(parse_one_run(overrides))
     groups = [override for override in parsed if override.key_or_group in GROUPS]
     groups = [override for override in groups if line_of(override) != "experiment=null"]
     values = [override for override in parsed if override.key_or_group not in GROUPS]
     typed_groups = {override.key_or_group for override in groups}
-    groups += begin.choices(begun, typed_groups) if begun else []
+    groups += _begun_choices(begun, typed_groups) if begun else []
     algo = next((str(override.value()) for override in groups if override.key_or_group == "algo"), "")
     for override in groups:
         check_option(override, algo or names.default_option("algo"))
@@ -108,7 +107,7 @@ def compose_job(overrides: list[str]) -> Composed:
     typed = flat_keys({override.key_or_group: override.value() for override in values})
     config, origins = copy.deepcopy(chosen.config), dict(chosen.origins)
     if begun:
-        begin.apply(begun, config, typed_groups)
+        _put_onto(config, begun, typed_groups)
     kind, before = typed.get("algo.auto_noise.kind"), OmegaConf.select(config, "algo.auto_noise.kind")
     if kind in kinds("noise") and before not in (None, kind):
         # Another kind of noise has other keys.
@@ -128,6 +127,35 @@ def compose_job(overrides: list[str]) -> Composed:
         raise UserError(f"{' '.join(overrides)}: a value refers to itself") from None
     check_decay(values, composed.container["noise"])
     return composed
+
+
+def _begun(overrides: list[Override]) -> tuple[list[Override], dict[str, Any]]:
+    """The overrides without from=RUN, and the configuration of that run; {} without it."""
+    typed = next((override for override in overrides if override.key_or_group == "from"), None)
+    if typed is None:
+        return overrides, {}
+    path = Path(str(typed.value()), "config.yaml")
+    if not path.is_file():
+        raise UserError(f"from={typed.value()}: no run (it has no config.yaml)")
+    config = names.read_yaml(path)
+    if not {"algo_name", "env", "algo", "noise", "actors"} <= config.keys():
+        raise UserError(f"from={typed.value()}: no configuration of a run")
+    return [override for override in overrides if override is not typed], config
+
+
+def _begun_choices(config: dict[str, Any], typed: set[str]) -> list[Override]:
+    """The choices of a run's configuration in the groups that were not typed; its tuned file is part of its values."""
+    env = config["env"]["id"]
+    chosen = {"algo": config["algo_name"], "env": env, "tuned": "none"}
+    chosen |= {group: config[group]["kind"] for group in ("noise", "actors")}
+    return parse([f"{group}={choice}" for group, choice in chosen.items() if group not in typed])
+
+
+def _put_onto(onto: DictConfig, config: dict[str, Any], typed: set[str]) -> None:
+    """Puts the values of a run's configuration onto composed ones, but for those of the groups that were typed."""
+    for key, value in config.items():
+        if key not in ("algo_name", "algorithm", "output", *typed):
+            OmegaConf.update(onto, key, value, merge=isinstance(value, dict), force_add=True)
 
 
 def _forget(origins: dict[str, str], key: str) -> None:

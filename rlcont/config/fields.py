@@ -51,12 +51,10 @@ def general_fields() -> list[Field]:
 
 
 def sweep_fields() -> list[Field]:
-    """The keys of a sweep as a whole."""
     return _fields(SweepConfig, "sweep.")
 
 
 def search_fields() -> list[Field]:
-    """The keys of a search as a whole."""
     return _fields(SearchConfig, "search.")
 
 
@@ -104,7 +102,6 @@ def kind_fields(group: str, kind: str) -> list[Field]:
 
 
 def kinds(group: str) -> list[str]:
-    """All kinds in a group of KINDS."""
     return sorted(_by_kind(group))
 
 
@@ -119,7 +116,6 @@ def kind_of(values: object) -> str:
 
 
 def _by_kind(group: str) -> dict[str, type]:
-    """The dataclass of each kind of a group of KINDS."""
     union = get_args(KINDS[group])[0]
     return {get_args(get_type_hints(cls)["kind"])[0]: cls for cls in get_args(union)}
 

@@ -143,7 +143,6 @@ def algorithm(option: str) -> str:
 
 
 def main_values() -> dict[str, Any]:
-    """The values of config.yaml."""
     values = read_yaml(CONFIG_DIR / "config.yaml")
     values.pop("defaults")
     return values
@@ -174,7 +173,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def broken_yaml(path: Path, error: Any) -> UserError:
-    """A yaml.MarkedYAMLError in a file, as one line."""
     line = (error.problem_mark or error.context_mark).line + 1
     return UserError(f"{short(path)}, line {line}: broken YAML ({error.problem or error.context})")
 

@@ -17,7 +17,7 @@ ROUNDING = ("device", "compile", "precision", "workers")
 """Keys that change how a run is computed: its numbers may differ in their last digit."""
 CHANGEABLE = (
     *("total_steps", "stop_at", "eval.every", "eval.save_policies", "log.every", "checkpoint.every", "checkpoint.keep"),
-    "actors.address",
+    *("actors.address", "env.info", "log.wandb"),
     *ROUNDING,
 )
 """Keys that may change when a run is resumed: none of them changes how or from what the agent learns."""
@@ -41,6 +41,9 @@ class LogConfig:
 
     every: Count
     """Environment steps between two log lines."""
+    wandb: Text | None
+    """Project of Weights & Biases that gets a copy of what TensorBoard gets; null: none. WANDB_MODE=offline keeps it in
+    the run's folder."""
 
 
 @schema

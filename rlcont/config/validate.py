@@ -40,6 +40,8 @@ def validate(container: dict[str, Any], origins: dict[str, str] | None = None) -
         raise _mistake(error, "", container, origins or {}) from None
     if config.workers != "auto" and config.workers > config.num_envs:
         raise UserError(f"workers={config.workers}: must be at most num_envs={config.num_envs}")
+    if config.stop_at is not None and config.eval.every is None:
+        raise UserError(f"stop_at={spelled(config.stop_at)}: goes by evaluations; there is none with eval.every=null")
     if isinstance(config.actors, RayActors):
         _check_actors(config, config.actors)
     config.algo.check_run(config.total_steps, config.total_envs, config.noise)

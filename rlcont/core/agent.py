@@ -1,23 +1,17 @@
 """What the agents of all algorithms are and share."""
 
-from __future__ import annotations
-
 import abc
 import functools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from rlcont.core.protocols import Accelerate, Policy, Rows, eager
 from rlcont.core.state import Parts
 from rlcont.core.types import Array, EnvSpec, EnvStep, Experience, Histogram, Metrics
 
-if TYPE_CHECKING:
-    import torch
 
-    from rlcont.core.protocols import Policy, Rows
-
-
-class Agent(Parts, abc.ABC):
-    """A learner, which is an `rlcont.core.protocols.Policy` too. It owns its memory and knows when learning is due.
+class Agent(Parts, Policy):
+    """A policy that learns. It owns its memory and knows when learning is due.
 
     Its state, and whether it is finite, come from its parts.
     """
@@ -25,19 +19,26 @@ class Agent(Parts, abc.ABC):
     counters: ClassVar[tuple[str, ...]] = ("num_steps", "num_updates")
     unsaved: ClassVar[tuple[str, ...]] = ("_guarded",)  # A cached list of parts, which would be a part itself.
 
-    def __init__(self, config: Any, spec: EnvSpec, *, num_envs: int, device: str):
+    def __init__(
+        self,
+        config: Any,
+        spec: EnvSpec,
+        *,
+        num_envs: int,
+        total_steps: int,
+        device: str,
+        accelerate: Accelerate = eager,
+    ):
         self.config = config
         self.spec = spec
         self.num_envs = num_envs
+        self.total_steps = total_steps
         self.device = device
+        self.accelerate = accelerate
         self.num_steps = 0
         """Environment steps that were observed."""
         self.num_updates = 0
         """Gradient updates that were made."""
-
-    @abc.abstractmethod
-    def act(self, obs: Array, *, explore: bool) -> Array:
-        """As `Policy.act`."""
 
     @abc.abstractmethod
     def observe(self, step: EnvStep) -> None:
@@ -55,18 +56,6 @@ class Agent(Parts, abc.ABC):
     def status(self) -> dict[str, float]:
         """Numbers about the agent itself for a log line, such as noise scale and replay fill."""
 
-    @abc.abstractmethod
-    def policy_module(self) -> torch.nn.Module:
-        """As `Policy.policy_module`."""
-
-    @abc.abstractmethod
-    def policy_state(self) -> dict[str, torch.Tensor]:
-        """As `Policy.policy_state`."""
-
-    @abc.abstractmethod
-    def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
-        """As `Policy.load_policy_state`."""
-
     @property
     def rows(self) -> Rows | None:
         """The memory whose rows `state_dict` leaves out."""
@@ -74,7 +63,7 @@ class Agent(Parts, abc.ABC):
 
     def is_finite(self) -> bool:
         """Whether gradients and weights were finite in every update; asks the device. Where not, none was changed."""
-        return all(part.is_finite() for part in self._guarded)
+        return all(optimizer.is_finite() for optimizer in self._guarded)
 
     def remark(self, values: dict[str, float]) -> str:
         """One line that the user should read, given the figures of a log line by TensorBoard tag; empty if none."""
@@ -93,7 +82,7 @@ class Agent(Parts, abc.ABC):
 
     @functools.cached_property
     def _guarded(self) -> list[Any]:
-        """The parts that know whether all they met was finite: optimisers."""
+        """Optimisers: the parts that know whether all they met was finite."""
         return list(_guarded_below(self))
 
 

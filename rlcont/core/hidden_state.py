@@ -5,13 +5,13 @@ import copy
 import functools
 import random
 import types
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from rlcont.core.state import Parts, has_state, is_generator, is_module, is_tensor
+from rlcont.core.state import Parts, has_state, is_generator, of_torch
 
 _FOREIGN = ("torch", "numpy", "builtins")  # Packages whose objects and functions are not looked into.
 _REFUSED = (
@@ -38,11 +38,8 @@ def check_parts(owner: Parts) -> None:
                 _refuse_hidden(value, f"{type(holder).__name__}.{name}", saved)
         constants = {name: copy.deepcopy(value) for name, value in attributes.items() if _is_numeric(value)}
         vars(holder)["_constants"] = constants
-        saved_as = [
-            name.lstrip("_")
-            for name in (*holder.named("counters"), *(n for n, v in attributes.items() if has_state(v)))
-        ]
-        doubled = {name for name in saved_as if saved_as.count(name) > 1}
+        saved_as = [*holder.named("counters"), *(name for name, value in attributes.items() if has_state(value))]
+        doubled = {name for name, count in Counter(name.lstrip("_") for name in saved_as).items() if count > 1}
         if doubled:
             raise TypeError(f"{type(holder).__name__}: {', '.join(doubled)} with and without an underscore; rename one")
 
@@ -77,7 +74,8 @@ def _collect(value: Any, saved: set[int]) -> None:
     else:
         inside = dict(vars(value)) if hasattr(value, "__dict__") else {}
     for name, inner in inside.items():
-        if is_module(value) and not str(name).startswith("_") and (is_generator(inner) or is_tensor(inner)):
+        is_hidden = is_generator(inner) or of_torch(inner, "Tensor")
+        if is_hidden and of_torch(value, "Module") and not str(name).startswith("_"):
             raise TypeError(_REFUSED.format(place=f"{type(value).__name__}.{name}", kind=type(inner).__name__))
         if has_state(inner):
             _collect(inner, saved)

@@ -124,31 +124,21 @@ def _fill(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         case "$deque":
             return deque(_fill(content, arrays), value["maxlen"])
         case "$generator":
-            return _generator(_fill(content, arrays))
+            state = _fill(content, arrays)
+            generator = np.random.Generator(BIT_GENERATORS[state["bit_generator"]]())
+            generator.bit_generator.state = state
+            return generator
         case "$random_state":
-            return _random_state(_fill(content, arrays))
+            state = _fill(content, arrays)
+            old_generator = np.random.RandomState(BIT_GENERATORS[state["bit_generator"]]())
+            old_generator.set_state(state)
+            return old_generator
         case "$random":
-            return _random(_fill(content, arrays))
+            own_generator = random.Random()
+            own_generator.setstate(tuple(_fill(content, arrays)))
+            return own_generator
         case "$dict":
             return dict(_fill(content, arrays))
     if tag.startswith("$"):
         raise ValueError(tag)
     return {key: _fill(item, arrays) for key, item in value.items()}
-
-
-def _generator(state: dict[str, Any]) -> np.random.Generator:
-    bit_generator: Any = BIT_GENERATORS[state["bit_generator"]]()
-    bit_generator.state = state
-    return np.random.Generator(bit_generator)
-
-
-def _random_state(state: dict[str, Any]) -> np.random.RandomState:
-    restored = np.random.RandomState(BIT_GENERATORS[state["bit_generator"]]())
-    restored.set_state(state)
-    return restored
-
-
-def _random(state: list[Any]) -> random.Random:
-    restored = random.Random()
-    restored.setstate(tuple(state))
-    return restored

@@ -1,74 +1,49 @@
-"""What environments, agents and collectors can do, as the loop sees them."""
+"""What policies, collectors and memories can do, as the loop sees them."""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import torch
 
-from rlcont.core.types import Array, Collected, EnvSpec, EnvStep, Metrics
+from rlcont.core.types import Array, Collected, Metrics
 
-Accelerate = Callable[[Callable[[Any], Metrics]], Callable[[Any], Metrics]]
-"""Wraps an update, which maps a batch to metrics, so that it runs fast; see training/accelerate.py."""
+Update = Callable[[Any], Metrics]
+"""From a batch, a NamedTuple of tensors, to metrics; changes weights in place."""
+Accelerate = Callable[[Update], Update]
+"""Wraps an update so that it runs fast; see training/accelerate.py."""
 
 
-def eager(update: Callable[[Any], Metrics]) -> Callable[[Any], Metrics]:
+def eager(update: Update) -> Update:
     """The `Accelerate` that changes nothing."""
     return update
-
-
-class VectorEnv(Protocol):
-    """E environments that are stepped together."""
-
-    spec: EnvSpec
-    num_breakdowns: int  # Steps in which a simulator failed, since the start.
-
-    def __len__(self) -> int:
-        """The number of environments."""
-
-    def reset(self) -> Array:
-        """Opens an episode in every environment, each from its own seed; returns observations [E, O]."""
-
-    def step(self, action: Array) -> EnvStep:
-        """Advances every environment by one step and resets those whose episode ended."""
-
-    def statistics(self) -> list[dict[str, Any]]:
-        """Running statistics of Gymnasium's wrappers, those of the first environment."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """The whole state, simulators included; the same for any number of processes."""
-
-    def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
-        """Restores what `state_dict` gave.
-
-        Returns:
-            Observations to act on [E, O], and [E] bool: those whose state cannot be saved, which begin an episode.
-        """
-
-    def close(self) -> None:
-        """Frees what the environments hold; they cannot be used afterwards."""
 
 
 class Policy(Protocol):
     """What acting needs, as in evaluation, export and remote actors."""
 
+    @abc.abstractmethod
     def act(self, obs: Array, *, explore: bool) -> Array:
         """Actions [E, A] for observations [E, O]. The unit is the box [-1, 1], to which the environment layer clips.
 
         With `explore=False` nothing in the agent changes, its generators included.
         """
 
+    @abc.abstractmethod
     def policy_module(self) -> torch.nn.Module:
         """A module from observations [B, O] to actions [B, A] without exploration, with the present weights.
 
         What `act(explore=False)` does, as a module that can be exported, the normaliser included.
         """
 
+    @abc.abstractmethod
     def policy_state(self) -> dict[str, torch.Tensor]:
         """The tensors that `act(explore=False)` reads. They are live: copy them to keep them beyond the next update."""
 
+    @abc.abstractmethod
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
         """Loads what `policy_state` gave in an agent of the same configuration."""
 

@@ -16,16 +16,7 @@ MOST_THREADS = 8
 
 
 def check_memory(key: str, needed: int, available: int) -> None:
-    """Refuses a setting that needs more memory than there is.
-
-    Args:
-        key: the setting, with its value.
-        needed: bytes that it takes.
-        available: bytes that are available.
-
-    Raises:
-        UserError: `needed` exceeds `available`.
-    """
+    """Refuses a setting, `key` with its value, that needs more bytes than are available."""
     if needed > available:
         raise UserError(f"{key}: needs {needed / 2**30:.2f} GiB of memory, {available / 2**30:.2f} GiB are available")
 
@@ -67,10 +58,17 @@ def _cgroup_headrooms(proc: Path = Path("/proc"), sys_fs: Path = Path("/sys/fs/c
     """Limit minus usage, without page cache, of this process's control groups and their parents."""
     headrooms = []
     for group, is_unified in _control_groups("memory", proc, sys_fs):
-        if is_unified:
-            headrooms += _headroom(group, "memory.max", "memory.current", "inactive_file")
-        else:
-            headrooms += _headroom(group, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        unified = ("memory.max", "memory.current", "inactive_file")
+        older = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        limit_name, usage_name, cache_name = unified if is_unified else older
+        try:
+            limit = (group / limit_name).read_text().strip()
+            usage = int((group / usage_name).read_text())
+            statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        except OSError:
+            continue
+        if limit != "max":
+            headrooms.append(max(int(limit) - usage + int(statistics.get(cache_name, 0)), 0))
     return headrooms
 
 
@@ -105,29 +103,13 @@ def _control_groups(controller: str, proc: Path, sys_fs: Path) -> Iterator[tuple
             yield root / part, is_unified
 
 
-def _headroom(folder: Path, limit_name: str, usage_name: str, cache_name: str) -> list[int]:
-    try:
-        limit = (folder / limit_name).read_text().strip()
-        usage = int((folder / usage_name).read_text())
-        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    except OSError:
-        return []
-    if limit == "max":
-        return []
-    return [max(int(limit) - usage + int(statistics.get(cache_name, 0)), 0)]
-
-
 def has_display() -> bool:
     """Whether a window can be opened; assumed on other systems than Linux."""
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def prepare_drawing() -> None:
-    """Selects a renderer for MuJoCo that needs no display if there is none, and loads MuJoCo, which then reads it.
-
-    Raises:
-        UserError: the libraries of the renderer are missing.
-    """
+    """Selects a renderer for MuJoCo that needs no display if there is none, and loads MuJoCo, which then reads it."""
     if not has_display():
         os.environ.setdefault("MUJOCO_GL", "egl")
     try:

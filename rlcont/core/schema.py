@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal, dataclass_transform, get_type_hints
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from pydantic.dataclasses import dataclass
 
+SMALLEST, LARGEST = 1.2e-38, 3.4e38
+"""Sizes of numbers of 32 bits other than 0."""
+
 
 @dataclass_transform(frozen_default=True)
 def schema(cls: type) -> Any:
@@ -30,8 +33,8 @@ def _integral(value: Any) -> Any:
 
 
 def _in_float32(value: float) -> float:
-    if value and not 1.2e-38 <= abs(value) <= 3.4e38:
-        raise ValueError("must be 0 or from 1.2e-38 to 3.4e38 in size, as numbers of 32 bits are")
+    if value and not SMALLEST <= abs(value) <= LARGEST:
+        raise ValueError(f"must be 0 or from {SMALLEST} to {LARGEST:g} in size, as numbers of 32 bits are")
     return value
 
 

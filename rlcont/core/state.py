@@ -74,24 +74,19 @@ def has_state(value: Any) -> bool:
         return any(map(has_state, value))
     if isinstance(value, type):
         return False
-    if isinstance(value, np.ndarray) or is_tensor(value) or is_generator(value):
+    if isinstance(value, np.ndarray) or of_torch(value, "Tensor") or is_generator(value):
         return True
     return hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
 
 
 def is_generator(value: Any) -> bool:
     """Whether a value is a generator of numpy or torch."""
-    return isinstance(value, np.random.Generator) or _is_of_torch(value, "Generator")
+    return isinstance(value, np.random.Generator) or of_torch(value, "Generator")
 
 
-def is_tensor(value: Any) -> bool:
-    """Whether a value is a tensor."""
-    return _is_of_torch(value, "Tensor")
-
-
-def is_module(value: Any) -> bool:
-    """Whether a value is a network of torch's."""
-    return _is_of_torch(value, "Module")
+def of_torch(value: Any, name: str) -> bool:
+    """Whether a value is of a class of torch's. Processes that only step environments work without torch."""
+    return any(cls.__name__ == name and cls.__module__.partition(".")[0] == "torch" for cls in type(value).__mro__)
 
 
 def same_numbers(one: Any, other: Any) -> bool:
@@ -114,29 +109,20 @@ def _leaves(part: Any) -> list[Any]:
     return [part]
 
 
-def flat_state(parts: dict[str, Any]) -> dict[str, Any]:
-    """The states of the parts in one dictionary of tensors, by part.key; live."""
-    return {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
+def flat_state(**parts: Any) -> dict[str, Any]:
+    """The states of the parts that are not None in one dictionary of tensors, by part.key; live."""
+    states = {name: part.state_dict() for name, part in parts.items() if part is not None}
+    return {f"{name}.{key}": value for name, state in states.items() for key, value in state.items()}
 
 
-def load_flat_state(parts: dict[str, Any], state: dict[str, Any]) -> None:
+def load_flat_state(state: dict[str, Any], **parts: Any) -> None:
     """Gives each part what `flat_state` had of it."""
-    nested: dict[str, dict[str, Any]] = {name: {} for name in parts}
+    nested: dict[str, dict[str, Any]] = {name: {} for name, part in parts.items() if part is not None}
     for name, value in state.items():
         part, _, key = name.partition(".")
         nested[part][key] = value
-    for name, part in parts.items():
-        part.load_state_dict(nested[name])
-
-
-def existing(**parts: Any) -> dict[str, Any]:
-    """The parts that are not None, by name."""
-    return {name: part for name, part in parts.items() if part is not None}
-
-
-def _is_of_torch(value: Any, name: str) -> bool:
-    """Whether a value is of a class of torch's. Processes that only step environments work without torch."""
-    return any(cls.__name__ == name and cls.__module__.partition(".")[0] == "torch" for cls in type(value).__mro__)
+    for name, own in nested.items():
+        parts[name].load_state_dict(own)
 
 
 def _state(part: Any) -> Any:
@@ -148,7 +134,7 @@ def _state(part: Any) -> Any:
         return part.copy()
     if is_generator(part):
         return part.get_state()
-    return part if is_tensor(part) else part.state_dict()
+    return part if of_torch(part, "Tensor") else part.state_dict()
 
 
 def _load(part: Any, state: Any) -> None:
@@ -158,15 +144,16 @@ def _load(part: Any, state: Any) -> None:
             raise KeyError(f"a collection of {len(parts)} parts where {len(state)} were saved")
         for key, value in parts.items():
             _load(value, state[key])
-    elif (isinstance(part, np.ndarray) or is_tensor(part)) and (part.shape, part.dtype) != (state.shape, state.dtype):
-        raise ValueError(f"{tuple(part.shape)} {part.dtype} where {tuple(state.shape)} {state.dtype} was saved")
     elif isinstance(part, np.random.Generator):
         part.bit_generator.state = state
-    elif isinstance(part, np.ndarray):
-        part[...] = state
     elif is_generator(part):
         part.set_state(state)
-    elif is_tensor(part):
-        part.data.copy_(state)
+    elif isinstance(part, np.ndarray) or of_torch(part, "Tensor"):
+        if (part.shape, part.dtype) != (state.shape, state.dtype):
+            raise ValueError(f"{tuple(part.shape)} {part.dtype} where {tuple(state.shape)} {state.dtype} was saved")
+        if isinstance(part, np.ndarray):
+            part[...] = state
+        else:
+            part.data.copy_(state)
     else:
         part.load_state_dict(state)

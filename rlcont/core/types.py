@@ -5,7 +5,8 @@ Shapes in this project: E environments, T time, B batch, O observation, A action
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 Metrics = dict[str, "torch.Tensor"]
+NO_INFO: dict[str, Array] = {}
 
 
 class EnvSpec(NamedTuple):
@@ -46,6 +48,8 @@ class EnvStep(NamedTuple):
     truncated: Array
     obs_to_act_on: Array
     valid: Array
+    info: dict[str, Array] = NO_INFO
+    """Values of the environments' info by name, [E] each, NaN where there is none; empty where no episode ended."""
 
     @property
     def ended(self) -> Array:
@@ -92,6 +96,8 @@ class Collected(NamedTuple):
     action: Array
     returns: Array
     lengths: Array
+    info: dict[str, Array] = NO_INFO
+    """Values at the end of the episodes by name, [M] each; NaN where there is none."""
 
     @property
     def num_steps(self) -> int:
@@ -100,10 +106,27 @@ class Collected(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Outcome of N episodes: undiscounted returns and lengths in steps, [N] each."""
+    """Outcome of N episodes: undiscounted returns, lengths in steps and values of info, [N] each."""
 
     returns: Array
     lengths: Array
+    info: dict[str, Array] = NO_INFO
+
+
+T = TypeVar("T", Transitions, Collected, Evaluation)
+
+
+def joined(parts: Sequence[T]) -> T:
+    """One tuple of arrays from several, joined field by field; of a dictionary, the parts that are empty count not."""
+    fields: Any = map(_concatenated, zip(*parts, strict=True))
+    return type(parts[0])(*fields)
+
+
+def _concatenated(values: tuple[Any, ...]) -> Any:
+    if not isinstance(values[0], dict):
+        return np.concatenate(values)
+    names = dict.fromkeys(name for each in values for name in each)
+    return {name: np.concatenate([each[name] for each in values if each]) for name in names}
 
 
 class Batch(NamedTuple):

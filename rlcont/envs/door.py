@@ -5,21 +5,23 @@ What goes through is right by Gymnasium's rules; anything else is one line that 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import logging
+import math
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gymnasium
+import gymnasium.wrappers
 import numpy as np
 from gymnasium.envs.registration import registry
 
 from rlcont.core.errors import ForeignError, UserError
-from rlcont.core.spelling import close, did_you_mean
+from rlcont.core.spelling import close, did_you_mean, spelled
 from rlcont.core.typed import importable
 from rlcont.core.types import Array
 from rlcont.envs.config import EnvConfig
@@ -57,11 +59,18 @@ class Door:
         limit = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
         make = functools.partial(gymnasium.make, config.id, disable_env_checker=True, **limit, **config.kwargs)
         self.env: gymnasium.Env = self._call("make", make)
+        for wrapper in config.wrappers:
+            self.env = self._wrapped(wrapper)
+        self._info_names = config.info
+        self._info: dict[str, Any] = {}
         if "render_mode" in config.kwargs and {"camera_id", "camera_name"}.isdisjoint(config.kwargs):
             follow(self.env)
+        spaces = [
+            self._call("make", functools.partial(getattr, self.env, name, None))
+            for name in ("action_space", "observation_space")
+        ]
         try:
-            self.actions = ActionBox(getattr(self.env, "action_space", None))
-            self.observations = Observations(getattr(self.env, "observation_space", None))
+            self.actions, self.observations = ActionBox(spaces[0]), Observations(spaces[1])
         except ValueError as error:
             raise self._refusal(str(error)) from None
         self._step = self.env.step
@@ -99,7 +108,7 @@ class Door:
         if self._simulator_broke():
             obs[:] = 0
             return 0.0, False, True, False
-        raw, reward, terminated, truncated, _ = result
+        raw, reward, terminated, truncated, self._info = result
         if not isinstance(reward, float):
             reward = self._number("reward", reward)
         if not abs(reward) <= LARGEST:
@@ -113,6 +122,17 @@ class Door:
         else:
             self._write("step", raw, obs)
         return reward, terminated, truncated, True
+
+    def info(self) -> list[float]:
+        """The values of the last step's info that are to be logged, in their order; NaN where there is none."""
+        arrays = [_array(self._info.get(name)) for name in self._info_names]
+        return [math.nan if array is None or array.size != 1 else float(array.item()) for array in arrays]
+
+    def absent_info(self) -> list[str]:
+        """Says which of the names to be logged, but for the one that every run has, the last step's info lacks."""
+        absent = [name for name in self._info_names if name not in (*self._info, "is_success")]
+        there = ", ".join(self._info) or "nothing"
+        return [f"gives no {' and no '.join(absent)} in its info so far; there is {there}"] if absent else []
 
     def frame(self) -> Array:
         """A picture of the environment, [height, width, 3] uint8; needs render_mode=rgb_array."""
@@ -132,6 +152,20 @@ class Door:
             self._call("close", self.env.close)
         except UserError as error:
             _warn_once(str(error))
+
+    def _wrapped(self, wrapper: str | dict[str, Any]) -> gymnasium.Env:
+        """The environment in one more wrapper."""
+        name, arguments = (wrapper, {}) if isinstance(wrapper, str) else (wrapper["name"], dict(wrapper))
+        arguments.pop("name", None)
+        module, _, attribute = name.rpartition(":")
+        found = getattr(imported("env.wrappers", module, name) if module else gymnasium.wrappers, attribute, None)
+        if not (isinstance(found, type) and issubclass(found, gymnasium.Wrapper)):
+            raise UserError(f"env.wrappers={name}: {module} defines no wrapper of Gymnasium's called {attribute}")
+        try:
+            wrapped = self._call("make", functools.partial(found, self.env, **arguments))
+        except UserError as error:
+            raise UserError(f"env.wrappers={spelled(wrapper)}: {error}") from error
+        return wrapped
 
     def _call(self, what: str, function: Callable[..., Any], **arguments: Any) -> Any:
         try:
@@ -179,17 +213,7 @@ def find_env(env_id: str) -> None:
     """
     module, _, name = env_id.rpartition(":")
     if module:
-        try:
-            with contextlib.chdir("."), importable(module):  # The module may change the working directory.
-                importlib.import_module(module)
-        except SystemExit as error:
-            raise UserError(
-                f"env={env_id}: module {module!r} exits when it is imported (exit code {error.code})"
-            ) from error
-        except Exception as error:
-            raise UserError(
-                f"env={env_id}: module {module!r} cannot be imported ({error}){_import_hint(env_id, error)}"
-            ) from error
+        imported("env", module, env_id)
     # Retired MuJoCo ids are registered with a function in this module that only raises.
     retired = "gymnasium.envs"
     known = [key for key in registry if getattr(registry[key].entry_point, "__module__", "") != retired]
@@ -199,10 +223,15 @@ def find_env(env_id: str) -> None:
         raise UserError(f"env={env_id}: Gymnasium has no such environment{hint}")
 
 
-def _import_hint(env_id: str, error: Exception) -> str:
-    module, missing = env_id.rpartition(":")[0], getattr(error, "name", None)
-    is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{missing}.")
-    return (package_hint(env_id) or "; is its folder in PYTHONPATH?") if is_absent else ""
+def imported(key: str, module: str, value: str) -> ModuleType:
+    """The module of a `module:name`, the value of `key`."""
+    try:
+        with importable(module):
+            return importlib.import_module(module)
+    except Exception as error:
+        is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+        hint = (package_hint(value) or "; is its folder in PYTHONPATH?") if is_absent else ""
+        raise UserError(f"{key}={value}: module {module!r} cannot be imported ({error}){hint}") from error
 
 
 def _array(value: Any) -> Array | None:

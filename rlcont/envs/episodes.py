@@ -20,7 +20,8 @@ class Episodes(Parts):
         ended = step.ended
         if not ended.any():
             return Collected(step.action, _NO_RETURNS, _NO_LENGTHS)
-        collected = Collected(step.action, self._return[ended], self._length[ended])
+        info = {name: values[ended] for name, values in step.info.items()}
+        collected = Collected(step.action, self._return[ended], self._length[ended], info)
         self.cut_off(ended)
         return collected
 

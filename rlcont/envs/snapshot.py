@@ -20,7 +20,7 @@ SKIPPED = {"env", "spec", "_cached_spec", "metadata", "_metadata"}
 SKIPPED |= {"_saved_kwargs", "_ezpickle_args", "_ezpickle_kwargs"}
 """Attributes that describe how an environment was made."""
 STATELESS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, type)
-STATELESS_CLASSES = ("MujocoRenderer", "EnvSpec")
+STATELESS_CLASSES = ("MujocoRenderer", "MujocoModelNames", "EnvSpec")
 """Types of attributes that no step depends on."""
 
 
@@ -64,7 +64,7 @@ class Snapshots:
         """Restores `state`; the environment has to be reset once before."""
         for layer, part in zip(self.layers, state, strict=True):
             if "own" in part:
-                layer.load_state_dict(part["own"])
+                _call(layer, "load_state_dict", part["own"])
             if "mujoco" in part:
                 self._put_simulator(part["mujoco"])
             for name, value in part["attributes"].items():
@@ -151,11 +151,17 @@ def _keeps_its_own_state(layer: Any) -> bool:
     return hasattr(own, "state_dict") and hasattr(own, "load_state_dict")
 
 
-def _own_state(layer: Any) -> Any:
+def _call(layer: Any, method: str, *arguments: Any) -> Any:
     try:
-        state = layer.state_dict()
-    except Exception as error:
-        raise TypeError(f"{type(layer).__name__}.state_dict raises {one_line(error)}") from error
+        return getattr(layer, method)(*arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise TypeError(f"{type(layer).__name__}.{method} raises {one_line(error)}") from error
+
+
+def _own_state(layer: Any) -> Any:
+    state = _call(layer, "state_dict")
     if not _can_be_packed(state):
         raise TypeError(f"{type(layer).__name__}.state_dict() holds what is neither number, text nor array")
     return copy.deepcopy(state)

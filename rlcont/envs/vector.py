@@ -29,6 +29,7 @@ class Environments:
         self.envs = [BoxEnv(config) for _ in seeds]
         self._doors = [env.door for env in self.envs]
         self.spec = self.envs[0].spec
+        self._info_names = config.info
         self.num_breakdowns = self.num_steps = 0
         self._seeds = seeds
         self._obs: Array = np.empty((len(seeds), self.spec.obs_dim), np.float32)
@@ -56,12 +57,14 @@ class Environments:
         rewards, terminated, truncated, valid = zip(*given, strict=True)
         ended = [i for i in range(len(given)) if terminated[i] or truncated[i]]
         next_obs = obs_to_act_on = first.checked(self._raw)
+        info: dict[str, Array] = {}
         if ended:
             self.num_breakdowns += valid.count(False)
             for i in ended:
                 if not valid[i]:
                     next_obs[i] = self._obs[i]
             obs_to_act_on = next_obs.copy()
+            info = dict(zip(self._info_names, np.array([door.info() for door in self._doors]).T, strict=True))
             for i in ended:
                 obs_to_act_on[i] = self.envs[i].reset()
         step = EnvStep(
@@ -73,6 +76,7 @@ class Environments:
             np.array(truncated),
             obs_to_act_on,
             np.array(valid),
+            info,
         )
         self._obs = obs_to_act_on
         self.num_steps += 1
@@ -97,6 +101,11 @@ class Environments:
         }
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
+        """Restores what `state_dict` gave, of any number of processes.
+
+        Returns:
+            Observations to act on [E, O], and [E] bool: those whose state cannot be saved, which begin an episode.
+        """
         self.num_steps, self.num_breakdowns = state["num_steps"], state["num_breakdowns"]
         restarted = np.zeros(len(self.envs), bool)
         for i, (env, seed, part) in enumerate(zip(self.envs, self._seeds, state["envs"], strict=True)):

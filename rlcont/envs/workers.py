@@ -79,6 +79,7 @@ class WorkerEnvironments:
                 self._workers.append(_Worker(config, group, patience))
             self._own = Environments(config, groups[0])
         self.spec = self._own.spec
+        self._info_names = config.info
         self._obs: Array = np.empty((len(seeds), self.spec.obs_dim), np.float32)
 
     def __len__(self) -> int:
@@ -100,9 +101,9 @@ class WorkerEnvironments:
         with self._ended_by_an_error():
             for worker, group in zip(self._workers, groups[1:], strict=True):
                 worker.ask(np.asarray(group, np.float32).tobytes())
-            own = _packed(self._own.step(groups[0]))
+            own = _packed(self._own.step(groups[0]), self._info_names)
             rows = np.concatenate([own, *(worker.rows(own.shape[1]) for worker in self._workers)])
-        step = _unpacked(rows, self._obs, action)
+        step = _unpacked(rows, self._obs, action, self._info_names)
         self.num_breakdowns += int(np.count_nonzero(~step.valid))
         self._obs = step.obs_to_act_on
         return step
@@ -241,7 +242,7 @@ def _serve(connection: Connection, config: EnvConfig, seeds: list[int]) -> None:
             message = connection.recv_bytes()
             try:
                 envs = envs or Environments(config, seeds)
-                connection.send_bytes(_OK + _answer(envs, message, connection))
+                connection.send_bytes(_OK + _answer(envs, config.info, message, connection))
             except UserError as error:
                 connection.send_bytes(_MISTAKE + str(error).encode())
             except Exception:
@@ -266,7 +267,7 @@ def _arrives(poll: select.poll, patience: float | None) -> bool:
     return bool(poll.poll(None if patience is None else 1000 * patience))
 
 
-def _answer(envs: Environments, message: bytes, connection: Connection) -> bytes:
+def _answer(envs: Environments, info_names: tuple[str, ...], message: bytes, connection: Connection) -> bytes:
     """Executes a message, one of the commands above or actions, and returns the answer."""
     if message == _RESET:
         return envs.reset().tobytes()
@@ -275,21 +276,23 @@ def _answer(envs: Environments, message: bytes, connection: Connection) -> bytes
     if message == _PUT_BACK:
         return to_message(envs.put_back(from_message(connection.recv_bytes())))
     actions = np.frombuffer(message, np.float32).reshape(len(envs), -1)
-    return _packed(envs.step(actions)).tobytes()
+    return _packed(envs.step(actions), info_names).tobytes()
 
 
-def _packed(step: EnvStep) -> Array:
-    """A step as rows [E, 2 O + 4], without `obs` and `action`, which the receiver has."""
+def _packed(step: EnvStep, info_names: tuple[str, ...]) -> Array:
+    """A step as rows [E, 2 O + 4 + I], without `obs` and `action`, which the receiver has; I values of info."""
     num_envs, dim = step.obs.shape
-    rows = np.empty((num_envs, 2 * dim + 4), np.float32)
+    nothing = np.full(num_envs, np.nan)
+    info = [step.info.get(name, nothing) for name in info_names]
+    rows = np.empty((num_envs, 2 * dim + 4 + len(info)), np.float32)
     rows[:, :dim], rows[:, dim : 2 * dim] = step.next_obs, step.obs_to_act_on
-    rows[:, 2 * dim :] = np.array((step.reward, step.terminated, step.truncated, step.valid)).T
+    rows[:, 2 * dim :] = np.array((step.reward, step.terminated, step.truncated, step.valid, *info)).T
     return rows
 
 
-def _unpacked(rows: Array, obs: Array, action: Array) -> EnvStep:
+def _unpacked(rows: Array, obs: Array, action: Array, info_names: tuple[str, ...]) -> EnvStep:
     dim = obs.shape[1]
-    reward, terminated, truncated, valid = rows[:, 2 * dim :].T
+    reward, terminated, truncated, valid, *info = rows[:, 2 * dim :].T
     return EnvStep(
         obs=obs,
         action=action,
@@ -299,4 +302,5 @@ def _unpacked(rows: Array, obs: Array, action: Array) -> EnvStep:
         truncated=truncated.astype(bool),
         obs_to_act_on=rows[:, dim : 2 * dim],
         valid=valid.astype(bool),
+        info=dict(zip(info_names, info, strict=True)),
     )

@@ -1,8 +1,6 @@
 """Kinds of exploration noise, and how a scale decays."""
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,10 +19,21 @@ class DecayConfig:
     """Environment steps the decay takes; null: the whole run."""
 
     @model_validator(mode="after")
-    def _can_be_reached(self) -> DecayConfig:
+    def _can_be_reached(self) -> Self:
         if self.kind == "exponential" and self.final == 0:
             raise ValueError("final=0 is never reached by an exponential decay; use linear or a small number")
         return self
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """The factor at environment step `step`, constant once the decay is over."""
+        progress = min(step / (self.steps or total_steps), 1.0)
+        match self.kind:
+            case "linear":
+                return 1.0 + progress * (self.final - 1.0)
+            case "exponential":
+                return self.final**progress
+            case "none":
+                return 1.0
 
 
 @schema
@@ -65,7 +74,7 @@ class OUConfig:
     """How the noise shrinks over the run."""
 
     @model_validator(mode="after")
-    def _settles(self) -> OUConfig:
+    def _settles(self) -> Self:
         if self.theta * self.dt >= 2:
             raise ValueError(f"theta={self.theta} times dt={self.dt} must be below 2, or the noise never settles")
         return self

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from rlcont.core.seeding import numpy_generator
-from rlcont.core.state import Parts, existing, flat_state, load_flat_state
+from rlcont.core.state import Parts, flat_state, load_flat_state
 from rlcont.core.types import Array, EnvSpec, EnvStep, Experience
 from rlcont.exploration.config import NoiseConfig
 from rlcont.exploration.noise import make_noise
@@ -30,8 +30,6 @@ class Explorer(Parts):
     Args:
         policy: the network, obs [E, O] -> action [E, A].
         normalizer: applied to observations before the network.
-        warmup_steps: environment steps of uniformly random actions before the policy acts.
-        n_step: steps that a transition spans.
     """
 
     counters: ClassVar[tuple[str, ...]] = ("num_steps",)
@@ -101,7 +99,7 @@ class Explorer(Parts):
         return self.policy.module
 
     def policy_state(self) -> dict[str, torch.Tensor]:
-        return flat_state(existing(actor=self.policy, normalizer=self.normalizer))
+        return flat_state(actor=self.policy, normalizer=self.normalizer)
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
-        load_flat_state(existing(actor=self.policy, normalizer=self.normalizer), state)
+        load_flat_state(state, actor=self.policy, normalizer=self.normalizer)

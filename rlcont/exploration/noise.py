@@ -1,11 +1,12 @@
 """Exploration noise, in the normalised action units of [-1, 1]."""
 
+from typing import Any
+
 import numpy as np
 
 from rlcont.core.state import Parts
 from rlcont.core.types import Array
-from rlcont.exploration.config import GaussianConfig, NoNoise, OUConfig
-from rlcont.exploration.decay import decay_factor
+from rlcont.exploration.config import NoiseConfig
 
 
 class Noise(Parts):
@@ -15,9 +16,11 @@ class Noise(Parts):
         every sample is [E, A] float32.
     """
 
-    def __init__(self, shape: tuple[int, int], rng: np.random.Generator):
+    def __init__(self, config: Any, shape: tuple[int, int], rng: np.random.Generator, total_steps: int):
+        self.config = config
         self.shape = shape
         self.rng = rng
+        self.total_steps = total_steps
 
     def scale(self, step: int) -> float:
         """Standard deviation the noise has (or settles at) at environment step `step`."""
@@ -34,19 +37,8 @@ class Noise(Parts):
 class GaussianNoise(Noise):
     """Independent normal noise (TD3, arXiv:1802.09477, section 6.1)."""
 
-    def __init__(
-        self,
-        config: GaussianConfig,
-        shape: tuple[int, int],
-        rng: np.random.Generator,
-        total_steps: int,
-    ):
-        super().__init__(shape, rng)
-        self.config = config
-        self.total_steps = total_steps
-
     def scale(self, step: int) -> float:
-        return self.config.sigma * decay_factor(self.config.decay, step, self.total_steps)
+        return float(self.config.sigma * self.config.decay.factor(step, self.total_steps))
 
     def sample(self, step: int) -> Array:
         normal = self.rng.standard_normal(self.shape, np.float32)
@@ -60,40 +52,30 @@ class OrnsteinUhlenbeckNoise(Noise):
     Differs: one state per environment, restarted at mu with each episode; a decay scales x on its way out.
     """
 
-    def __init__(self, config: OUConfig, shape: tuple[int, int], rng: np.random.Generator, total_steps: int):
-        super().__init__(shape, rng)
-        self.config = config
-        self.total_steps = total_steps
+    def __init__(self, config: Any, shape: tuple[int, int], rng: np.random.Generator, total_steps: int):
+        super().__init__(config, shape, rng, total_steps)
         self.x = np.full(shape, config.mu, np.float64)
 
     def scale(self, step: int) -> float:
         config = self.config
         kept = 1 - config.theta * config.dt
         stationary = config.sigma * np.sqrt(config.dt / (1 - kept**2))
-        return float(stationary) * decay_factor(config.decay, step, self.total_steps)
+        return float(stationary) * config.decay.factor(step, self.total_steps)
 
     def sample(self, step: int) -> Array:
         config = self.config
         pull = config.theta * (config.mu - self.x) * config.dt
         push = config.sigma * np.sqrt(config.dt) * self.rng.standard_normal(self.shape)
         self.x = self.x + pull + push
-        return (self.x * decay_factor(config.decay, step, self.total_steps)).astype(np.float32)
+        return (self.x * config.decay.factor(step, self.total_steps)).astype(np.float32)
 
     def reset(self, ended: Array) -> None:
         self.x[ended] = self.config.mu
 
 
-def make_noise(
-    config: NoNoise | GaussianConfig | OUConfig,
-    shape: tuple[int, int],
-    rng: np.random.Generator,
-    total_steps: int,
-) -> Noise:
+NOISES: dict[str, type[Noise]] = {"none": Noise, "gaussian": GaussianNoise, "ou": OrnsteinUhlenbeckNoise}
+
+
+def make_noise(config: NoiseConfig, shape: tuple[int, int], rng: np.random.Generator, total_steps: int) -> Noise:
     """The noise that `config` describes, for actions of `shape` [E, A]."""
-    match config:
-        case GaussianConfig():
-            return GaussianNoise(config, shape, rng, total_steps)
-        case OUConfig():
-            return OrnsteinUhlenbeckNoise(config, shape, rng, total_steps)
-        case _:
-            return Noise(shape, rng)
+    return NOISES[config.kind](config, shape, rng, total_steps)

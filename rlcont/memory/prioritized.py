@@ -30,17 +30,18 @@ class PrioritizedReplay(Replay):
         action_dim: int,
         generator: torch.Generator,
         device: str = "cpu",
+        expected: int | None = None,
         *,
         alpha: float,
         beta: float,
         num_batches: int,
     ):
-        super().__init__(capacity, obs_dim, action_dim, generator, device)
+        super().__init__(capacity, obs_dim, action_dim, generator, device, expected)
         self.alpha = alpha
         self.start_beta = beta
         self.num_batches = num_batches
         self.num_sampled = 0
-        self.tree = SumTree(capacity, self.rows.device)
+        self.tree = SumTree(len(self.rows), self.rows.device)
         self.max_priority = torch.ones((), dtype=torch.float64, device=self.rows.device)
 
     @property
@@ -97,3 +98,9 @@ class PrioritizedReplay(Replay):
         self.tree.rebuild(state["leaves"])
         self.max_priority.copy_(state["max_priority"])
         self.num_sampled = state["num_sampled"]
+
+    def _grow(self, num: int) -> None:
+        super()._grow(num)
+        leaves = self.tree.leaves
+        self.tree = SumTree(num, self.rows.device)
+        self.tree.rebuild(leaves)

@@ -16,18 +16,27 @@ class Replay:
 
     Args:
         generator: draws on the CPU wherever the rows live, so that a run can go on on another device.
+        expected: transitions that the run adds; a capacity beyond that takes no memory.
 
     Shapes:
-        rows [capacity, 2 O + A + 2] as obs | action | reward | discount | next_obs.
+        rows [min(capacity, expected), 2 O + A + 2] as obs | action | reward | discount | next_obs.
     """
 
-    def __init__(self, capacity: int, obs_dim: int, action_dim: int, generator: torch.Generator, device: str = "cpu"):
+    def __init__(
+        self,
+        capacity: int,
+        obs_dim: int,
+        action_dim: int,
+        generator: torch.Generator,
+        device: str = "cpu",
+        expected: int | None = None,
+    ):
         self.capacity = capacity
         self.generator = generator
         self.num_added = 0
         self._widths = [obs_dim, action_dim, 1, 1, obs_dim]
         width = row_width(obs_dim, action_dim)
-        self.rows = torch.empty(capacity, width, device=device)
+        self.rows = torch.empty(min(capacity, expected or capacity), width, device=device)
 
     def __len__(self) -> int:
         return min(self.num_added, self.capacity)
@@ -98,6 +107,13 @@ class Replay:
         position, num = first % self.capacity, len(rows)
         assert num <= self.capacity
         until_end = min(num, self.capacity - position)
+        if position + until_end > len(self.rows):
+            self._grow(position + until_end)
         self.rows[position : position + until_end] = rows[:until_end]
         if until_end < num:
             self.rows[: num - until_end] = rows[until_end:]
+
+    def _grow(self, num: int) -> None:
+        """Makes room for `num` rows: the last rollouts of remote actors may go beyond the end of the run."""
+        more = self.rows.new_empty(num - len(self.rows), self.rows.shape[1])
+        self.rows = torch.cat([self.rows, more])

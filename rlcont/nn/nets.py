@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from rlcont.core.schema import BodyConfig, NetworkConfig
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": partial(nn.ReLU, inplace=True),
     "tanh": nn.Tanh,
@@ -108,11 +110,7 @@ def linear(num_in: int, num_out: int, generator: torch.Generator, layer_type: ty
 
 
 def orthogonal(
-    num_in: int,
-    num_out: int,
-    generator: torch.Generator,
-    layer_type: type[nn.Linear] = nn.Linear,
-    gain: float = 2**0.5,
+    num_in: int, num_out: int, generator: torch.Generator, layer_type: type[nn.Linear] = nn.Linear, gain: float = 2**0.5
 ) -> nn.Linear:
     """A linear layer whose weights are orthogonal, times `gain`, and whose bias is 0.
 
@@ -125,38 +123,24 @@ def orthogonal(
 
 
 def body(
-    num_in: int,
-    hidden: Sequence[int],
-    activation: str,
-    layer_norm: bool,
-    generator: torch.Generator,
-    make_layer: Callable[..., nn.Linear] = linear,
-    residual: bool = False,
+    num_in: int, net: BodyConfig, generator: torch.Generator, make_layer: Callable[..., nn.Linear] = linear
 ) -> nn.Sequential:
-    """num_in -> hidden..., with `activation` after each; where `residual`, layers as wide as their input add it."""
+    """num_in -> the hidden layers of `net`, each with its nonlinearity."""
+    residual = isinstance(net, NetworkConfig) and net.residual
     layers: list[nn.Module] = []
-    for i, width in enumerate(hidden):
+    for i, width in enumerate(net.hidden):
         layer: list[nn.Module] = [make_layer(num_in, width, generator)]
-        if layer_norm:
+        if net.layer_norm:
             layer.append(LayerNorm(width, device=generator.device))
-        layer.append(ACTIVATIONS[activation]())
+        layer.append(ACTIVATIONS[net.activation]())
         layers += [Residual(*layer)] if residual and i > 0 and width == num_in else layer
         num_in = width
     return nn.Sequential(*layers)
 
 
-def mlp(
-    num_in: int,
-    hidden: Sequence[int],
-    num_out: int,
-    activation: str,
-    layer_norm: bool,
-    generator: torch.Generator,
-    residual: bool = False,
-) -> nn.Sequential:
-    """num_in -> hidden... -> num_out, with `activation` between and nothing after the last layer."""
-    layers = body(num_in, hidden, activation, layer_norm, generator, residual=residual)
-    return layers.append(linear(hidden[-1], num_out, generator, OutputLinear))
+def mlp(num_in: int, net: NetworkConfig, num_out: int, generator: torch.Generator) -> nn.Sequential:
+    """num_in -> the hidden layers of `net` -> num_out, with nothing after the last layer."""
+    return body(num_in, net, generator).append(linear(net.hidden[-1], num_out, generator, OutputLinear))
 
 
 class Residual(nn.Sequential):

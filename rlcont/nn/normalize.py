@@ -37,6 +37,7 @@ class RunningMoments:
         self.mean = self.mean + delta * (num / total)
         self.var = squares / total
         self.count = total
+        self._refresh()
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -49,6 +50,10 @@ class RunningMoments:
         self.count = int(state["count"])
         self.mean = state["mean"].cpu().numpy().copy()
         self.var = state["var"].cpu().numpy().copy()
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Called when the moments have changed."""
 
 
 class RunningNorm(RunningMoments):
@@ -67,10 +72,6 @@ class RunningNorm(RunningMoments):
         self._scale = torch.empty(dim, device=device)
         self._refresh()
 
-    def update(self, rows: Array) -> None:
-        super().update(rows)
-        self._refresh()
-
     def __call__(self, obs: torch.Tensor) -> torch.Tensor:
         """`obs` [..., O] shifted and scaled, clipped to ±10 standard deviations."""
         return ((obs - self._shift) * self._scale).clamp(-self.clip, self.clip)
@@ -82,10 +83,6 @@ class RunningNorm(RunningMoments):
     def on_array(self, obs: Array) -> Array:
         """The same for an array on the host."""
         return np.minimum(np.maximum((obs - self._host_shift) * self._host_scale, -self.clip), self.clip)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self._refresh()
 
     def _refresh(self) -> None:
         self._host_shift = self.mean.astype(np.float32)
@@ -145,9 +142,8 @@ class RewardScale(RunningMoments):
         self._scale = torch.ones((), device=device)
 
     def update(self, returns: Array) -> None:
-        super().update(returns[:, None])
         self.largest = max(self.largest, float(np.abs(returns).max(initial=0.0)))
-        self._refresh()
+        super().update(returns[:, None])
 
     def __call__(self, reward: torch.Tensor) -> torch.Tensor:
         """`reward` over the scale, clipped to ±10."""
@@ -157,9 +153,8 @@ class RewardScale(RunningMoments):
         return super().state_dict() | {"largest": torch.tensor(self.largest, dtype=torch.float64)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
         self.largest = float(state["largest"])
-        self._refresh()
+        super().load_state_dict(state)
 
     def _refresh(self) -> None:
         deviation = np.sqrt(self.var[0] + 1e-8)

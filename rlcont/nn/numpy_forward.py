@@ -32,10 +32,18 @@ def make_forward(module: nn.Module, normalizer: RunningNorm | None, device: str)
     return lambda obs: forward(normalizer.on_array(obs))
 
 
+NONLINEARITIES: dict[type[nn.Module], Forward] = {
+    nn.ReLU: lambda x: np.maximum(x, 0),
+    nn.Tanh: np.tanh,
+    nn.ELU: lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    nn.SiLU: lambda x: x * (0.5 + 0.5 * np.tanh(0.5 * x)),  # x sigmoid(x), without an exponential that overflows.
+}
+
+
 @singledispatch
 def on_arrays(module: nn.Module) -> Forward:
     """The forward pass of `module` in NumPy, over the memory of its parameters; a layer not known here is called."""
-    return _through_torch(module, "cpu")
+    return NONLINEARITIES.get(type(module)) or _through_torch(module, "cpu")
 
 
 @on_arrays.register
@@ -71,27 +79,6 @@ def _(module: nn.LayerNorm) -> Forward:
         return centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + eps) * weight + bias
 
     return forward
-
-
-@on_arrays.register
-def _(module: nn.ReLU) -> Forward:
-    return lambda x: np.maximum(x, 0)
-
-
-@on_arrays.register
-def _(module: nn.Tanh) -> Forward:
-    return np.tanh
-
-
-@on_arrays.register
-def _(module: nn.ELU) -> Forward:
-    return lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
-
-
-@on_arrays.register
-def _(module: nn.SiLU) -> Forward:
-    # x sigmoid(x), without an exponential that overflows.
-    return lambda x: x * (0.5 + 0.5 * np.tanh(0.5 * x))
 
 
 @on_arrays.register

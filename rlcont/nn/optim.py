@@ -1,24 +1,31 @@
 """Optimisers over one flat vector of weights, in plain tensor operations that a compiler can fuse with what is around
 them."""
 
+from typing import ClassVar
+
 import torch
+
+from rlcont.core.state import Parts
 
 SUMMED_BY_ONE_THREAD = 32_768
 """Most numbers that eager PyTorch sums by one thread (at::internal::GRAIN_SIZE)."""
 
 
-class Guard:
-    """Keeps what is not finite from spreading through weights, and remembers that there was something.
+class Optimizer(Parts):
+    """What both optimisers share: a guard keeps what is not finite from spreading through the weights.
 
     Shapes:
-        nan [], 0 until then.
+        weights [N]; lr [], to be written in place; nan [], 0 until something was not finite.
     """
 
-    def __init__(self, weights: torch.Tensor):
+    unsaved: ClassVar[tuple[str, ...]] = ("weights", "nan")
+
+    def __init__(self, weights: torch.Tensor, lr: float):
         self.weights = weights
+        self.lr = torch.tensor(lr, device=weights.device)
         self.nan = torch.zeros((), device=weights.device)
 
-    def __call__(self, grad: torch.Tensor) -> torch.Tensor:
+    def guarded(self, grad: torch.Tensor) -> torch.Tensor:
         """`grad` [N], or zeros where any of it, or of the weights, is not finite."""
         total = grad.sum() + self.weights.sum()
         # Not by 0 * total, which a compiler takes for 0.
@@ -26,25 +33,23 @@ class Guard:
         return torch.where(total.isfinite(), grad, 0.0)
 
     def is_finite(self) -> bool:
-        """Whether all gradients and weights were; asks the device."""
+        """Whether all gradients and weights were finite; asks the device."""
         return self.nan.item() == 0
 
 
-class Adam:
+class Adam(Optimizer):
     """Adam on one vector.
 
     Source: arXiv:1412.6980, Algorithm 1, with its default decay rates.
 
     Shapes:
-        weights, mean, square [N]; lr [], to be written in place.
+        mean, square [N].
     """
 
     beta1, beta2, eps = 0.9, 0.999, 1e-8
 
     def __init__(self, weights: torch.Tensor, lr: float):
-        self.weights = weights
-        self.lr = torch.tensor(lr, device=weights.device)
-        self.guard = Guard(weights)
+        super().__init__(weights, lr)
         self.mean = torch.zeros_like(weights, requires_grad=False)
         self.square = torch.zeros_like(weights, requires_grad=False)
         # 1 - beta^t by c <- beta c + (1 - beta), from 0: no digits are lost to a difference.
@@ -54,7 +59,7 @@ class Adam:
     def step(self, grad: torch.Tensor) -> None:
         """Moves the weights by one step against `grad` [N], which counts as 0 where it is not finite."""
         with torch.no_grad():
-            grad = self.guard(grad)
+            grad = self.guarded(grad)
             self.mean.lerp_(grad, 1 - self.beta1)
             self.square.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
             self.mean_correction.mul_(self.beta1).add_(1 - self.beta1)
@@ -63,24 +68,8 @@ class Adam:
             step_size = self.lr * root / self.mean_correction
             self.weights.sub_(step_size * self.mean / (self.square.sqrt() + self.eps * root))
 
-    def is_finite(self) -> bool:
-        """Whether all gradients and weights were finite; asks the device."""
-        return self.guard.is_finite()
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        return {
-            "lr": self.lr,
-            "mean": self.mean,
-            "square": self.square,
-            "mean_correction": self.mean_correction,
-            "square_correction": self.square_correction,
-        }
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        _copy_into(self.state_dict(), state)
-
-
-class RMSProp:
+class RMSProp(Optimizer):
     """RMSProp on one vector.
 
     Source: Tieleman & Hinton 2012, lecture 6.5 of Neural Networks for Machine Learning, with the decay rate of A3C
@@ -89,40 +78,23 @@ class RMSProp:
     as the next ones. The epsilon is added to the root, as PyTorch does, not under it.
 
     Shapes:
-        weights, square [N]; lr [], to be written in place.
+        square [N].
     """
 
     alpha, eps = 0.99, 1e-5
 
     def __init__(self, weights: torch.Tensor, lr: float):
-        self.weights = weights
-        self.lr = torch.tensor(lr, device=weights.device)
-        self.guard = Guard(weights)
+        super().__init__(weights, lr)
         self.square = torch.zeros_like(weights, requires_grad=False)
         self.square_correction = torch.zeros((), device=weights.device)
 
     def step(self, grad: torch.Tensor) -> None:
         """Moves the weights by one step against `grad` [N], which counts as 0 where it is not finite."""
         with torch.no_grad():
-            grad = self.guard(grad)
+            grad = self.guarded(grad)
             self.square.mul_(self.alpha).addcmul_(grad, grad, value=1 - self.alpha)
             self.square_correction.mul_(self.alpha).add_(1 - self.alpha)
             self.weights.sub_(self.lr * grad / ((self.square / self.square_correction).sqrt() + self.eps))
-
-    def is_finite(self) -> bool:
-        """Whether all gradients and weights were finite; asks the device."""
-        return self.guard.is_finite()
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        return {"lr": self.lr, "square": self.square, "square_correction": self.square_correction}
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        _copy_into(self.state_dict(), state)
-
-
-def _copy_into(own: dict[str, torch.Tensor], state: dict[str, torch.Tensor]) -> None:
-    for name, value in own.items():
-        value.copy_(state[name])
 
 
 def clip_norm(grad: torch.Tensor, max_norm: float) -> torch.Tensor:

@@ -19,6 +19,9 @@ from torch.nn.functional import softplus
 from rlcont.core.types import Array
 from rlcont.nn.nets import OutputLinear, orthogonal
 
+_nodes, _weights = np.polynomial.hermite_e.hermegauss(32)
+_QUADRATURE = (_nodes.tolist(), (_weights / _weights.sum()).tolist())
+"""Nodes and weights of a mean over N(0, 1)."""
 SMALL = 0.01
 """Gain of the last layer's initial weights: the first actions hardly depend on what is observed."""
 
@@ -205,15 +208,6 @@ POLICIES: dict[str, type[GaussianPolicy] | type[BetaPolicy]] = {
     "squashed": SquashedPolicy,
     "beta": BetaPolicy,
 }
-
-
-def _hermite(num_nodes: int) -> tuple[list[float], list[float]]:
-    """Nodes and weights of a mean over N(0, 1)."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(num_nodes)
-    return nodes.tolist(), (weights / weights.sum()).tolist()
-
-
-_QUADRATURE = _hermite(32)
 
 
 def _small_linear(num_in: int, num_out: int, generator: torch.Generator) -> nn.Linear:

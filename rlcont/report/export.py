@@ -20,7 +20,7 @@ from rlcont.envs.box import BoxEnv
 from rlcont.report.play import load_trained
 from rlcont.runs.files import shown, write_json, write_whole
 from rlcont.runs.folder import load_config
-from rlcont.training.interrupt import interrupts_raise
+from rlcont.training.interrupt import interrupts_raise, whole_before_interrupts
 
 OBSERVATIONS = 1000
 """Recorded observations on which the exported policy is compared with the agent."""
@@ -56,8 +56,9 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
     observations equal the agent's.
     """
     folder, to = folder.absolute(), to.absolute()  # An environment may change the working directory.
-    env = BoxEnv(load_config(folder).env)
-    config, agent, facts = load_trained(folder, policy, env.spec)
+    config = load_config(folder)
+    env = BoxEnv(config.env)
+    agent, facts = load_trained(config, folder, policy, env.spec)
     if "statistics" in facts:
         env.put_statistics(facts["statistics"], freeze=True)
     obs = recorded_observations(agent, env, config.seed)
@@ -76,10 +77,11 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
                     f"{name}: its actions differ from the agent's by {differences[name]:.1e}; nothing was written"
                 )
         try:
-            to.mkdir(parents=True, exist_ok=True)
-            for name in differences:
-                write_whole(to / name, (Path(scratch) / name).read_bytes())
-            write_json(to / "policy.json", _description(env, facts, differences, len(obs)))
+            with whole_before_interrupts():
+                to.mkdir(parents=True, exist_ok=True)
+                for name in differences:
+                    write_whole(to / name, (Path(scratch) / name).read_bytes())
+                write_json(to / "policy.json", _description(env, facts, differences, len(obs)))
         except OSError as error:
             raise UserError(f"to={shown(to)}: cannot be written ({error.strerror})") from None
     checked = ", ".join(f"{name} to {difference:.1e}" for name, difference in differences.items())

@@ -15,8 +15,8 @@ from rlcont.runs.labels import distinguishing_settings
 from rlcont.runs.listing import Run, read_run
 
 NOT_LEARNING = (
-    *("output", "seed", "workers", "log.every", "eval.save_policies", "checkpoint.every", "checkpoint.keep"),
-    "actors.address",
+    *("output", "seed", "workers", "threads", "log.every", "log.wandb", "env.info"),
+    *("eval.every", "eval.episodes", "eval.save_policies", "checkpoint.every", "checkpoint.keep", "actors.address"),
 )
 """Keys in which the runs of one group may differ: they do not change what is learned."""
 

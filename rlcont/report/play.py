@@ -10,8 +10,9 @@ from rlcont.core.errors import Stopped
 from rlcont.core.protocols import Policy
 from rlcont.core.types import EnvSpec
 from rlcont.runs.console import format_return, format_returns
-from rlcont.runs.evaluations import evaluation_row
+from rlcont.runs.evaluations import evaluation_row, write_episodes
 from rlcont.runs.files import shown
+from rlcont.runs.find import products_folder
 from rlcont.runs.folder import load_config
 from rlcont.runs.policies import load_policy
 from rlcont.training.build import make_policy
@@ -19,13 +20,12 @@ from rlcont.training.evaluate import MAX_ENVS, Evaluator
 from rlcont.training.interrupt import Interrupt
 
 
-def load_trained(folder: Path, name: str, spec: EnvSpec) -> tuple[RunConfig, Policy, dict[str, Any]]:
-    """The configuration of the run in `folder`, a policy that it kept, and the facts kept with that."""
-    config = load_config(folder)
+def load_trained(config: RunConfig, folder: Path, name: str, spec: EnvSpec) -> tuple[Policy, dict[str, Any]]:
+    """A policy that the run in `folder` kept, and the facts kept with it."""
     state, facts = load_policy(folder, name)
     policy = make_policy(config, spec)
     policy.load_policy_state(state)
-    return config, policy, facts
+    return policy, facts
 
 
 def evaluate_run(
@@ -37,6 +37,7 @@ def evaluate_run(
     video: bool = False,
     render: bool = False,
     to: Path | None = None,
+    csv: Path | None = None,
 ) -> str:
     """Plays deterministic episodes with a policy of the run in `folder`, and returns the text to print.
 
@@ -44,10 +45,13 @@ def evaluate_run(
         seed: of the episodes; None for those of the run's own evaluations.
         video: writes each episode into a file.
         render: shows the episodes in a window, one after the other.
-        to: folder of the files; None for one in the run's folder.
+        to: folder of the files; None for videos in the run's folder, or here for a run of the zoo.
+        csv: file for a table of the episodes; None for none.
     """
     config = load_config(folder)
-    folder, to = folder.absolute(), (to or folder / "videos").absolute()  # An environment may change the directory.
+    # Absolute, because an environment may change the directory.
+    folder, to = folder.absolute(), (to or products_folder(folder) / "videos").absolute()
+    csv = csv and csv.absolute()
     mode = {"render_mode": "human" if render else "rgb_array"} if video or render else {}
     env = dataclasses.replace(config.env, kwargs={**config.env.kwargs, **mode})
     seed = config.seed if seed is None else seed
@@ -62,13 +66,15 @@ def evaluate_run(
         at_once = 1 if render or config.eval.every is None else MAX_ENVS
         evaluate = Evaluator(env, episodes, seed, at_once=at_once, **watch)
         stack.callback(evaluate.close)
-        _, trained, facts = load_trained(folder, policy, evaluate.spec)
+        trained, facts = load_trained(config, folder, policy, evaluate.spec)
         if "statistics" in facts:
             evaluate.statistics = lambda: facts["statistics"]
         evaluate.tell = lambda text: print(f"evaluating: {text}", flush=True)
         evaluation = evaluate(trained, lambda: interrupt.received is not None)
         if evaluation is None:
             raise Stopped(interrupt.received or 0, "interrupted")
+    if csv is not None:
+        write_episodes(csv, evaluate.seeds, evaluation)
     row = evaluation_row(evaluation)
     lowest, highest = format_return(row["return_min"]), format_return(row["return_max"])
     text = (

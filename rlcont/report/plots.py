@@ -1,6 +1,7 @@
 """Plots of groups of runs: learning curves with bands, also in TensorBoard, and a chart of aggregates."""
 
 import shutil
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,19 @@ MEAN, LOW, HIGH = "eval/return", "eval/return_low", "eval/return_high"
 
 
 def plot_curves(groups: Sequence[Group], path: Path) -> None:
-    """Plots the mean return over steps with its 95 % bootstrap band, and a thin line for each run.
+    """Plots the mean return over steps with its 95 % bootstrap band, and a thin line for each run; that of a run which
+    did not finish ends in a cross.
 
     Writes path.png and path.svg.
     """
-    figure, axes = _figure(9, 5)
+    lines = sum(_label(group).count("\n") + 1 for group in groups)
+    figure, axes = _figure(9, 5 + 0.1 * lines)  # The legend is below, in two columns.
     for number, group in enumerate(groups):
         colour, line = _style(number)
         for curve in (*group.curves, *group.unfinished):
             axes.plot(curve.steps, curve.returns, color=colour, linewidth=0.6, alpha=0.35)
+        for curve in group.unfinished:  # The mean leaves them out.
+            axes.plot(curve.steps[-1:], curve.returns[-1:], "x", color=colour, markersize=5)
         if group.curves:
             steps, returns = group.common()
             low, high = bootstrap_interval(returns)
@@ -36,7 +41,7 @@ def plot_curves(groups: Sequence[Group], path: Path) -> None:
         else:
             axes.plot([], [], color=colour, linewidth=0.6, label=_label(group))
     axes.set(title=groups[0].env, xlabel="environment steps", ylabel="return of deterministic episodes")
-    axes.legend(frameon=False, fontsize="small")
+    figure.legend(frameon=False, fontsize="small", ncols=2, loc="outside lower center")
     _save(figure, path)
 
 
@@ -75,7 +80,7 @@ def _style(number: int) -> tuple[str, str]:
 
 def _label(group: Group) -> str:
     runs = f"{len(group.curves)} run{'s' if len(group.curves) > 1 else ''}" if group.curves else "no finished run"
-    return f"{group.label} ({runs})"
+    return textwrap.fill(f"{group.label} ({runs})", 48)
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -8,14 +8,17 @@ from rlcont.envs.box import BoxEnv
 from rlcont.envs.units import flat_observations
 from rlcont.report.play import load_trained
 from rlcont.runs.folder import load_config
+from rlcont.training.preflight import check_spaces
 
 
 class TrainedPolicy:
     """A policy of the run in `folder`, in the units of its environment."""
 
     def __init__(self, folder: Path, checkpoint: str):
-        self._env = BoxEnv(load_config(folder).env)
-        _, self._policy, _ = load_trained(folder, checkpoint, self._env.spec)
+        folder, config = folder.absolute(), load_config(folder)  # An environment may change the working directory.
+        self._env = BoxEnv(config.env)
+        check_spaces(folder, self._env.facts())
+        self._policy, _ = load_trained(config, folder, checkpoint, self._env.spec)
 
     def act(self, obs: Any) -> Array:
         """The deterministic action for an observation, or the actions for a batch of them.

@@ -42,6 +42,8 @@ class VideoFiles:
         if error is not None:
             for path in {*self.paths, self.folder / f"{self.name}-episode-0.mp4"}:
                 path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # Others' files are in it.
+                self.folder.rmdir()
 
     def __call__(self, episode: int, env: BoxEnv) -> None:
         """Appends a frame of the environment to the file of `episode`."""

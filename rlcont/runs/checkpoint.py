@@ -8,8 +8,6 @@ A manifest lists every file that its checkpoint needs, rows included, with lengt
 a folder that is renamed into place when all is on disk.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io
@@ -18,18 +16,16 @@ import logging
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rlcont import __version__
 from rlcont.core.errors import UserError
 from rlcont.core.packing import pack, unpack
+from rlcont.core.protocols import Rows
 from rlcont.core.types import Array
 from rlcont.runs.files import read_json
-
-if TYPE_CHECKING:
-    from rlcont.core.protocols import Rows
 
 log = logging.getLogger(__name__)
 

@@ -1,18 +1,26 @@
-"""Progress of a run: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: a live line on a terminal, plain lines elsewhere."""
 
 import datetime
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.live import Live
+from rich.text import Text
+
+WINDOW = 300.0
+"""Seconds that the remaining time goes by, or the time between two log lines where that is longer."""
+SHORTEST_BAR = 10
+"""Characters of the shortest bar that is drawn."""
 
 
 def on_terminal() -> bool:
     """Whether standard output is a terminal that can redraw itself."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return not getattr(sys.stdout, "closed", True) and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def print_table(columns: list[str], rows: list[list[str]], last_may_wrap: bool = False) -> None:
@@ -31,17 +39,45 @@ def print_table(columns: list[str], rows: list[list[str]], last_may_wrap: bool =
     print(f"\x1b[1m{header}\x1b[0m" if on_terminal() else header, *lines, sep="\n", flush=True)
 
 
+class RemainingTime:
+    """The time that a run will still take, by its speed since learning began: warm-up is many times as fast.
+
+    Evaluations count, since they take their share of the remaining time too.
+    """
+
+    def __init__(self, total_steps: int):
+        self.total_steps = total_steps
+        self.speed: float | None = None
+        """Steps a second, evaluations included; None before it is known."""
+        self.seconds: float | None = None
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def mark(self, step: int, learns: bool) -> str:
+        """Notes how far the run is; returns the remaining time as text."""
+        if not learns:
+            return "after warm-up"
+        self._marks.append((time.monotonic(), step))
+        while len(self._marks) > 2 and self._marks[-1][0] - self._marks[1][0] > WINDOW:
+            self._marks.popleft()
+        (start, first), (now, last) = self._marks[0], self._marks[-1]
+        if last > first:
+            self.speed = (last - first) / (now - start)
+            self.seconds = (self.total_steps - last) / self.speed
+        return span(self.seconds)
+
+
 class LineReporter:
     """One plain line per log interval and per evaluation."""
 
     def __init__(self, total_steps: int):
         self.total_steps = total_steps
+        self.remaining = RemainingTime(total_steps)
 
-    def progress(self, step: int, train_return: float | None, steps_per_second: float, learns: bool = True) -> None:
-        """Shows step, return and speed of training; no ETA before learning has begun, which is far slower."""
+    def progress(self, step: int, learns: bool, train_return: float | None, steps_per_second: float) -> None:
+        """Shows step, return, speed and remaining time of training."""
         print(
             f"step {step}/{self.total_steps}  return {format_return(train_return)}  {steps_per_second:.0f} steps/s  "
-            f"ETA {self.eta(step, steps_per_second, learns)}",
+            f"ETA {self.remaining.mark(step, learns)}",
             flush=True,
         )
 
@@ -49,63 +85,76 @@ class LineReporter:
         """Shows how far a long evaluation is."""
         print(f"evaluating: {text}", flush=True)
 
-    def eta(self, step: int, steps_per_second: float, learns: bool) -> str:
-        """Remaining time, or that the run is warming up."""
-        return eta(self.total_steps - step, steps_per_second) if learns else "after warm-up"
-
-    def evaluated(self, step: int, mean: float, std: float) -> None:
+    def evaluated(self, step: int, row: Mapping[str, float]) -> None:
         """Shows an evaluation."""
-        evaluation = f"{format_return(mean)} ± {format_return(std)}"
-        print(f"step {step}/{self.total_steps}  evaluation {evaluation}", flush=True)
+        print(f"step {step}/{self.total_steps}  evaluation {format_returns(row)}", flush=True)
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
 
 
 class BarReporter(LineReporter):
-    """A live bar with step, training return, last evaluation, steps/s and ETA."""
+    """A live line with step, return, last evaluation, speed and remaining time, and a bar where there is room.
 
-    def __init__(self, console: Console, total_steps: int):
+    Args:
+        now: gives the step at the moment and whether the agent learns already; a thread asks it once a second.
+    """
+
+    def __init__(self, console: Console, total_steps: int, now: Callable[[], tuple[int, bool]]):
         super().__init__(total_steps)
-        self.train_return = "-"
-        self.bar = Progress(
-            TextColumn("{task.completed:,}/{task.total:,}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("return {task.fields[train_return]}"),
-            TextColumn("[bold]eval {task.fields[evaluation]}[/bold]"),
-            TextColumn("{task.fields[speed]} steps/s"),
-            TimeElapsedColumn(),
-            TextColumn("ETA {task.fields[eta]}"),
-            console=console,
-        )
-        self.task = self.bar.add_task("", total=total_steps, train_return="-", evaluation="-", speed="-", eta="-")
-        self.bar.start()
+        self.console = console
+        self.now = now
+        self.start = time.monotonic()
+        self.train_return = self.evaluation = self.deviation = ""
+        self.speed = 0.0
+        self.live = Live(get_renderable=self.line, console=console, refresh_per_second=1)
+        self.live.start(refresh=True)
 
-    def progress(self, step: int, train_return: float | None, steps_per_second: float, learns: bool = True) -> None:
+    def progress(self, step: int, learns: bool, train_return: float | None, steps_per_second: float) -> None:
+        self.speed = steps_per_second
         if train_return is not None:
-            self.train_return = format_return(train_return)
-        self.bar.update(
-            self.task,
-            completed=step,
-            train_return=self.train_return,
-            speed=f"{steps_per_second:.0f}",
-            eta=self.eta(step, steps_per_second, learns),
-        )
+            self.train_return = f"return {format_return(train_return)}"
 
     def evaluating(self, text: str) -> None:
-        self.bar.update(self.task, evaluation=text)
+        self.evaluation, self.deviation = f"evaluating: {text}", ""
 
-    def evaluated(self, step: int, mean: float, std: float) -> None:
-        self.bar.update(self.task, completed=step, evaluation=f"{format_return(mean)} ± {format_return(std)}")
+    def evaluated(self, step: int, row: Mapping[str, float]) -> None:
+        whole = format_returns(row)
+        self.evaluation, self.deviation = f"eval {whole.partition(' ')[0]}", f"eval {whole}"
+
+    def line(self) -> Text:
+        """The line as it is now. What matters less is left out on a narrow terminal, and the bar comes last."""
+        step, learns = self.now()
+        # Room for the ^C that a terminal writes behind the line.
+        done, width = step / self.total_steps, self.console.width - 3
+        left = self.remaining.mark(step, learns)
+        speed = self.remaining.speed or self.speed
+        parts = {
+            "steps": f"{step:,}/{self.total_steps:,}",
+            "percent": f"{done:.0%}",
+            "return": self.train_return,
+            "evaluation": self.deviation or self.evaluation,
+            "speed": f"{speed:.0f} steps/s" if speed else "",
+            "elapsed": span(time.monotonic() - self.start),
+            "ETA": f"ETA {left}",
+        }
+        shorter = {"elapsed": "", "percent": "", "evaluation": self.evaluation, "speed": "", "return": ""}
+        for name in (None, *shorter):
+            parts |= {name: shorter[name]} if name else {}
+            text = "  ".join(filter(None, parts.values()))
+            if len(text) <= width:
+                break
+        cells = width - len(text) - 2
+        bar = f"{'━' * round(cells * min(done, 1)):─<{cells}}  " if cells >= SHORTEST_BAR and not name else ""
+        return Text(bar + text, no_wrap=True, overflow="ellipsis")
 
     def close(self) -> None:
-        self.bar.stop()
+        self.live.stop()
 
 
-def make_reporter(total_steps: int) -> LineReporter:
-    """A bar if standard output is a terminal, else plain lines."""
-    return BarReporter(Console(), total_steps) if on_terminal() else LineReporter(total_steps)
+def make_reporter(total_steps: int, now: Callable[[], tuple[int, bool]]) -> LineReporter:
+    """A live line if standard output is a terminal, else plain lines."""
+    return BarReporter(Console(), total_steps, now) if on_terminal() else LineReporter(total_steps)
 
 
 def format_return(value: float | None) -> str:
@@ -120,8 +169,6 @@ def format_returns(row: Mapping[str, float]) -> str:
     return f"{format_return(row['return_mean'])} ± {format_return(row['return_std'])}"
 
 
-def eta(steps_left: int, steps_per_second: float) -> str:
-    """Remaining time as h:mm:ss."""
-    if steps_per_second <= 0:
-        return "-"
-    return str(datetime.timedelta(seconds=round(steps_left / steps_per_second)))
+def span(seconds: float | None) -> str:
+    """A time as h:mm:ss."""
+    return "-" if seconds is None else str(datetime.timedelta(seconds=round(seconds)))

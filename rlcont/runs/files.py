@@ -57,7 +57,6 @@ def writing_to(output: str) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as JSON, atomically."""
     write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
 
 

@@ -1,4 +1,4 @@
-"""Finds the folders of runs, sweeps and searches, also by `latest` and by the beginning of a name."""
+"""Finds the folders of runs, sweeps and searches, also by `latest`, by the beginning of a name, and in the zoo."""
 
 import os
 import sys
@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rlcont.core.errors import UserError
+from rlcont.core.spelling import nearest
 
 OUTPUTS = Path("outputs")
 LATEST = "latest"
+_PACKAGE = Path(__file__).parent.parent
+_IN_CLONE = _PACKAGE.parent / "docs" / "results" / "zoo"
+ZOO = _IN_CLONE if _IN_CLONE.is_dir() else _PACKAGE / "zoo"
+"""Trained policies that come with rlcont: ALGO/ENV are folders of runs without curves and checkpoints."""
 
 
 def run_folders(root: Path) -> Iterator[Path]:
@@ -22,14 +27,14 @@ def run_folders(root: Path) -> Iterator[Path]:
 def named_folder(name: Path, *, whole: bool = False) -> Path:
     """The folder that is named: `name` itself, or a run below its parent, which is `outputs` where none is typed.
 
-    `latest` is the run that started or resumed last; any other name is the beginning of one folder's name.
+    `latest` is the run that started or resumed last, zoo:ALGO/ENV one that comes with rlcont; any other name is the
+    beginning of one folder's name. Where none begins so, `name` is returned.
 
     Args:
         whole: returns the sweep or search of a run that `latest` finds in one, and finds sweeps and searches by name.
-
-    Raises:
-        UserError: several folders begin so, or there is no latest run. Where none begins so, `name` is returned.
     """
+    if str(name).startswith("zoo:"):
+        return _in_zoo(str(name).removeprefix("zoo:"))
     if name.exists():
         return name
     base = name.parent if len(name.parts) > 1 else OUTPUTS
@@ -48,6 +53,18 @@ def named_folder(name: Path, *, whole: bool = False) -> Path:
     if found:
         print(f"{name}: {found[0]}", file=sys.stderr, flush=True)
     return found[0] if found else name
+
+
+def products_folder(folder: Path) -> Path:
+    """Where films and exports of a run go by default: its own folder, or the working directory for one of the zoo."""
+    return Path() if ZOO in folder.parents else folder
+
+
+def _in_zoo(name: str) -> Path:
+    names = sorted("/".join(folder.parts[-2:]) for folder in run_folders(ZOO))
+    if name not in names:
+        raise UserError(f"zoo:{name}: the zoo has {', '.join(names)}{nearest(name, names)}")
+    return ZOO / name
 
 
 def _is_whole(folder: Path) -> bool:

@@ -20,7 +20,7 @@ from rlcont.config.run import RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import flat_keys, nearest, spelled
-from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, writing_to
+from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, write_whole, writing_to
 from rlcont.runs.provenance import provenance
 
 
@@ -37,12 +37,10 @@ def create_run_folder(output: Path, config: RunConfig, choices: dict[str, str | 
 
 
 def add_to_description(folder: Path, facts: dict[str, Any]) -> None:
-    """Adds `facts` to run.json."""
     write_json(folder / "run.json", description(folder) | facts)
 
 
 def description(folder: Path) -> dict[str, Any]:
-    """The content of run.json."""
     return read_json(folder / "run.json")
 
 
@@ -75,8 +73,8 @@ def in_use(folder: Path) -> Iterator[None]:
 
 def describe_run(folder: Path, config: RunConfig, description: dict[str, Any]) -> None:
     """Writes config.yaml and run.json: all that is needed to start the run in `folder`."""
-    (folder / "config.yaml").write_text(config_text(config))
     write_json(folder / "run.json", description)
+    write_whole(folder / "config.yaml", config_text(config).encode())  # Last: a folder that has it is a run.
 
 
 def load_config(folder: Path) -> RunConfig:
@@ -86,17 +84,14 @@ def load_config(folder: Path) -> RunConfig:
         raise UserError(f"{folder}: no run (it has no config.yaml){_nearest_run(folder)}")
     try:
         container = yaml.safe_load(path.read_text())
-        return validate(_with_later_keys(merged(_general_values(), container), path))
+        # The values of config.yaml, for the keys that an older rlcont did not have.
+        known = {field.name for field in dataclasses.fields(RunConfig)}
+        general = {key: value for key, value in main_values().items() if key in known}
+        return validate(_with_later_keys(merged(general, container), path))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except (OSError, ImportError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no configuration of a run ({error})") from None
-
-
-def _general_values() -> dict[str, Any]:
-    """The values of config.yaml, for the keys that an older rlcont did not have."""
-    fields = {field.name for field in dataclasses.fields(RunConfig)}
-    return {key: value for key, value in main_values().items() if key in fields}
 
 
 def _with_later_keys(container: dict[str, Any], path: Path) -> dict[str, Any]:

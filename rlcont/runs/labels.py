@@ -24,7 +24,7 @@ def distinguishing_settings(configs: Sequence[dict[str, Any]], but_for: Collecti
             config.pop("env.kwargs", None)
             config.update({key: "default" for key in kwargs if key not in config})
         keys = varying_keys(compared)
-        short = short_names(keys)
+        short = short_names(keys, {key for config in compared for key in config})
         for i, config in zip(group, compared, strict=True):
             texts[i] = " ".join(f"{short[key]}={_brief(config[key])}" for key in keys if key in config)
     return texts
@@ -42,12 +42,12 @@ def varying_keys(rows: Sequence[dict[str, Any]]) -> list[str]:
     return sorted(found, key=lambda key: key == "seed")
 
 
-def short_names(keys: Collection[str]) -> dict[str, str]:
-    """The shortest unambiguous ending of each dotted key: lr, or actor.lr and critic.lr.
+def short_names(keys: Collection[str], known: Collection[str] = ()) -> dict[str, str]:
+    """The shortest ending of each dotted key that no other one has, of `known` ones neither: tau, but actor.lr.
 
     `noise.kind` is shortened to noise.
     """
-    parts = {key: key.removesuffix(".kind").split(".") for key in keys}
+    parts = {key: key.removesuffix(".kind").split(".") for key in (*keys, *known)}
     ends = {key: [".".join(own[-number:]) for number in range(1, len(own) + 1)] for key, own in parts.items()}
     taken = Counter(end for own in ends.values() for end in own)
-    return {key: next((end for end in own if taken[end] == 1), own[-1]) for key, own in ends.items()}
+    return {key: next((end for end in ends[key] if taken[end] == 1), ends[key][-1]) for key in keys}

@@ -10,8 +10,13 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from rlcont.core.spelling import spelled
 from rlcont.core.types import Evaluation, Histogram
-from rlcont.runs.evaluations import TABLE, add_evaluation, evaluation_row, make_table
+from rlcont.runs.evaluations import STATISTICS, TABLE, add_evaluation, evaluation_row
+from rlcont.runs.wandb_copy import begin_copy
+
+FIRST = {"algo_name": "ALGO", "env.id": "ENV", "seed": "SEED"}
+"""Names of the first columns of TensorBoard's HPARAMS."""
 
 
 class RunLog:
@@ -32,8 +37,12 @@ class RunLog:
         step: int = 0,
     ):
         self.folder = folder
-        values = {key: _hparam(value) for key, value in hyper_parameters.items()}
+        # TensorBoard orders columns by name, capitals first.
+        first = {name: spelled(hyper_parameters[key]) for key, name in FIRST.items() if key in hyper_parameters}
+        values = first | {key: _hparam(value) for key, value in hyper_parameters.items() if key not in FIRST}
         _, start, self._end = hparams(values, {})
+        project = hyper_parameters.get("log.wandb")
+        self._copy = None if project is None else begin_copy(project, folder, hyper_parameters)
         if position is not None:
             _take_back(folder, position)
             _wait_for_a_later_name(folder)
@@ -43,7 +52,6 @@ class RunLog:
         self.writer = SummaryWriter(str(folder))
         self.writer.add_text("config", f"```yaml\n{config_text}```")
         self._write_summary(start)
-        make_table(folder)
 
     def position(self) -> dict[str, int]:
         """The current length of each file, for a checkpoint."""
@@ -54,21 +62,29 @@ class RunLog:
         """Writes each value under its tag at environment step `step`."""
         for tag, value in values.items():
             self.writer.add_scalar(tag, value, step)
+        if self._copy is not None:
+            self._copy.log(values, step=step)
 
     def evaluation(self, evaluation: Evaluation, step: int, seconds: float) -> None:
         """Writes one evaluation to TensorBoard and as a row of evaluations.csv."""
         row = evaluation_row(evaluation)
-        self.scalars({f"eval/{key.removesuffix('_mean')}": value for key, value in row.items()}, step)
+        self.scalars(
+            {
+                f"eval/{name.removesuffix('_mean')}" if name in STATISTICS else f"eval_info/{name}": value
+                for name, value in row.items()
+            },
+            step,
+        )
         add_evaluation(self.folder, step, row, seconds)
         self.writer.flush()
 
     def histograms(self, values: dict[str, Histogram], step: int) -> None:
-        """Writes each histogram under its tag."""
-        for tag, histogram in values.items():
+        """Writes each histogram under its name."""
+        for name, histogram in values.items():
             centres, weights = map(np.array, histogram)
             edges = centres + np.diff(centres)[:1] / 2
             self.writer.add_histogram_raw(
-                tag,
+                f"train_distributions/{name}",
                 min=histogram.centres[0],
                 max=histogram.centres[-1],
                 num=float(weights.sum()),
@@ -87,6 +103,8 @@ class RunLog:
         """Marks the run as finished for TensorBoard and closes its file."""
         self._write_summary(self._end)
         self.writer.close()
+        if self._copy is not None:
+            self._copy.finish()
 
 
 def _files(folder: Path) -> list[Path]:
@@ -111,8 +129,7 @@ def _wait_for_a_later_name(folder: Path) -> None:
     time.sleep(max(0.0, min(newest + 1 - time.time(), 1.0)))
 
 
-def _hparam(value: Any) -> bool | int | float | str:
-    """A value of a type that TensorBoard can sort by; lists and null become text."""
-    if isinstance(value, bool | str) or (isinstance(value, int | float) and math.isfinite(value)):
-        return value
-    return str(value)
+def _hparam(value: Any) -> int | float | str:
+    """A value of a type that TensorBoard can sort by; all but numbers become text, since it shows true as 1.0000."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if is_number else spelled(value)

@@ -27,7 +27,7 @@ class Status:
     """The state of a run; None where a value is not known yet."""
 
     state: str
-    """waiting, running, finished, failed, interrupted, killed, or pruned by a search."""
+    """waiting, running, finished, failed, interrupted, killed, pruned by a search, or not started, of a sweep's job."""
     pid: int
     """Process that owns the state: the run's own, or its sweep's while the run waits."""
     pid_started: float
@@ -43,6 +43,8 @@ class Status:
     """Of the last evaluation, as is `return_std`."""
     return_std: float | None = None
     steps_per_second: float | None = None
+    seconds_left: float | None = None
+    """By the speed since learning began."""
     error: str | None = None
     """One line that says why the run ended early; of a finished run, that it reached `stop_at`."""
 
@@ -87,7 +89,6 @@ class StatusFile:
 
 
 def write_status(folder: Path, status: Status) -> None:
-    """Replaces status.json by `status`."""
     write_json(folder / NAME, dataclasses.asdict(status))
 
 

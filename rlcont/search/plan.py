@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rlcont.config.run import RunConfig, SearchConfig
+from rlcont.config.run import RunConfig, SearchConfig, to_container
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import spelled
+from rlcont.core.spelling import flat_keys, spelled
 from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, writing_to
 from rlcont.runs.provenance import provenance
 from rlcont.search.space import Space, read_space
@@ -13,6 +13,8 @@ from rlcont.sweep.plan import Plan, make_plan
 from rlcont.sweep.shares import jobs_at_once
 
 NAME = "search.json"
+BUDGET = ("total_steps=", "eval.")
+"""Typed keys that a search's result does not take over: a search is shorter than the runs that it is for."""
 
 
 class SearchPlan(NamedTuple):
@@ -35,6 +37,22 @@ class SearchPlan(NamedTuple):
     def run(self, values: dict[str, Any], seed: str) -> Plan:
         """The run of a trial's values with one seed."""
         return make_plan(self.space.overrides(values, seed))
+
+    def present(self) -> dict[str, Any]:
+        """The values that the varied keys have without the search; {} where they are not all in its space."""
+        try:
+            plan = make_plan(self.space.overrides({}, self.space.seeds[0]))
+        except UserError:
+            return {}
+        now = {**flat_keys(to_container(plan.config)), **plan.choices}
+        now |= {f"algo.auto_{key}": value for key, value in now.items() if key.startswith("noise.")}
+        values = {key: dimension.own(now.get(key)) for key, dimension in self.space.varied.items()}
+        return {} if None in values.values() else values
+
+    def winner(self, values: dict[str, Any]) -> RunConfig:
+        """The configuration of a trial's values without the budget that was typed for the search."""
+        fixed = [line for line in self.space.fixed if not line.startswith(BUDGET)]
+        return make_plan(self.space._replace(fixed=fixed).overrides(values, self.space.seeds[0])).config
 
 
 def plan_search(overrides: list[str]) -> SearchPlan:

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import shutil
-import signal
 import time
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from rlcont.search.plan import SearchPlan
 from rlcont.search.study import Study
 from rlcont.search.winner import write_tuned
 from rlcont.sweep.job import GRACE
-from rlcont.sweep.plan import Job, describe_job
-from rlcont.sweep.process import conclude, kill, process_of
+from rlcont.sweep.plan import describe_job
+from rlcont.sweep.process import Job
 from rlcont.sweep.runner import Runner, Stop
 from rlcont.sweep.show import LineShow, make_show
 
@@ -36,18 +35,18 @@ class _Attempt:
     given_up_at: float = math.inf
 
 
-def run_search(plan: SearchPlan, folder: Path, at_once: int) -> int:
+def run_search(plan: SearchPlan, folder: Path, at_once: int, stop: Stop) -> int:
     """Starts or resumes the search in `folder`; returns 0, 1 if no trial is complete, or 128 + signal."""
-    with in_use(folder), Stop() as stop:
+    with in_use(folder):
         study = Study(folder, plan.space, plan.search, plan.config.total_steps)
         num_jobs = plan.search.trials * len(plan.space.seeds)
-        show = make_show(f"{plan.search.trials} trials, {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs)
-        runner = _SearchRunner(plan, folder, study, at_once, show)
-        try:
-            runner.run(stop)
-        finally:
-            kill(runner.running)
-            show.close()
+        if present := plan.present():
+            study.begin_with(present)
+        first = f"{'the first is' if present else 'none has'} the present settings"
+        show = make_show(
+            f"{plan.search.trials} trials, {first}; {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs
+        )
+        _SearchRunner(plan, folder, study, at_once, show).run(stop)
     _print_summary(plan, folder, study)
     if stop.requests:
         return stop.exit_code
@@ -101,16 +100,18 @@ class _SearchRunner(Runner):
                 if self.study.report(attempt.trial, _means(attempt.jobs)):
                     self.give_up(attempt, "pruned")
             elif time.monotonic() - attempt.given_up_at > GRACE:
-                kill([job for job in attempt.jobs if job in self.running])
+                for job in attempt.jobs:
+                    if job in self.running:
+                        job.kill()
 
     def give_up(self, attempt: _Attempt, why: str) -> None:
         attempt.given_up, attempt.given_up_at = why, time.monotonic()
         for job in attempt.jobs:
             if job in self.waiting:
                 self.waiting.remove(job)
-                conclude(job, "pruned", None)
+                job.conclude("pruned")
             elif job in self.running:
-                process_of(job).send_signal(signal.SIGINT)
+                job.interrupt()
 
     def ended(self, job: Job) -> None:
         attempt = next(attempt for attempt in self.attempts if job in attempt.jobs)
@@ -118,7 +119,7 @@ class _SearchRunner(Runner):
             if job.status.state in ("failed", "killed", "interrupted") and attempt.given_up is None:
                 self.give_up(attempt, "failed")
             elif attempt.given_up and job.status.state != "finished":
-                conclude(job, "pruned", None)
+                job.conclude("pruned")
         super().ended(job)
         self.settle_if_over(attempt)
 

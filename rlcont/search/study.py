@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -38,7 +39,7 @@ class Study:
             direction="maximize",
             pruner=pruners[config.pruner],
         )
-        earlier = self._study.get_trials(deepcopy=False)
+        earlier = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
         self._reported = {trial.number: set(trial.intermediate_values) for trial in earlier}
         # The sampler's generator is not saved. With the same seed it would repeat its first proposals.
         seed = config.seed + len(earlier)
@@ -48,6 +49,11 @@ class Study:
             # constant_liar assumes that running trials end badly, so that new ones are proposed elsewhere.
             self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         self._num_left = config.trials - len(earlier)
+
+    def begin_with(self, values: dict[str, Any]) -> None:
+        """Makes `values` those of the first trial."""
+        if not self._study.get_trials(deepcopy=False):
+            self._study.enqueue_trial(values)
 
     @property
     def has_more(self) -> bool:

@@ -16,14 +16,14 @@ from rlcont.runs.files import write_whole
 from rlcont.search.plan import SearchPlan
 
 KEPT = ("algo", "total_steps", "num_envs", "eval")
-"""Groups of keys that belong in a tuned file. The other keys concern one run or one machine."""
+"""Keys that belong in a tuned file. The other keys concern one run or one machine."""
 
 
 def write_tuned(plan: SearchPlan, folder: Path, best: FrozenTrial, counts: dict[str, int]) -> Path:
     """Writes tuned/<algo>/<env>.yaml into the search's folder; returns its path.
 
-    The file holds all values of the best trial that differ from the algorithm's own. It can replace the file in
-    configs/tuned.
+    The file holds all values of the best trial that differ from the algorithm's own, but for the budget that was typed
+    for the search. It can replace the file in configs/tuned.
     """
     algo, env = plan.config.algo_name, plan.config.env.id
     typed = shlex.join(["rlcont", "search", *plan.overrides])
@@ -44,7 +44,7 @@ def write_tuned(plan: SearchPlan, folder: Path, best: FrozenTrial, counts: dict[
 def _settings(plan: SearchPlan, values: dict[str, Any]) -> dict[str, Any]:
     plain = compose_job([f"algo={plan.config.algo_name}", f"env={plan.config.env.id}", "tuned=none"])
     before = to_container(validate(plain.container))
-    after = to_container(plan.run(values, plan.space.seeds[0]).config)
+    after = to_container(plan.winner(values))
     old, new = (flat_keys({key: values[key] for key in KEPT}) for values in (before, after))
     settings = nested_keys({key: value for key, value in new.items() if value != old[key]})
     if after["noise"] != before["noise"]:

@@ -9,7 +9,8 @@ from rlcont.runs.files import read_json
 from rlcont.runs.folder import in_use, load_config
 from rlcont.runs.provenance import provenance
 from rlcont.runs.status import LIVE, Status, StatusFile, read_status
-from rlcont.sweep.plan import Job, config_identity, describe_job, make_plan
+from rlcont.sweep.plan import config_identity, describe_job, make_plan
+from rlcont.sweep.process import Job
 
 
 def jobs_of(folder: Path) -> tuple[str | int, list[Job], list[RunConfig]]:

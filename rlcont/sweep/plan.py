@@ -3,10 +3,8 @@
 Names have the settings that differ, in characters that need no quoting in a shell.
 """
 
-import dataclasses
 import hashlib
 import re
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +17,8 @@ from rlcont.runs.files import folder_time, make_exclusively, write_json, writing
 from rlcont.runs.folder import config_text, describe_run
 from rlcont.runs.labels import short_names, varying_keys
 from rlcont.runs.provenance import provenance
-from rlcont.runs.status import Status, StatusFile
+from rlcont.runs.status import StatusFile
+from rlcont.sweep.process import Job
 
 MAX_LENGTH = 100  # Characters of a name, without the number appended to a duplicate.
 
@@ -34,24 +33,23 @@ class Plan(NamedTuple):
     search: SearchConfig
 
 
-@dataclasses.dataclass
-class Job:
-    """A job with a folder."""
-
-    number: int
-    folder: Path
-    status: Status
-    slot: int = 0
-    process: subprocess.Popen[bytes] | None = None
-
-
 def make_plans(overrides: list[str]) -> list[Plan]:
-    """Composes and validates all jobs of a sweep."""
-    return [make_plan(job) for job in expand_sweep(overrides)]
+    """Composes and validates all jobs of a sweep.
+
+    Raises:
+        UserError: two jobs are the same run.
+    """
+    plans = [make_plan(job) for job in expand_sweep(overrides)]
+    numbers: dict[str, int] = {}
+    for number, plan in enumerate(plans, 1):
+        first = numbers.setdefault(repr(plan.config), number)
+        if first != number:
+            swept = " ".join(word for word in plan.overrides if word not in overrides)
+            raise UserError(f"{swept}: job {number} would be the same run as job {first}; list each value once")
+    return plans
 
 
 def make_plan(overrides: list[str]) -> Plan:
-    """Composes and validates one job."""
     composed = compose_job(overrides)
     config = validate(composed.container, composed.origins)
     sweep = validate_settings(SweepConfig, "sweep", composed.sweep)
@@ -80,8 +78,7 @@ def describe_job(folder: Path, plan: Plan, origin: dict[str, Any]) -> None:
 def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
     """Creates <output>/sweeps/<time> with a folder for each job."""
     output = plans[0].config.output
-    differing = varying_overrides([plan.overrides for plan in plans])
-    names = job_names(differing, [plan.config.seed for plan in plans])
+    names, differing = names_of(plans), varying_overrides([plan.overrides for plan in plans])
     origin = provenance()
     with writing_to(output):
         sweep = make_exclusively(Path(output) / "sweeps", folder_time())
@@ -97,6 +94,11 @@ def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
             describe_job(folder, plan, origin)
             made.append(Job(number, folder, StatusFile(folder, "waiting", plan.config.total_steps).status))
     return sweep, made
+
+
+def names_of(plans: Sequence[Plan]) -> list[str]:
+    """The names of a sweep's jobs."""
+    return job_names(varying_overrides([plan.overrides for plan in plans]), [plan.config.seed for plan in plans])
 
 
 def varying_overrides(jobs: list[list[str]]) -> list[dict[str, str]]:

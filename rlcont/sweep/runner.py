@@ -1,43 +1,33 @@
 """Runs the jobs of a sweep, each in its own process; no process outlives the sweep."""
 
 import os
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 from rlcont.core.errors import one_line
 from rlcont.core.resources import available_cores, available_memory
 from rlcont.runs.status import read_status
 from rlcont.sweep.job import GRACE
-from rlcont.sweep.plan import Job
-from rlcont.sweep.process import conclude, kill, process_of, settle, start
+from rlcont.sweep.process import Job
 from rlcont.sweep.shares import job_environment, visible_gpus
 from rlcont.sweep.show import LineShow, make_show, print_summary
-from rlcont.training.interrupt import heard_signals
+from rlcont.training.interrupt import Interrupt
 
 POLL = 0.1  # Seconds between two polls of the processes.
 REFRESH = 0.5  # Seconds between two reads of the jobs' status files.
 
 
-class Stop:
+class Stop(Interrupt):
     """A context in which Ctrl-C, SIGTERM and SIGHUP are only counted, with the time of the first."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.requests = 0
         self.since = float("inf")
         self.exit_code = 0
 
-    def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self) for number in heard_signals()}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def __call__(self, number: int, *_: object) -> None:
+    def take(self, number: int, frame: object) -> None:
         if not self.requests:
             self.since = time.monotonic()
             self.exit_code = 128 + number
@@ -48,18 +38,12 @@ class Stop:
         return self.requests > 1 or time.monotonic() - self.since > GRACE
 
 
-def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int) -> int:
+def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int, stop: Stop) -> int:
     """Runs the waiting jobs of a sweep, `at_once` at a time; returns 0, 1 if one did not finish, or 128 + signal."""
-    with Stop() as stop:
-        waiting = [job for job in jobs if job.status.state == "waiting"]
-        part = "" if len(waiting) == len(jobs) else f"{len(waiting)} of "
-        show = make_show(f"{part}{len(jobs)} jobs, {at_once} at once; {folder}", len(jobs))
-        runner = Runner(waiting, at_once, show)
-        try:
-            runner.run(stop)
-        finally:
-            kill(runner.running)
-            show.close()
+    waiting = [job for job in jobs if job.status.state == "waiting"]
+    part = "" if len(waiting) == len(jobs) else f"{len(waiting)} of "
+    show = make_show(f"{part}{len(jobs)} jobs, {at_once} at once; {folder}", len(jobs))
+    Runner(waiting, at_once, show).run(stop)
     print_summary(jobs)
     if stop.requests:
         return stop.exit_code
@@ -86,25 +70,29 @@ class Runner:
         return bool(self.running or self.waiting)
 
     def run(self, stop: Stop) -> None:
-        while self.has_more:
-            if not stop.requests:
-                self.start_waiting()
-            elif not self.told_to_end:
-                self.end_all()
-            if stop.has_waited:
-                kill(self.running)
-            self.collect()
-            if time.monotonic() - self.refreshed > REFRESH:
-                self.refresh()
-            time.sleep(POLL)
+        try:
+            while self.has_more:
+                if not stop.requests:
+                    self.start_waiting()
+                elif not self.told_to_end:
+                    self.end_all()
+                if stop.has_waited:
+                    self.kill_all()
+                self.collect()
+                if time.monotonic() - self.refreshed > REFRESH:
+                    self.refresh()
+                time.sleep(POLL)
+        finally:
+            self.kill_all()
+            self.show.close()
 
     def start_waiting(self) -> None:
         while self.waiting and self.free:
             job = self.waiting.pop(0)
             try:
-                start(job, job_environment(self.free[0], self.at_once, self.cores, self.memory, self.gpus, os.environ))
+                job.start(job_environment(self.free[0], self.at_once, self.cores, self.memory, self.gpus, os.environ))
             except OSError as error:
-                conclude(job, "failed", one_line(error))
+                job.conclude("failed", one_line(error))
                 self.ended(job)
             else:
                 job.slot = self.free.pop(0)
@@ -115,14 +103,18 @@ class Runner:
         self.told_to_end = True
         self.show.stopping(len(self.running))
         for job in self.waiting:
-            conclude(job, "interrupted", None)
+            job.conclude("not started")
         self.waiting.clear()
         for job in self.running:
-            process_of(job).send_signal(signal.SIGINT)
+            job.interrupt()
+
+    def kill_all(self) -> None:
+        for job in self.running:
+            job.kill()
 
     def collect(self) -> None:
-        for job in [job for job in self.running if process_of(job).poll() is not None]:
-            settle(job, self.told_to_end)
+        for job in [job for job in self.running if job.process.poll() is not None]:
+            job.settle(self.told_to_end)
             self.running.remove(job)
             self.free.append(job.slot)
             self.ended(job)

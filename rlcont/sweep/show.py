@@ -9,13 +9,20 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rlcont.runs.console import eta, format_return, on_terminal, print_table
+from rlcont.runs.console import format_return, on_terminal, print_table, span
 from rlcont.runs.status import Status
-from rlcont.sweep.plan import Job
+from rlcont.sweep.process import Job
 
 LINE_INTERVAL = 60.0  # Least seconds between two plain lines about one job.
 FIGURES_WIDTH = 59  # Characters of the live table beside the job's name.
-STYLES = {"finished": "green", "failed": "red", "killed": "red", "interrupted": "yellow", "pruned": "yellow"}
+STYLES = {
+    "finished": "green",
+    "failed": "red",
+    "killed": "red",
+    "interrupted": "yellow",
+    "pruned": "yellow",
+    "not started": "yellow",
+}
 
 
 class LineShow:
@@ -117,8 +124,8 @@ def state(job: Job) -> str:
     """A job's state, with the signal or the exit code of its process."""
     if job.status.state == "killed":
         return f"killed ({job.status.error})"
-    if job.status.state == "failed" and job.process:
-        return f"failed (exit code {job.process.returncode})"
+    if job.status.state == "failed" and job.exit_code is not None:
+        return f"failed (exit code {job.exit_code})"
     return job.status.state
 
 
@@ -137,7 +144,6 @@ def evaluation(status: Status) -> str:
 
 
 def progress(status: Status) -> str:
-    """Steps done and to do."""
     return f"{status.step}/{status.total_steps}"
 
 
@@ -145,9 +151,8 @@ def _figures(status: Status) -> list[str]:
     if status.state == "waiting":
         return ["starting", "-", "-", "-", "-"]
     returns = [format_return(status.train_return), format_return(status.return_mean)]
-    if not (speed := status.steps_per_second):
-        return [progress(status), *returns, "-", "-"]
-    return [progress(status), *returns, f"{speed:.0f}", eta(status.total_steps - status.step, speed)]
+    speed = f"{status.steps_per_second:.0f}" if status.steps_per_second else "-"
+    return [progress(status), *returns, speed, span(status.seconds_left)]
 
 
 def _shortened(name: str, width: int) -> str:

@@ -16,8 +16,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from rlcont.core.errors import UserError
+from rlcont.core.protocols import Update
 from rlcont.core.types import Metrics
-from rlcont.training.compiled import CompiledUpdate, Update
+from rlcont.training.compiled import CompiledUpdate
 
 log = logging.getLogger(__name__)
 
@@ -77,16 +78,12 @@ def choose(
         reason = f"not compiled: {num_updates} updates are too few to earn it"
     if precision == "auto":
         precision = "fp32"
-    elif precision == "bf16" and not _bf16_is_faster(device):
-        reason = "; ".join([*filter(None, [reason]), f"bf16 products are no faster than fp32 on this {device}"])
+    elif precision == "bf16":
+        on_gpu = device == "cuda"
+        faster = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else _bf16_gain() > 1
+        reasons = [reason, "" if faster else f"bf16 products are no faster than fp32 on this {device}"]
+        reason = "; ".join(filter(None, reasons))
     return Acceleration(wanted and not obstacle, precision, device, reason, required)
-
-
-def _bf16_is_faster(device: str) -> bool:
-    """Whether matrix products are faster in bf16 than in fp32."""
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return _bf16_gain() > 1
 
 
 def _bf16_gain() -> float:

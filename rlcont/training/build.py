@@ -63,9 +63,13 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Ru
         stack.callback(env.close)
     # A module of the user's may have changed them, and with them what is computed.
     torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
     torch.set_grad_enabled(True)
-    _set_threads(config, threads)
-    _check_memory(config, env.spec)
+    chosen = threads or min(MOST_THREADS, torch.get_num_threads()) if config.threads == "auto" else config.threads
+    torch.set_num_threads(chosen)
+    key, needed = config.algo.memory_demand(env.spec, config.total_steps, config.num_envs)
+    on_gpu = resolve_device(config.device) == "cuda"
+    check_memory(key, needed, torch.cuda.mem_get_info()[0] if on_gpu else available_memory())
     acceleration = choose_acceleration(config)
     accelerate: Accelerate = acceleration
     if config.threads == "auto" and acceleration.device == "cpu" and torch.get_num_threads() == MOST_THREADS:
@@ -74,14 +78,6 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Ru
     agent = make_agent(config, env.spec, accelerate)
     collector = _ray_collector(config, agent, stack) if envs is None else InlineCollector(agent, envs)
     return RunParts(Training(agent, collector), evaluate, acceleration, workers, env)
-
-
-def _set_threads(config: RunConfig, before: int | None) -> None:
-    """Gives torch the number of threads in `config`, or as many as the run had `before`."""
-    if config.threads != "auto":
-        torch.set_num_threads(config.threads)
-    else:
-        torch.set_num_threads(before or min(MOST_THREADS, torch.get_num_threads()))
 
 
 def resolve_device(device: str) -> str:
@@ -114,7 +110,6 @@ def choose_acceleration(config: RunConfig) -> Acceleration:
 
 
 def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = eager) -> Agent:
-    """The agent that `config` describes, for environments of `spec`."""
     agent = agent_class(config.algorithm)(
         config.algo,
         config.noise,
@@ -136,13 +131,6 @@ def make_policy(config: RunConfig, spec: EnvSpec) -> Policy:
     """What acting with the policy of a run takes, on whatever device there is, without the memory of training."""
     device = resolve_device("auto")
     return agent_class(config.algorithm).make_policy(config.algo, config.noise, spec, seed=config.seed, device=device)
-
-
-def _check_memory(config: RunConfig, spec: EnvSpec) -> None:
-    """Refuses a replay or rollout that does not fit into the memory of its device."""
-    key, needed = config.algo.memory_demand(spec, config.num_envs)
-    on_gpu = resolve_device(config.device) == "cuda"
-    check_memory(key, needed, torch.cuda.mem_get_info()[0] if on_gpu else available_memory())
 
 
 def _ray_collector(config: RunConfig, agent: Agent, stack: ExitStack) -> Collector:

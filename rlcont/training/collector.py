@@ -3,15 +3,16 @@
 from typing import Any
 
 from rlcont.core.agent import Agent
-from rlcont.core.protocols import VectorEnv
 from rlcont.core.types import Array, Collected
 from rlcont.envs.episodes import Episodes
+from rlcont.envs.vector import Environments
+from rlcont.envs.workers import WorkerEnvironments
 
 
 class InlineCollector:
     """One step of every environment at a time; an `rlcont.core.protocols.Collector`."""
 
-    def __init__(self, agent: Agent, envs: VectorEnv):
+    def __init__(self, agent: Agent, envs: Environments | WorkerEnvironments):
         self.agent = agent
         self.envs = envs
         self.episodes = Episodes(len(envs))

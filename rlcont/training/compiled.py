@@ -11,13 +11,11 @@ from typing import Any, NamedTuple
 import torch
 
 from rlcont.core.errors import UserError
+from rlcont.core.protocols import Update
 from rlcont.core.types import Metrics
 from rlcont.training.watched import WatchedValues
 
 log = logging.getLogger(__name__)
-
-Update = Callable[[Any], Metrics]
-"""From a batch, a NamedTuple of tensors, to metrics; changes weights in place."""
 
 CALLS_BEFORE_RECORDING = 3
 THREADS_TO_DIVIDE_FOR = 2
@@ -56,13 +54,11 @@ class CompiledUpdate:
         self.fast = recorded(compiled, _record_cuda_graph) if device == "cuda" else compiled
 
     def __call__(self, batch: NamedTuple) -> Metrics:
-        if self.watched is None:
-            return self.update(batch)
-        change = self.watched.change()
-        if change:
+        if self.watched is not None and (change := self.watched.change()):
             self._give_up(
                 f"the update reads {change}; compiled code takes it for a constant (write into a tensor instead)"
             )
+        if self.watched is None:
             return self.update(batch)
         try:
             with self.gradients_in_the_graph:
@@ -70,11 +66,10 @@ class CompiledUpdate:
         except torch._dynamo.exc.TorchDynamoException as error:
             # It is raised before anything is computed, so nothing is half done.
             self._give_up(f"the update cannot be compiled ({_reason(error)})", error)
-            return self.update(batch)
         except RecordingError as error:
             # Recording computes nothing either.
             self._give_up(f"the update cannot be recorded as a CUDA graph ({error})", error)
-            return self.update(batch)
+        return self.update(batch)
 
     def _give_up(self, why: str, error: Exception | None = None) -> None:
         """From now on eager."""

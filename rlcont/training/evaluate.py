@@ -9,7 +9,7 @@ import numpy as np
 from rlcont.core.errors import UserError
 from rlcont.core.protocols import Policy
 from rlcont.core.seeding import globals_seeded, integers
-from rlcont.core.types import Array, Evaluation
+from rlcont.core.types import Evaluation, joined
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
 
@@ -45,6 +45,7 @@ class Evaluator:
         with globals_seeded(self.seeds[0]):
             self.envs = [BoxEnv(config) for _ in range(min(episodes, at_once))]
         self.spec = self.envs[0].spec
+        self.info_names = config.info
         own = self.envs[0].statistics
         self.statistics: Callable[[], list[dict[str, Any]]] = lambda: own
         """Running statistics of Gymnasium's wrappers that all episodes are played with, in place of their own."""
@@ -64,12 +65,10 @@ class Evaluator:
             if group is None:
                 return None
             groups.append(group)
-        return Evaluation(*map(np.concatenate, zip(*groups, strict=True)))
+        return joined(groups)
 
-    def _play(
-        self, policy: Policy, first: int, seeds: list[int], stop: Callable[[], object]
-    ) -> tuple[Array, Array] | None:
-        """Plays one episode per seed, with one call of the policy per step; returns and lengths, None if stopped."""
+    def _play(self, policy: Policy, first: int, seeds: list[int], stop: Callable[[], object]) -> Evaluation | None:
+        """Plays one episode per seed, with one call of the policy per step; None if stopped."""
         spec, num = self.spec, len(seeds)
         returns, lengths = np.zeros(num), np.zeros(num, np.int64)
         obs = np.stack([env.reset(seed) for env, seed in zip(self.envs, seeds, strict=False)])
@@ -98,9 +97,9 @@ class Evaluator:
                 self.watch(first + i, self.envs[i])
                 if terminated or truncated:
                     running.remove(i)
-        return returns, lengths
+        info = np.array([env.door.info() for env in self.envs[:num]]).T
+        return Evaluation(returns, lengths, dict(zip(self.info_names, info, strict=True)))
 
     def close(self) -> None:
-        """Closes the environments."""
         for env in self.envs:
             env.close()

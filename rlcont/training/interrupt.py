@@ -1,21 +1,15 @@
 """Ctrl-C, SIGTERM and SIGHUP: the first is obeyed between two steps, the second at once."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Self
 
 from rlcont.core.errors import Stopped
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def heard_signals() -> list[signal.Signals]:
-    """Those of SIGNALS that end a run: a SIGHUP that is ignored, as by nohup, stays so."""
-    return [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
 
 
 class Interrupt:
@@ -28,24 +22,34 @@ class Interrupt:
     def __init__(self) -> None:
         self.received: int | None = None
 
-    def __enter__(self) -> Interrupt:
-        self._in_main_thread = threading.current_thread() is threading.main_thread()
-        if self._in_main_thread:
-            self._before = {number: signal.signal(number, self._take) for number in heard_signals()}
+    def __enter__(self) -> Self:
+        numbers = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+        # A SIGHUP that is ignored, as by nohup, stays so.
+        heard = [each for each in numbers if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self.take) for number in heard}
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if self._in_main_thread:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
+    def take(self, number: int, frame: FrameType | None) -> None:
+        """Handles a signal."""
         if self.received is None:
             self.received = number
             return
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)
         raise Stopped(number, "interrupted twice; what came after the last checkpoint is lost")
+
+
+@contextlib.contextmanager
+def whole_before_interrupts() -> Iterator[None]:
+    """A context that Ctrl-C ends only when all of it is done, so that no folder is left half written."""
+    with Interrupt() as interrupt:
+        yield
+    if interrupt.received is not None:
+        raise Stopped(interrupt.received, "interrupted")
 
 
 @contextlib.contextmanager

@@ -1,9 +1,8 @@
 """What to log of the steps between two log lines."""
 
-from __future__ import annotations
-
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,12 @@ class Interval:
     """Figures of training since the last log line; a sum over a whole run would hide what changes."""
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self._returns: list[float] = []
         self._lengths: list[int] = []
+        self._info: dict[str, list[float]] = {}
         self._metrics: dict[str, list[torch.Tensor]] = {}
         self._actions: list[Array] = []
         self._start = time.perf_counter()
@@ -30,10 +33,17 @@ class Interval:
         if len(collected.returns):
             self._returns += collected.returns.tolist()
             self._lengths += collected.lengths.tolist()
+            for name, values in collected.info.items():
+                self._info.setdefault(name, []).extend(values[~np.isnan(values)].tolist())
 
-    def paused(self) -> _Pause:
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
         """A context whose time does not count in steps per second."""
-        return _Pause(self._delay_start)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._start += time.perf_counter() - start
 
     def summary(self) -> dict[str, float]:
         """The interval's figures by TensorBoard tag; begins the next interval."""
@@ -41,6 +51,7 @@ class Interval:
         if self._returns:
             values["train/return"] = float(np.mean(self._returns))
             values["train/length"] = float(np.mean(self._lengths))
+        values |= {f"train_info/{name}": float(np.mean(given)) for name, given in self._info.items() if given}
         for name, stacked in self._stacked().items():
             values[f"learn/{name}"] = stacked.float().mean().item()
         actions: Array = np.concatenate(self._actions)
@@ -55,13 +66,14 @@ class Interval:
         return {
             "returns": self._returns,
             "lengths": self._lengths,
+            "info": self._info,
             "metrics": self._stacked(),
             "actions": np.concatenate(self._actions) if self._actions else None,
             "seconds": time.perf_counter() - self._start,
         }
 
     def load_state_dict(self, state: dict[str, Any], device: str) -> None:
-        self._returns, self._lengths = state["returns"], state["lengths"]
+        self._returns, self._lengths, self._info = state["returns"], state["lengths"], state.get("info", {})
         self._metrics = {name: list(values.to(device).unbind()) for name, values in state["metrics"].items()}
         self._actions = [] if state["actions"] is None else [state["actions"]]
         self._start = time.perf_counter() - state["seconds"]
@@ -69,21 +81,3 @@ class Interval:
     def _stacked(self) -> dict[str, torch.Tensor]:
         """Each metric's values [N], of the updates that had it."""
         return {name: torch.stack(values) for name, values in self._metrics.items()}
-
-    def _clear(self) -> None:
-        self._returns, self._lengths, self._metrics, self._actions = [], [], {}, []
-        self._start = time.perf_counter()
-
-    def _delay_start(self, seconds: float) -> None:
-        self._start += seconds
-
-
-class _Pause:
-    def __init__(self, report: Callable[[float], None]):
-        self._report = report
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *exception: object) -> None:
-        self._report(time.perf_counter() - self._start)

@@ -1,7 +1,5 @@
 """The loop. It knows nothing of algorithms, configuration files or terminals."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple, Protocol
 
@@ -26,29 +24,6 @@ class Schedule(NamedTuple):
     """Mean return of an evaluation that ends the run."""
 
 
-class Observer(Protocol):
-    """Whoever wants to know how training goes."""
-
-    def trained(self, values: dict[str, float], step: int, remark: str) -> None:
-        """Called every `log_every` steps with the interval's figures by tag, and what the agent remarks on them."""
-
-    def evaluated(self, evaluation: Evaluation, step: int) -> None:
-        """Called after every evaluation."""
-
-    def keep(self, training: Training) -> None:
-        """Called when a checkpoint is due: every `checkpoint_every` steps, before a stop, when actors are lost, and at
-        the end."""
-
-    def wants_stop(self) -> bool:
-        """Whether training should stop at the next step; `stop` is called then, after `keep`."""
-
-    def stop(self, step: int) -> None:
-        """Raises what ends the run."""
-
-    def lost(self, error: ActorsLost) -> None:
-        """Raises it, with what the user can do; `keep` was called before."""
-
-
 class Training:
     """A run under way: all that the loop remembers from one step to the next."""
 
@@ -62,11 +37,14 @@ class Training:
         """Step of the last evaluation, as `kept` is of the last checkpoint."""
         self.kept = 0
         self.evaluation: Evaluation | None = None
+        self.learns = False
+        """Whether the agent has learned in this process."""
 
     def advance(self) -> None:
         """What was played next, such as one step of every environment, and the learning that is due."""
         collected = self.collector.collect()
         metrics = self.agent.learn()
+        self.learns = self.learns or bool(metrics)
         self.step += collected.num_steps
         if metrics and self.agent.device == "cpu":  # A GPU is asked when there is something to log.
             self.check({name: value.item() for name, value in metrics.items()})
@@ -120,6 +98,29 @@ class Training:
             setattr(self, name, state[name])
 
 
+class Observer(Protocol):
+    """Whoever wants to know how training goes."""
+
+    def trained(self, values: dict[str, float], step: int, remark: str) -> None:
+        """Called every `log_every` steps with the interval's figures by tag, and what the agent remarks on them."""
+
+    def evaluated(self, evaluation: Evaluation, step: int) -> None:
+        """Called after every evaluation."""
+
+    def keep(self, training: Training) -> None:
+        """Called when a checkpoint is due: every `checkpoint_every` steps, before a stop, when actors are lost, and at
+        the end."""
+
+    def wants_stop(self) -> bool:
+        """Whether training should stop at the next step; `stop` is called then, after `keep`."""
+
+    def stop(self, step: int) -> None:
+        """Raises what ends the run."""
+
+    def lost(self, error: ActorsLost) -> None:
+        """Raises it, with what the user can do; `keep` was called before."""
+
+
 def train(training: Training, evaluate: Evaluator | None, observer: Observer, due: Schedule) -> Evaluation | None:
     """Goes on with `training` for as many environment steps as are due, summed over the environments,
     or until an evaluation reaches `stop_at`.
@@ -130,7 +131,6 @@ def train(training: Training, evaluate: Evaluator | None, observer: Observer, du
         The last evaluation: the run's figure.
 
     Raises:
-        UserError: training diverged, or an environment's mistake.
         ActorsLost: there is nobody left to act; a checkpoint is kept.
     """
     while True:

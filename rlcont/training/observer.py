@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from rlcont.config.run import RunConfig, to_container
-from rlcont.core.agent import Agent
 from rlcont.core.errors import ActorsLost, Stopped, UserError
 from rlcont.core.spelling import flat_keys
 from rlcont.core.types import Evaluation
@@ -23,6 +22,7 @@ from rlcont.runs.folder import config_text
 from rlcont.runs.log import RunLog
 from rlcont.runs.policies import save_policy
 from rlcont.runs.status import StatusFile
+from rlcont.training.build import RunParts
 from rlcont.training.interrupt import Interrupt
 from rlcont.training.loop import Training
 
@@ -33,12 +33,6 @@ class RunObserver:
     """Writes what training reports to TensorBoard, policies, checkpoints, status.json and the terminal.
 
     Args:
-        config: of the run.
-        folder: of the run.
-        agent: its policies are saved.
-        checkpoints: of the run.
-        interrupt: what asks the run to stop.
-        statistics: gives the running statistics of the environments' wrappers, which belong to a policy.
         before: for a resumed run, the observer's state in the checkpoint.
     """
 
@@ -46,10 +40,9 @@ class RunObserver:
         self,
         config: RunConfig,
         folder: Path,
-        agent: Agent,
+        parts: RunParts,
         checkpoints: Checkpoints,
         interrupt: Interrupt,
-        statistics: Callable[[], list[dict[str, Any]]],
         before: dict[str, Any] | None = None,
     ):
         container = to_container(config)
@@ -58,14 +51,18 @@ class RunObserver:
         self.log = RunLog(folder, flat_keys(container), config_text(config), position, step)
         self.status = StatusFile(folder, "running", config.total_steps)
         self.status.update(step=step)
-        self.reporter = make_reporter(config.total_steps)
+        self.reporter = make_reporter(config.total_steps, lambda: (parts.training.step, parts.training.learns))
+        self.statistics: Callable[[], list[dict[str, Any]]] = lambda: parts.env.statistics
+        """Running statistics of the environments' wrappers, which belong to a policy."""
+        if parts.evaluate is not None:
+            self.statistics = parts.evaluate.statistics
+            parts.evaluate.tell = self.reporter.evaluating
         self.checkpoints = checkpoints
         self.config = config
         self.folder = folder
-        self.agent = agent
+        self.training, self.agent = parts.training, parts.training.agent
         self.best = before["best"] if before else float("-inf")
         self.interrupt = interrupt
-        self.statistics = statistics
         self.has_remarked = False
         self.start = time.perf_counter() - (before["seconds"] if before else 0)
 
@@ -91,9 +88,11 @@ class RunObserver:
         with self._writing(step):
             self.log.scalars(values, step)
             train_return, speed = values.get("train/return"), values["train/steps_per_second"]
-            self.reporter.progress(step, train_return, speed, any(tag.startswith("learn/") for tag in values))
+            self.reporter.progress(step, self.training.learns, train_return, speed)
             returned = {} if train_return is None else {"train_return": train_return}
-            self.status.update(step=step, steps_per_second=speed, **returned)
+            self.status.update(
+                step=step, steps_per_second=speed, seconds_left=self.reporter.remaining.seconds, **returned
+            )
 
     def evaluated(self, evaluation: Evaluation, step: int) -> None:
         row = evaluation_row(evaluation)
@@ -104,16 +103,15 @@ class RunObserver:
         if self.config.eval.save_policies:
             names.append(f"step-{step}")
         with self._writing(step):
-            self.log.histograms(
-                {f"distributions/{name}": value for name, value in self.agent.distributions().items()}, step
-            )
+            self.log.histograms(self.agent.distributions(), step)
             self.log.evaluation(evaluation, step, self.seconds)
-            self.reporter.evaluated(step, row["return_mean"], row["return_std"])
+            self.reporter.evaluated(step, row)
             self._save_policies(names, {"step": step, **row})
             figures = {key: row[key] for key in ("return_mean", "return_std")}
             self.status.update(step=step, evaluation_step=step, **figures)
 
     def keep(self, training: Training) -> None:
+        self.status.update(step=training.step)
         if self.config.eval.every is None:
             with self._writing(training.step):
                 self._save_policies(["last"], {"step": training.step})
@@ -126,13 +124,7 @@ class RunObserver:
     def _save_policies(self, names: list[str], facts: dict[str, Any]) -> None:
         state, statistics = self.agent.policy_state(), self.statistics()
         if any(statistics):
-            facts["statistics"] = [
-                {
-                    name: {key: np.asarray(value).tolist() for key, value in values.items()}
-                    for name, values in part.items()
-                }
-                for part in statistics
-            ]
+            facts["statistics"] = _as_lists(statistics)
         for name in names:
             save_policy(self.folder, name, state, facts)
 
@@ -148,12 +140,9 @@ class RunObserver:
 
     @property
     def _way_on(self) -> str:
-        kept = self.config.checkpoint.every is not None
-        return (
-            f"rlcont resume {shlex.quote(str(shown(self.folder)))} goes on"
-            if kept
-            else "it kept no checkpoint (checkpoint.every=null)"
-        )
+        if self.config.checkpoint.every is None:
+            return "it kept no checkpoint (checkpoint.every=null)"
+        return f"rlcont resume {shlex.quote(str(shown(self.folder)))} goes on"
 
     @contextlib.contextmanager
     def _writing(self, step: int) -> Iterator[None]:
@@ -164,3 +153,10 @@ class RunObserver:
             raise UserError(
                 f"{shown(self.folder)}: cannot be written at step {step} ({error.strerror or error})"
             ) from error
+
+
+def _as_lists(value: Any) -> Any:
+    """Nested values with their arrays as lists of numbers."""
+    if isinstance(value, dict):
+        return {key: _as_lists(inner) for key, inner in value.items()}
+    return [_as_lists(inner) for inner in value] if isinstance(value, list) else np.asarray(value).tolist()

@@ -26,21 +26,22 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
     """Checks output folder, packages, environment and memory of each run; makes each distinct environment once.
 
     Args:
-        configs: of the runs.
         at_once: number of runs that share the memory.
     """
     specs: list[tuple[EnvConfig, EnvSpec]] = []
     for config in configs:
         check_output(config.output)
-        check_actors(config)
+        check_packages(config)
         if config.init is not None:
             policy_path(Path(config.init), "last")
         spec = next((spec for env, spec in specs if env == config.env), None)
         if spec is None:
             spec = check_env(config.env)
             specs.append((config.env, spec))
-        if config.device == "cpu" or not _may_have_gpu():
-            key, needed = config.algo.memory_demand(spec, config.num_envs)
+        # On a GPU the replay may be, whose memory only torch knows.
+        may_have_gpu = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
+        if config.device == "cpu" or not may_have_gpu:
+            key, needed = config.algo.memory_demand(spec, config.total_steps, config.num_envs)
             check_memory(key, needed, available_memory() // at_once)
 
 
@@ -54,8 +55,10 @@ def check_output(output: str) -> None:
         raise UserError(f"output={output}: cannot be written ({error.strerror}{at})") from None
 
 
-def check_actors(config: RunConfig) -> None:
-    """Checks that Ray is installed if the run needs it."""
+def check_packages(config: RunConfig) -> None:
+    """Checks that Ray and Weights & Biases are installed if the run needs them."""
+    if config.log.wandb is not None:
+        require(f"log.wandb={config.log.wandb}", "wandb", "wandb")
     if isinstance(config.actors, RayActors):
         require("actors=ray", "ray", "ray")
 
@@ -65,7 +68,6 @@ def check_env(config: EnvConfig, run: Path | None = None) -> EnvSpec:
 
     Args:
         run: folder of a run that the environment has to fit.
-
     """
     with contextlib.chdir("."):  # The environment may change the working directory.
         env = BoxEnv(config)
@@ -80,14 +82,8 @@ def check_env(config: EnvConfig, run: Path | None = None) -> EnvSpec:
 def check_spaces(folder: Path, spaces: dict[str, Any]) -> None:
     """Refuses an environment whose spaces are not those that the run in `folder` was made for.
 
-    Raises:
-        UserError: they differ; one line says in what. Runs of rlcont 0.1 have no spaces in their description.
+    Runs of rlcont 0.1 have no spaces in their description.
     """
     differing = difference(description(folder).get("spaces", spaces), spaces)
     if differing:
         raise UserError(f"{shown(folder)}: the environment is not the one that the run was made for: {differing}")
-
-
-def _may_have_gpu() -> bool:
-    """Whether the replay may be on a GPU, whose memory only torch knows."""
-    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()

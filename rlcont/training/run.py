@@ -4,7 +4,6 @@ import dataclasses
 import datetime
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -30,21 +29,24 @@ from rlcont.training.preflight import check_spaces
 
 def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None = None) -> Path:
     """Trains a new run in `folder`, or in a new folder; returns the folder."""
-    # Absolute from here on: an environment may change the working directory.
+    # Absolute from here on, and files read: an environment may change the working directory.
     output, folder = Path(config.output).absolute(), folder and folder.absolute()
+    init = None if config.init is None else Path(config.init).absolute()
+    title = f"{_name(config)}, {_tuned(choices['tuned'])}{_own_files(choices)}"
     with ExitStack() as stack:
         parts = build(config, stack)
         found = findings(parts.env, saves=config.checkpoint.every is not None)
-        if config.init is not None:
-            start_from(config.init, parts.training.agent)
+        if init is not None:
+            start_from(init, parts.training.agent)
         interrupt = stack.enter_context(Interrupt())
         folder = folder or create_run_folder(output, config, choices)
         stack.enter_context(in_use(folder))
         computed = {"threads": torch.get_num_threads(), "workers": parts.workers}
         add_to_description(folder, {"acceleration": parts.acceleration.facts() | computed, "spaces": parts.env.facts()})
-        print(f"{_name(config)}, {_tuned(choices['tuned'])}{_own_files(choices)}; {shown(folder)}", flush=True)
+        print(f"{title}; {shown(folder)}", flush=True)
         _print_machine(config, parts, found)
-        _train(config, parts, _observer(config, parts, folder, interrupt))
+        checkpoints = Checkpoints(folder, config.checkpoint.keep)
+        _train(config, parts, RunObserver(config, folder, parts, checkpoints, interrupt))
     return folder
 
 
@@ -63,7 +65,7 @@ def resume(plan: ResumePlan) -> Path:
         state = checkpoints.load(training.agent.rows)
         try:
             training.load_state_dict(state["training"])
-            observer = _observer(config, parts, folder, interrupt, checkpoints, state["observer"])
+            observer = RunObserver(config, folder, parts, checkpoints, interrupt, state["observer"])
         except UserError:
             raise
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
@@ -81,30 +83,13 @@ def resume(plan: ResumePlan) -> Path:
     return folder
 
 
-def _observer(
-    config: RunConfig,
-    parts: RunParts,
-    folder: Path,
-    interrupt: Interrupt,
-    checkpoints: Checkpoints | None = None,
-    before: dict[str, Any] | None = None,
-) -> RunObserver:
-    checkpoints = checkpoints or Checkpoints(folder, config.checkpoint.keep)
-    evaluate = parts.evaluate
-    statistics = (lambda: parts.env.statistics) if evaluate is None else (lambda: evaluate.statistics())
-    observer = RunObserver(config, folder, parts.training.agent, checkpoints, interrupt, statistics, before)
-    if evaluate is not None:
-        evaluate.tell = observer.reporter.evaluating
-    return observer
-
-
-def start_from(run: str, agent: Agent) -> None:
+def start_from(run: Path, agent: Agent) -> None:
     """Gives an agent the last policy of a run: its weights and its normaliser."""
-    state, own = load_policy(Path(run), "last")[0], agent.policy_state()
+    state, own = load_policy(run, "last")[0], agent.policy_state()
     for name in [*own, *state]:
         theirs, ours = (list(each[name].shape) if name in each else "nothing" for each in (state, own))
         if theirs != ours:
-            raise UserError(f"init={run}: does not fit; {name} is {theirs} there and {ours} here")
+            raise UserError(f"init={shown(run)}: does not fit; {name} is {theirs} there and {ours} here")
     agent.load_policy_state(state)
 
 
@@ -129,7 +114,6 @@ def _name(config: RunConfig) -> str:
 
 
 def _print_machine(config: RunConfig, parts: RunParts, found: list[str]) -> None:
-    """Prints device, threads and processes, and what was found of the environment."""
     threads = torch.get_num_threads()
     stepped = f"; {config.num_envs} environments in {parts.workers} processes" if parts.workers > 1 else ""
     if isinstance(config.actors, RayActors):

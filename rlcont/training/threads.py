@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from rlcont.core.protocols import Update
 from rlcont.core.types import Metrics
-from rlcont.training.compiled import Update
 
 log = logging.getLogger(__name__)
 

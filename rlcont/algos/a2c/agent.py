@@ -8,12 +8,10 @@ import torch
 
 from rlcont.algos.a2c.config import A2CConfig
 from rlcont.core.agent import Agent
-from rlcont.core.protocols import Accelerate, eager
 from rlcont.core.seeding import numpy_generator, torch_generator
-from rlcont.core.state import existing, flat_state, load_flat_state
+from rlcont.core.state import flat_state, load_flat_state
 from rlcont.core.types import Array, EnvSpec, EnvStep, Metrics
 from rlcont.exploration.config import NoiseConfig
-from rlcont.exploration.decay import decay_factor
 from rlcont.memory.rollout import Rollout, RolloutMemory
 from rlcont.nn import nets, numpy_forward, policies
 from rlcont.nn.normalize import RewardScale, RunningNorm, RunningReturn
@@ -60,20 +58,8 @@ class A2C(Agent):
     unsaved: ClassVar[tuple[str, ...]] = ("policy",)  # It is within the network.
     adam: ClassVar[type[Adam]] = Adam
 
-    def __init__(
-        self,
-        config: A2CConfig,
-        noise: NoiseConfig,
-        spec: EnvSpec,
-        *,
-        num_envs: int,
-        total_steps: int,
-        seed: int,
-        device: str,
-        accelerate: Accelerate = eager,
-    ):
-        super().__init__(config, spec, num_envs=num_envs, device=device)
-        self.total_steps = total_steps
+    def __init__(self, config: A2CConfig, noise: NoiseConfig, spec: EnvSpec, *, seed: int, device: str, **sizes: Any):
+        super().__init__(config, spec, device=device, **sizes)
         self.num_rollouts = 0
         """Rollouts that were learned from."""
 
@@ -82,17 +68,17 @@ class A2C(Agent):
         self.policy: Any = module.policy
         optimizer = self.adam if config.optimizer == "adam" else RMSProp
         self.optimizer: Adam | RMSProp = optimizer(self.network.weights, config.lr)
-        self.accelerated_prepare = accelerate(self.prepare)
-        self.accelerated_update = accelerate(self.update)
+        self.accelerated_prepare = self.accelerate(self.prepare)
+        self.accelerated_update = self.accelerate(self.update)
 
         self.policy_rng = numpy_generator(seed, "policy")
         self.minibatch_rng = numpy_generator(seed, "minibatches")
-        self.memory = RolloutMemory(config.rollout_steps, num_envs, spec.obs_dim, spec.action_dim)
+        self.memory = RolloutMemory(config.rollout_steps, self.num_envs, spec.obs_dim, spec.action_dim)
         self.normalizer = RunningNorm(spec.obs_dim, device) if config.normalize_obs else None
-        self.running_return = RunningReturn(config.gamma, num_envs)
+        self.running_return = RunningReturn(config.gamma, self.num_envs)
         self.reward_scale = RewardScale(device) if config.normalize_reward else None
         self.forward = numpy_forward.make_forward(module.acting(), self.normalizer, device)
-        self.sample: Array = np.empty((num_envs, spec.action_dim), np.float32)
+        self.sample: Array = np.empty((self.num_envs, spec.action_dim), np.float32)
         """What the policy drew for the step under way, before it was made an action."""
 
     def make_network(self, generator: torch.Generator) -> nets.ActorCritic:
@@ -101,7 +87,7 @@ class A2C(Agent):
         width = net.hidden[-1]
 
         def trunk() -> torch.nn.Module:
-            return nets.body(spec.obs_dim, net.hidden, net.activation, net.layer_norm, generator, nets.orthogonal)
+            return nets.body(spec.obs_dim, net, generator, nets.orthogonal)
 
         policy = policies.POLICIES[self.config.policy](width, spec.action_dim, self.config.init_std, generator)
         value = nets.orthogonal(width, 1, generator, nets.OutputLinear, gain=1.0)
@@ -167,13 +153,7 @@ class A2C(Agent):
         }
 
     def policy_loss(self, batch: Any, log_prob: torch.Tensor, mean: Mean) -> tuple[torch.Tensor, Metrics]:
-        """Minus the mean of advantage times log-probability [B] of the samples, and what else to log.
-
-        Args:
-            batch: the minibatch.
-            log_prob: of its samples, [B].
-            mean: averages [B] over the valid rows.
-        """
+        """Minus the `mean` over the valid rows of advantage times log-probability [B], and what else to log."""
         return -mean(batch.advantage * log_prob), {}
 
     def stops_early(self, metrics: Metrics) -> bool:
@@ -225,7 +205,7 @@ class A2C(Agent):
     def lr(self) -> float:
         """The step size of the next rollout's updates, by the steps of the rollouts that were learned from."""
         num_steps = self.num_rollouts * self.config.rollout_steps * self.num_envs
-        return self.config.lr * decay_factor(self.config.lr_decay, num_steps, self.total_steps)
+        return self.config.lr * self.config.lr_decay.factor(num_steps, self.total_steps)
 
     def cut_off(self, envs: Array) -> None:
         self.memory.cut_off(envs)
@@ -242,10 +222,10 @@ class A2C(Agent):
         return torch.nn.Sequential(*norm, network.trunk, policy)
 
     def policy_state(self) -> dict[str, torch.Tensor]:
-        return flat_state(existing(network=self.network, normalizer=self.normalizer))
+        return flat_state(network=self.network, normalizer=self.normalizer)
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
-        load_flat_state(existing(network=self.network, normalizer=self.normalizer), state)
+        load_flat_state(state, network=self.network, normalizer=self.normalizer)
 
 
 def mean_over(valid: torch.Tensor) -> Mean:

@@ -91,6 +91,6 @@ class A2CConfig(AlgorithmConfig):
         """Gradient steps in a run of `total_steps` environment steps."""
         return total_steps // (self.rollout_steps * num_envs) * self.num_minibatches
 
-    def memory_demand(self, spec: EnvSpec, num_envs: int) -> tuple[str, int]:
+    def memory_demand(self, spec: EnvSpec, total_steps: int, num_envs: int) -> tuple[str, int]:
         row = 4 * (2 * spec.obs_dim + spec.action_dim + 2) + 2
         return f"algo.rollout_steps={self.rollout_steps}", self.rollout_steps * num_envs * row

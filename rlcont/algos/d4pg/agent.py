@@ -9,8 +9,7 @@ from rlcont.algos.ddpg.agent import DDPG
 from rlcont.core.types import Batch, EnvSpec, Experience, Histogram, Metrics
 from rlcont.exploration.config import NoiseConfig
 from rlcont.nn import nets
-from rlcont.nn.categorical import project, resampling
-from rlcont.nn.support import Support
+from rlcont.nn.categorical import Support, project, resampling
 
 
 class D4PG(DDPG):
@@ -24,22 +23,14 @@ class D4PG(DDPG):
     """
 
     def __init__(self, config: D4PGConfig, noise: NoiseConfig, spec: EnvSpec, *, device: str, **sizes: Any):
-        bounds = None if config.v_min is None or config.v_max is None else (config.v_min, config.v_max)
-        if bounds is None and config.normalize_reward and config.return_bound is not None:
-            bounds = (-config.return_bound, config.return_bound)
-        self.support = Support(config.num_atoms, bounds, device)
+        self.support = Support(config.num_atoms, config.bounds, device)
         super().__init__(config, noise, spec, device=device, **sizes)
         self._begin_at_zero()
 
     def make_critic(self, generator: torch.Generator) -> torch.nn.Module:
         """The critic network, (obs [B, O], action [B, A]) -> logits [B, K]."""
-        net, spec = self.config.critic, self.spec
-        num_in = spec.obs_dim + spec.action_dim
-        return nets.Critic(
-            nets.mlp(
-                num_in, net.hidden, len(self.support.atoms), net.activation, net.layer_norm, generator, net.residual
-            )
-        )
+        num_in, num_atoms = self.spec.obs_dim + self.spec.action_dim, len(self.support.atoms)
+        return nets.Critic(nets.mlp(num_in, self.config.critic, num_atoms, generator))
 
     def q_value(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         return self._mean(self.critic(obs, action, 1)[0].softmax(-1))

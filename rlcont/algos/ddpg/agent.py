@@ -34,11 +34,7 @@ class DDPG(OffPolicy):
 
     @staticmethod
     def make_actor(config: DDPGConfig, spec: EnvSpec, generator: torch.Generator) -> torch.nn.Module:
-        net = config.actor
-        body = nets.mlp(
-            spec.obs_dim, net.hidden, spec.action_dim, net.activation, net.layer_norm, generator, net.residual
-        )
-        return nets.DeterministicPolicy(body)
+        return nets.DeterministicPolicy(nets.mlp(spec.obs_dim, config.actor, spec.action_dim, generator))
 
     def make_targets(self) -> None:
         self.target_actor = self.actor.frozen_copy()

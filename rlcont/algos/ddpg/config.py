@@ -1,7 +1,5 @@
 """The hyper-parameters of DDPG."""
 
-from __future__ import annotations
-
 from rlcont.algos.off_policy.config import OffPolicyConfig
 from rlcont.core.schema import NonNegative, Positive, schema
 

@@ -7,7 +7,6 @@ import torch
 
 from rlcont.algos.off_policy.config import OffPolicyConfig
 from rlcont.core.agent import Learner
-from rlcont.core.protocols import Accelerate, eager
 from rlcont.core.seeding import torch_generator
 from rlcont.core.types import Array, Batch, EnvSpec, EnvStep, Experience, Histogram, Metrics
 from rlcont.exploration.config import NoiseConfig
@@ -43,21 +42,12 @@ class OffPolicy(Learner):
     explorer_class: type[Explorer] = Explorer
 
     def __init__(
-        self,
-        config: OffPolicyConfig,
-        noise: NoiseConfig,
-        spec: EnvSpec,
-        *,
-        num_envs: int,
-        total_steps: int,
-        seed: int,
-        device: str,
-        accelerate: Accelerate = eager,
+        self, config: OffPolicyConfig, noise: NoiseConfig, spec: EnvSpec, *, seed: int, device: str, **sizes: Any
     ):
-        super().__init__(config, spec, num_envs=num_envs, device=device)
+        super().__init__(config, spec, device=device, **sizes)
         init = torch_generator(seed, "init", device)
         self.explorer = self.make_explorer(
-            config, noise, spec, init, num_envs=num_envs, total_steps=total_steps, seed=seed, device=device
+            config, noise, spec, init, num_envs=self.num_envs, total_steps=self.total_steps, seed=seed, device=device
         )
         self.actor = self.explorer.policy
         self.critic = nets.FlatNetwork(nets.Critics([self.make_critic(init) for _ in range(config.num_critics)]))
@@ -66,20 +56,22 @@ class OffPolicy(Learner):
         self.critic_optimizer = Adam(self.critic.weights, config.critic.lr)
         self.normalizer = self.explorer.normalizer
         self.reward_scale = RewardScale(device, config.return_bound) if config.normalize_reward else None
-        self.replay = self.make_replay(torch_generator(seed, "replay"), total_steps)
-        self.accelerated_update = accelerate(self.update)
-        self.accelerated_critic_update = accelerate(self.update_without_actor)
+        self.replay = self.make_replay(torch_generator(seed, "replay"), self.total_steps)
+        self.accelerated_update = self.accelerate(self.update)
+        self.accelerated_critic_update = self.accelerate(self.update_without_actor)
 
     def make_replay(self, generator: torch.Generator, total_steps: int) -> Replay:
         """The memory, empty."""
-        config, dims = self.config, (self.spec.obs_dim, self.spec.action_dim)
+        config = self.config
+        sizes = (config.replay_size, self.spec.obs_dim, self.spec.action_dim)
+        expected = config.num_rows(total_steps, self.num_envs)
         if config.replay == "uniform":
-            return Replay(config.replay_size, *dims, generator, self.device)
+            return Replay(*sizes, generator, self.device, expected)
         return PrioritizedReplay(
-            config.replay_size,
-            *dims,
+            *sizes,
             generator,
             self.device,
+            expected,
             alpha=config.priority_alpha,
             beta=config.priority_beta,
             num_batches=config.num_updates(total_steps, self.num_envs),
@@ -124,9 +116,7 @@ class OffPolicy(Learner):
 
     def make_critic(self, generator: torch.Generator) -> torch.nn.Module:
         """One critic, (obs [B, O], action [B, A]) -> what `next_value`, `critic_loss` and `q_value` read."""
-        net, spec = self.config.critic, self.spec
-        num_in = spec.obs_dim + spec.action_dim
-        return nets.QFunction(nets.mlp(num_in, net.hidden, 1, net.activation, net.layer_norm, generator, net.residual))
+        return nets.QFunction(nets.mlp(self.spec.obs_dim + self.spec.action_dim, self.config.critic, 1, generator))
 
     def make_targets(self) -> None:
         """The networks that `next_value` reads."""

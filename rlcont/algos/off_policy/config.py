@@ -37,7 +37,7 @@ class OffPolicyConfig(AlgorithmConfig):
     replay: Literal["uniform", "prioritized"]
     """How transitions are drawn: all alike, or more often where the last error was large."""
     replay_size: Count
-    """Transitions the replay holds."""
+    """Transitions the replay holds; memory is taken for no more than total_steps."""
     priority_alpha: Fraction
     """Exponent of priorities in a prioritized replay; 0: all alike."""
     priority_beta: Fraction
@@ -58,11 +58,7 @@ class OffPolicyConfig(AlgorithmConfig):
     """Gradients of actor and critic are each clipped to this 2-norm; null: never."""
 
     def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:
-        """Refuses what cannot work in a run of these sizes.
-
-        Raises:
-            UserError: nothing would be learned in the whole run, or the replay cannot hold a batch or a step.
-        """
+        """Refuses runs in which nothing would be learned, and replays that cannot hold a batch or a step."""
         for key, value in (("warmup_steps", self.warmup_steps), ("batch_size", self.batch_size)):
             if value >= total_steps:
                 raise UserError(f"algo.{key}={value}: must be below total_steps={total_steps}, or nothing is learned")
@@ -101,8 +97,13 @@ class OffPolicyConfig(AlgorithmConfig):
         learning_steps = total_steps - max(self.warmup_steps, self.batch_size)
         return int(learning_steps * self.updates_per_step + 1e-6)
 
-    def memory_demand(self, spec: EnvSpec, num_envs: int) -> tuple[str, int]:
-        needed = replay_bytes(self.replay_size, spec.obs_dim, spec.action_dim)
+    def num_rows(self, total_steps: int, num_envs: int) -> int:
+        """Transitions that the replay comes to hold; all environments take a step more than `total_steps` at most."""
+        return min(self.replay_size, total_steps + num_envs)
+
+    def memory_demand(self, spec: EnvSpec, total_steps: int, num_envs: int) -> tuple[str, int]:
+        num = self.num_rows(total_steps, num_envs)
+        needed = replay_bytes(num, spec.obs_dim, spec.action_dim)
         if self.replay == "prioritized":
-            needed += sum_tree_bytes(self.replay_size)
+            needed += sum_tree_bytes(num)
         return f"algo.replay_size={self.replay_size}", needed

@@ -56,11 +56,7 @@ class SAC(OffPolicy):
 
     @staticmethod
     def make_actor(config: SACConfig, spec: EnvSpec, generator: torch.Generator) -> torch.nn.Module:
-        net = config.actor
-        body = nets.mlp(
-            spec.obs_dim, net.hidden, 2 * spec.action_dim, net.activation, net.layer_norm, generator, net.residual
-        )
-        return SquashedGaussian(body)
+        return SquashedGaussian(nets.mlp(spec.obs_dim, config.actor, 2 * spec.action_dim, generator))
 
     def draw(self) -> None:
         self.normal.normal_(generator=self.normal_rng)
