@@ -37,11 +37,11 @@ def load(run: str | Path, checkpoint: str = "last") -> TrainedPolicy:
 
 
 def evaluations(run: str | Path) -> list[dict[str, float]]:
-    """The evaluations of a run in order, each with the columns of evaluations.csv."""
+    """The evaluations of a run in order, each with the columns of evaluations.csv; NaN where one is empty."""
     from pathlib import Path
 
     from rlcont.runs.evaluations import read_evaluations
     from rlcont.runs.find import named_folder
 
     rows = read_evaluations(named_folder(Path(run)))
-    return [{key: float(value) for key, value in row.items()} for row in rows]
+    return [{key: float(value or "nan") for key, value in row.items()} for row in rows]
