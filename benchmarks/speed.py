@@ -237,9 +237,8 @@ def run_side_by_side(item: Item, options: list[str]) -> list[dict[str, Any]]:
     outputs: list[str | RunError] = []
 
     def run(seed: int) -> None:
-        threads = 1 if item.processes > 1 else None
         try:
-            outputs.append(run_command([*command, "--seed", seed], limit, threads))
+            outputs.append(run_command([*command, "--seed", seed], limit))
         except RunError as error:
             outputs.append(error)
 
@@ -254,7 +253,7 @@ def run_side_by_side(item: Item, options: list[str]) -> list[dict[str, Any]]:
     return [json.loads(str(output).splitlines()[-1]) for output in outputs]
 
 
-def run_command(command: list[Any], limit: float | None = None, threads: int | None = None) -> str:
+def run_command(command: list[Any], limit: float | None = None) -> str:
     """Runs a command to its end and returns what it printed.
 
     Raises:
@@ -263,8 +262,6 @@ def run_command(command: list[Any], limit: float | None = None, threads: int | N
     ENVIRONMENTS.mkdir(exist_ok=True)
     # The caller's thread settings must not reach a run: each library is to choose by itself.
     environment = {key: value for key, value in os.environ.items() if key not in THREAD_VARIABLES}
-    if threads is not None:
-        environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
     process = subprocess.Popen(
         [str(part) for part in command],
         stdout=subprocess.PIPE,

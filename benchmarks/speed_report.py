@@ -28,7 +28,7 @@ class Item(NamedTuple):
     options: tuple[str, ...] = ()
     """Arguments of the driver."""
     processes: int = 1
-    """Runs at the same time, each with one thread when there are several."""
+    """Runs at the same time."""
     algo: str = "ddpg"
     steps: int = 4000
     """Environment steps of the window of each run."""
@@ -47,11 +47,14 @@ class Item(NamedTuple):
         return self.stepping or self.hidden.replace(",", "-")
 
 
+ONE_THREAD = ("--settings", "threads=1")
 ITEMS = [
     Item("rlcont-256", "rlcont", "rlcont", "256,256", ""),
     Item("rlcont-400-300", "rlcont", "rlcont", "400,300", ""),
     Item("rlcont-256-bf16", "rlcont", "rlcont, precision=bf16", "256,256", "rlcont-256", ("--precision", "bf16")),
-    Item("rlcont-256-x2", "rlcont", "rlcont, two seeds at once", "256,256", "rlcont-256", (), 2),
+    Item("rlcont-256-1", "rlcont", "rlcont, threads=1", "256,256", "rlcont-256", ONE_THREAD),
+    Item("rlcont-256-x2", "rlcont", "rlcont, two seeds at once", "256,256", "rlcont-256", ONE_THREAD, 2),
+    Item("rlcont-256-by-hand", "rlcont", "rlcont, two seeds started by hand", "256,256", "rlcont-256", (), 2),
     Item("sb3-256", "sb3", "Stable-Baselines3", "256,256", "rlcont-256"),
     Item("sb3-400-300", "sb3", "Stable-Baselines3", "400,300", "rlcont-400-300"),
     Item("sbx-256", "sbx", "SBX (JAX)", "256,256", "rlcont-256"),
