@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import random
 import signal
@@ -20,6 +19,7 @@ from rlcont.config.validate import validate
 from rlcont.core.errors import Stopped
 from rlcont.core.packing import to_message, unpack
 from rlcont.runs.checkpoint import Checkpoints
+from rlcont.runs.evaluations import read_evaluations
 from rlcont.runs.folder import load_config
 from rlcont.runs.resume import plan_resume
 from rlcont.training.loop import Training
@@ -125,8 +125,7 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def _evaluations(folder: Path) -> list[dict[str, str]]:
-    with (folder / "evaluations.csv").open() as file:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in read_evaluations(folder)]
 
 
 def _policies(folder: Path) -> dict[str, bytes]:

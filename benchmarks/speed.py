@@ -1,19 +1,23 @@
 """How fast rlcont trains DDPG and A2C compared with its peers, and D4PG compared with DDPG, on this machine.
 
 Makes an environment for each peer, runs all systems in turn, and writes docs/results/speed.csv and the tables of
-docs/benchmarks.md. A part of a table is printed and leaves both as they are. Five rounds of DDPG take about 45 minutes
-on two cores, those of D4PG ten, those of A2C a few; the machine should be idle. A run is given up when it takes longer
-than two minutes and its steps at 15 steps per second (A2C: 200).
+docs/benchmarks.md. A part of a table is printed and leaves both as they are. In each round everything is run as it
+comes, and then once more beside a process that does nothing but compute. Five rounds of DDPG take about 90 minutes on
+two cores, those of D4PG twenty, those of TD3 and A2C ten each; the machine should be idle. A run is given up when it
+takes longer than two minutes and its steps at 15 steps per second (A2C: 200).
 
     python benchmarks/speed.py                                       # everything, five rounds
     python benchmarks/speed.py --only rlcont-256 sb3-256 --rounds 3  # a part
+    python benchmarks/speed.py --quiet                               # nothing beside a busy process
     python benchmarks/speed.py --rebuild                             # the tables again, from the CSV
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -21,6 +25,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +34,7 @@ from speed_report import ITEMS, PAGE, RUNS, Item, Row, algo_of, read_rows, repor
 
 PEERS_FOLDER = Path(__file__).parent / "peers"
 ENVIRONMENTS = Path(__file__).parent.parent / ".bench"
-PEERS = ["sb3", "sbx", "tianshou"]
+PEERS = ["sb3", "sbx", "tianshou", "rltools"]
 PART = ENVIRONMENTS / "speed.csv"
 """Where the raw runs of a part of a table go, until the next part."""
 
@@ -48,7 +53,12 @@ class Pace(NamedTuple):
     """Steps per second below which a run is given up."""
 
 
-PACES = {"ddpg": Pace(2000, 150, 15), "d4pg": Pace(2000, 150, 15), "a2c": Pace(5120, 5000, 200)}
+PACES = {
+    "ddpg": Pace(2000, 150, 15),
+    "d4pg": Pace(2000, 150, 15),
+    "td3": Pace(2000, 120, 12),
+    "a2c": Pace(5120, 5000, 200),
+}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NPROC", "PJRT_NPROC")
 CPU_FLAGS = ["avx2", "avx512f", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8"]
 
@@ -62,7 +72,8 @@ def main() -> None:
     if arguments.rebuild:
         return write_page(arguments.page or PAGE, read_rows(arguments.csv or RUNS))
     items = chosen_items(arguments)
-    minutes = arguments.rounds * sum(estimated_seconds(item) for item in items) / 60
+    halves = [0] if arguments.quiet else [0, 1]
+    minutes = arguments.rounds * len(halves) * sum(estimated_seconds(item) for item in items) / 60
     if not items:
         sys.exit("nothing to run: --only and --peers leave no item")
     machine = describe_machine()
@@ -72,16 +83,31 @@ def main() -> None:
     runs, page = destinations(arguments, items)
     kept = rows_of_other_algorithms(runs, items) if runs != PART else []
     rows: list[Row] = []
-    for number in range(1, arguments.rounds + 1):
-        for item in items:
-            row = measure(item, arguments, missing.get(item.system)) | {"round": number, "machine": machine}
-            rows.append(row)
-            outcome = f"failed: {row['error']}" if row["error"] else f"{row['steps_per_second']} steps/s"
-            before = f"others used {row['busy_percent']} % before"
-            print(f"[{len(rows)}/{arguments.rounds * len(items)}] {item.name}: {outcome} ({before})", flush=True)
-            write_rows(runs, [*kept, *rows])
+    for number, beside in itertools.product(range(1, arguments.rounds + 1), halves):
+        with busy_processes(beside):
+            for item in items:
+                row = measure(item, arguments, missing.get(item.system))
+                rows.append(row | {"round": number, "beside": beside, "machine": machine})
+                outcome = f"failed: {row['error']}" if row["error"] else f"{row['steps_per_second']} steps/s"
+                where = "beside a busy process, " if beside else ""
+                before = f"{where}others used {row['busy_percent']} % before"
+                count = f"{len(rows)}/{arguments.rounds * len(halves) * len(items)}"
+                print(f"[{count}] {item.name}: {outcome} ({before})", flush=True)
+                write_rows(runs, [*kept, *rows])
     print(report(read_rows(runs)))
     return write_page(page, read_rows(runs)) if page else None
+
+
+@contextlib.contextmanager
+def busy_processes(num: int) -> Iterator[None]:
+    """So many processes that do nothing but compute, for as long as the context lasts."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(num)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -92,7 +118,8 @@ def parse_arguments() -> argparse.Namespace:
         "--steps", type=int, default=4000, help="environment steps of the window (4000); A2C's stays as it is"
     )
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="ITEM", help=", ".join(names))
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help="peers to run: sb3 sbx tianshou")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help=f"peers to run: {' '.join(PEERS)}")
+    parser.add_argument("--quiet", action="store_true", help="leave out the runs beside a busy process")
     parser.add_argument("--precision", help="precision=… for rlcont's runs that say nothing of it")
     parser.add_argument("--compile", help="compile=… for rlcont's runs (DDPG: true, A2C: auto)")
     parser.add_argument("--csv", type=Path, help="where the raw runs go")
@@ -210,9 +237,8 @@ def run_side_by_side(item: Item, options: list[str]) -> list[dict[str, Any]]:
     outputs: list[str | RunError] = []
 
     def run(seed: int) -> None:
-        threads = 1 if item.processes > 1 else None
         try:
-            outputs.append(run_command([*command, "--seed", seed], limit, threads))
+            outputs.append(run_command([*command, "--seed", seed], limit))
         except RunError as error:
             outputs.append(error)
 
@@ -227,7 +253,7 @@ def run_side_by_side(item: Item, options: list[str]) -> list[dict[str, Any]]:
     return [json.loads(str(output).splitlines()[-1]) for output in outputs]
 
 
-def run_command(command: list[Any], limit: float | None = None, threads: int | None = None) -> str:
+def run_command(command: list[Any], limit: float | None = None) -> str:
     """Runs a command to its end and returns what it printed.
 
     Raises:
@@ -236,8 +262,6 @@ def run_command(command: list[Any], limit: float | None = None, threads: int | N
     ENVIRONMENTS.mkdir(exist_ok=True)
     # The caller's thread settings must not reach a run: each library is to choose by itself.
     environment = {key: value for key, value in os.environ.items() if key not in THREAD_VARIABLES}
-    if threads is not None:
-        environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
     process = subprocess.Popen(
         [str(part) for part in command],
         stdout=subprocess.PIPE,

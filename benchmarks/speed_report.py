@@ -28,7 +28,7 @@ class Item(NamedTuple):
     options: tuple[str, ...] = ()
     """Arguments of the driver."""
     processes: int = 1
-    """Runs at the same time, each with one thread when there are several."""
+    """Runs at the same time."""
     algo: str = "ddpg"
     steps: int = 4000
     """Environment steps of the window of each run."""
@@ -37,8 +37,9 @@ class Item(NamedTuple):
 
     @property
     def driver(self) -> str:
-        """The file in peers/ that runs it; D4PG is DDPG with other settings."""
-        return f"{'ddpg' if self.algo == 'd4pg' else self.algo}_{self.system}.py"
+        """The file in peers/ that runs it; rlcont's D4PG and TD3 are its DDPG with other settings."""
+        shared = self.system == "rlcont" and self.algo in ("d4pg", "td3")
+        return f"{'ddpg' if shared else self.algo}_{self.system}.py"
 
     @property
     def detail(self) -> str:
@@ -46,11 +47,14 @@ class Item(NamedTuple):
         return self.stepping or self.hidden.replace(",", "-")
 
 
+ONE_THREAD = ("--settings", "threads=1")
 ITEMS = [
     Item("rlcont-256", "rlcont", "rlcont", "256,256", ""),
     Item("rlcont-400-300", "rlcont", "rlcont", "400,300", ""),
     Item("rlcont-256-bf16", "rlcont", "rlcont, precision=bf16", "256,256", "rlcont-256", ("--precision", "bf16")),
-    Item("rlcont-256-x2", "rlcont", "rlcont, two seeds at once", "256,256", "rlcont-256", (), 2),
+    Item("rlcont-256-1", "rlcont", "rlcont, threads=1", "256,256", "rlcont-256", ONE_THREAD),
+    Item("rlcont-256-x2", "rlcont", "rlcont, two seeds at once", "256,256", "rlcont-256", ONE_THREAD, 2),
+    Item("rlcont-256-by-hand", "rlcont", "rlcont, two seeds started by hand", "256,256", "rlcont-256", (), 2),
     Item("sb3-256", "sb3", "Stable-Baselines3", "256,256", "rlcont-256"),
     Item("sb3-400-300", "sb3", "Stable-Baselines3", "400,300", "rlcont-400-300"),
     Item("sbx-256", "sbx", "SBX (JAX)", "256,256", "rlcont-256"),
@@ -98,9 +102,16 @@ ITEMS = [
         ("--settings", "algo=d4pg"),
         algo="d4pg",
     ),
+    Item("rlcont-td3", "rlcont", "rlcont", "256,256", "", ("--settings", "algo=td3"), algo="td3"),
+    Item("rltools-td3", "rltools", "RLtools (C++)", "256,256", "rlcont-td3", algo="td3"),
 ]
 
-HEADINGS = {"ddpg": ("DDPG", "network"), "a2c": ("A2C", "environments"), "d4pg": ("D4PG", "network")}
+HEADINGS = {
+    "ddpg": ("DDPG", "network"),
+    "a2c": ("A2C", "environments"),
+    "d4pg": ("D4PG", "network"),
+    "td3": ("TD3", "network"),
+}
 """By algorithm, the first two columns of its table."""
 
 LEARNERS = [
@@ -113,6 +124,7 @@ LEARNERS = [
 COLUMNS = (
     "item",
     "round",
+    "beside",
     "extra",
     "steps",
     "seconds",
@@ -141,6 +153,15 @@ def write_rows(path: Path, rows: list[Row]) -> None:
         writer.writerows(rows)
 
 
+def quiet(rows: list[Row]) -> list[Row]:
+    """The runs that had no busy process of the bench's beside them."""
+    return [row for row in rows if not is_beside(row)]
+
+
+def is_beside(row: Row) -> bool:
+    return row.get("beside") == "1"
+
+
 def speeds(rows: list[Row], item: str) -> list[float]:
     """Steps per second of the item's runs that ended well."""
     return [float(row["steps_per_second"]) for row in rows if row["item"] == item and not row["error"]]
@@ -163,12 +184,22 @@ def speed_tables(rows: list[Row]) -> str:
 
 def _speed_table(algo: str, rows: list[Row]) -> str:
     name, detail = HEADINGS[algo]
+    beside = [row for row in rows if is_beside(row)]
     lines = [f"| {name} | {detail} | steps/s, median | min–max | runs | rlcont is |", "|---|---|---:|---:|---:|---|"]
+    if beside:
+        lines = [f"{lines[0]} beside one busy process | rlcont is |", f"{lines[1]}---:|---|"]
     for item in ITEMS:
-        own = [row for row in rows if row["item"] == item.name]
+        own = [row for row in quiet(rows) if row["item"] == item.name]
         if own and item.algo == algo:
-            lines.append(_line(item, own, rows))
+            lines.append(_line(item, own, quiet(rows)) + (_line_beside(item, beside) if beside else ""))
     return "\n".join(lines)
+
+
+def _line_beside(item: Item, rows: list[Row]) -> str:
+    """The cells of the runs beside a busy process."""
+    found = speeds(rows, item.name)
+    spread = f"{statistics.median(found):.0f} ({min(found):.0f}–{max(found):.0f})" if found else "–"
+    return f" {spread} | {_comparison(item, rows)} |"
 
 
 def algo_of(row: Row) -> str:
@@ -232,7 +263,7 @@ def time_table(rows: list[Row], docs: Path = DOCS) -> str:
         if not runs:
             lines.append(f"| {label} | not measured yet: docs/results/{patterns[0]} | – | – | – |")
             continue
-        steps, speed = statistics.median(run.steps for run in runs), median_speed(rows, item)
+        steps, speed = statistics.median(run.steps for run in runs), median_speed(quiet(rows), item)
         time = _hours(steps / speed) if speed and math.isfinite(steps) else "–"
         middle = _thousands(steps) if math.isfinite(steps) else "not reached"
         rate = "–" if speed is None else f"{speed:.0f}"
@@ -262,8 +293,8 @@ def report(rows: list[Row], docs: Path = DOCS) -> str:
 
 
 def _circumstances(rows: list[Row]) -> str:
-    loads = [float(row["load"]) for row in rows]
-    busy = [float(row["busy_percent"]) for row in rows]
+    loads = [float(row["load"]) for row in quiet(rows)]
+    busy = [float(row["busy_percent"]) for row in quiet(rows)]
     dates = sorted({row["date"][:10] for row in rows})
     return (
         f"HalfCheetah-v4, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}; windows of {_windows(rows)} steps. "

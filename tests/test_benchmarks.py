@@ -57,6 +57,22 @@ def test_table_gives_medians_spread_and_ratios():
     assert "Tianshou" not in table
 
 
+def test_runs_beside_a_busy_process_have_columns_of_their_own(tmp_path):
+    rows = [row("rlcont-256", 200), row("sb3-256", 50), row("sbx-256", 100)]
+    rows += [row("rlcont-256", speed, beside="1", load="3.00") for speed in (90, 30, 60)]
+    rows += [row("sb3-256", 20, beside="1"), row("sbx-256", error="no memory", beside="1")]
+    table = speed_tables(rows)
+    assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
+    assert cells(table, "rlcont", "256-256") == ["200", "200–200", "1", "", "60 (30–90)", ""]
+    assert cells(table, "Stable-Baselines3", "256-256")[3:] == [
+        "**4.00 ×** as fast",
+        "20 (20–20)",
+        "**3.00 ×** as fast",
+    ]
+    assert cells(table, "SBX (JAX)", "256-256")[3:] == ["**2.00 ×** as fast", "–", ""]
+    assert "0.10–0.10 between the runs" in table
+
+
 def test_failed_runs_stay_in_the_table_with_their_error():
     rows = [row("rlcont-256", 200), row("sbx-256", error="no | such module"), row("sb3-256", 50)]
     table = speed_tables([*rows, row("sb3-256", error="killed")])
@@ -97,7 +113,8 @@ def test_items_are_compared_with_the_default_run_of_the_same_network():
     for item in ITEMS:
         if item.compared_with:
             other = by_name[item.compared_with]
-            assert (other.system, other.hidden, other.options, other.processes) == ("rlcont", item.hidden, (), 1)
+            assert (other.system, other.hidden, other.processes) == ("rlcont", item.hidden, 1)
+            assert other.options == (("--settings", "algo=td3") if item.algo == "td3" else ())
             assert (other.algo, other.steps) == (item.algo, item.steps)
 
 
@@ -304,7 +321,8 @@ def test_peers_run_the_torch_that_rlcont_is_tested_with():
     assert {f"{path.stem}" for path in files} == {item.system for item in ITEMS} - {"rlcont"}
     for path in files:
         lines = path.read_text().splitlines()
-        assert torch_pin in lines
+        # RLtools is C++ and takes no torch.
+        assert (torch_pin in lines) == (path.stem != "rltools")
         assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
 
 

@@ -27,6 +27,9 @@ def config(env_id, max_episode_steps=None, **kwargs):
     return EnvConfig(id=env_id, kwargs=kwargs, max_episode_steps=max_episode_steps, wrappers=(), info=())
 
 
+HALF_CHEETAH = BoxEnv(config("HalfCheetah-v4"))
+
+
 def bare(env):
     return env.env.unwrapped
 
@@ -203,6 +206,18 @@ def received(space, actions):
     for action in actions:
         env.step(action)
     return np.stack(bare(env).received)
+
+
+@given(values=st.lists(st.floats(-3, 3, width=32), max_size=20))
+def test_in_a_box_of_ones_scaling_is_skipped_and_changes_nothing(values):
+    env = HALF_CHEETAH
+    low, high = (bound.astype(np.float64) for bound in env.action_bounds)
+    agent = np.resize(np.float32([*values, -1, 1, np.finfo(np.float32).max]), (4, 6))
+    scaled = (low + high) / 2 + ((high - low) / 2 + 4 * np.spacing(1.0)) * agent
+    given_env = env.to_env(agent)
+    np.testing.assert_array_equal(given_env, np.clip(scaled, low, high).astype(np.float32))
+    assert given_env.dtype == np.float32
+    assert not np.shares_memory(given_env, agent)
 
 
 def test_actions_are_scaled_and_clipped_to_each_dimension_s_own_bounds():

@@ -53,6 +53,6 @@ def test_ctrl_c_while_the_folders_of_a_sweep_are_made_leaves_a_sweep_that_can_be
         train(overrides=["env=Pendulum-v1", "seed=0,1,2", f"output={tmp_path}"], flags={"-m"})
     assert end.value.code == 130
     (sweep,) = tmp_path.glob("sweeps/*")
-    assert [read_status(sweep / f"s{seed}").state for seed in range(3)] == ["interrupted"] * 3
+    assert [read_status(sweep / f"s{seed}").state for seed in range(3)] == ["not started"] * 3
     _, _, unfinished = jobs_of(sweep)
     assert [config.seed for config in unfinished] == [0, 1, 2]
