@@ -36,7 +36,7 @@ def test_what_tensorboard_gets_is_copied_in_order_and_a_resumed_run_goes_on_with
     notes = [json.loads(line) for line in (tmp_path / "notes").read_text().splitlines()]
     first, second = (values for what, values in notes if what == "init")
     assert first["project"] == "cheetahs"
-    assert first["config"]["algo.gamma"] == 0.99
+    assert first["config"]["algo.batch_size"] == 16
     assert first["id"] == second["id"]
     logged = [values for what, values in notes if what == "log"]
     assert [values["step"] for values in logged] == sorted(values["step"] for values in logged)
