@@ -122,7 +122,7 @@ def steps(envs, rng, num):
     seen = []
     for _ in range(num):
         step = envs.step(rng.uniform(-1, 1, (len(envs), envs.spec.action_dim)).astype(np.float32))
-        seen += [getattr(step, name).tobytes() for name in EnvStep._fields]
+        seen += [getattr(step, name).tobytes() for name in EnvStep._fields if name != "info"]
     return seen
 
 
