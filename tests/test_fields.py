@@ -90,5 +90,5 @@ def test_annotations_are_of_a_kind_that_can_be_described():
 @pytest.mark.parametrize("word", ["algo.v_min=-1e39", "algo.critic.lr=1e-50", "noise.mu=1e300", "algo.v_max=-2e-39"])
 def test_numbers_that_32_bits_cannot_hold_are_refused(word):
     noise = ["noise=ou"] if word.startswith("noise") else []
-    with pytest.raises(UserError, match=rf"{word.partition('=')[0]}=.*: must be 0 or from 1.2e-38 to 3.4e38 in size"):
+    with pytest.raises(UserError, match=rf"{word.partition('=')[0]}=.*: must be 0 or from 1.2e-38 to 3.4e\+38 in size"):
         validate(compose_job(["algo=d4pg", *noise, word]).container)

@@ -1,6 +1,7 @@
 """The table of results says what the runs' files say, and the campaign that makes them goes on where it was."""
 
 import json
+import shutil
 
 import campaign
 import numpy as np
@@ -41,10 +42,11 @@ ENTRY = {"algo": "ddpg", "env": "Hopper-v4", "seeds": [100, 102], "steps": 2000,
 
 def test_a_cell_by_hand(tmp_path, monkeypatch):
     monkeypatch.setattr(campaign, "RESULTS", tmp_path / "results")
+    sweep = tmp_path / "ddpg/Hopper-v4/abc-2000/sweeps/one"
     for seed, last in ((100, 10.0), (101, 30.0), (102, 20.0), (103, 1000.0)):
-        write_run(tmp_path / f"sweeps/one/s{seed}", 0, 5, last, seed=seed)
-    write_run(tmp_path / "sweeps/one/s104", 0, 5, seed=104, state="running")
-    campaign.keep_finished(tmp_path, ENTRY)
+        write_run(sweep / f"s{seed}", 0, 5, last, seed=seed)
+    write_run(sweep / "s104", 0, 5, seed=104, state="running")
+    campaign.keep_finished(ENTRY, tmp_path)
     runs = results_table.all_runs(tmp_path / "results")
     assert [run.seed for run in runs["Hopper-v4"]["ddpg"][2000]] == [100, 101, 102, 103]
     line = results_table.table(runs, {"Hopper-v4": {"ddpg": [7, "somebody"]}}).splitlines()[-1]
@@ -61,12 +63,28 @@ def test_a_sweep_is_begun_once_and_then_gone_on_with(tmp_path, monkeypatch):
     begun = campaign.words(ENTRY, tmp_path)
     assert begun[0] == "-m"
     assert "seed=100,101,102" in begun
-    (campaign.RESULTS / "ddpg/Hopper-v4").mkdir(parents=True)
-    (campaign.RESULTS / "ddpg/Hopper-v4/seed-101.csv").touch()
-    assert "seed=100,102" in campaign.words(ENTRY, tmp_path)
-    (tmp_path / "sweeps/20260101-000000").mkdir(parents=True)
-    (tmp_path / "sweeps/20260101-000000/sweep.json").touch()
-    assert campaign.words(ENTRY, tmp_path) == ["resume", str(tmp_path / "sweeps/20260101-000000")]
+    sweep = tmp_path / "ddpg/Hopper-v4/abc-2000/sweeps/20260101-000000"
+    write_run(sweep / "s101", 0, 5, 10, seed=101)
+    campaign.keep_finished(ENTRY, tmp_path)
+    assert campaign.missing_seeds(ENTRY) == [100, 102]
+    (sweep / "sweep.json").touch()
+    assert campaign.words(ENTRY, tmp_path) == ["resume", str(sweep)]
+
+
+def test_a_later_entry_with_more_steps_extends_the_runs_that_are_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "RESULTS", tmp_path / "results")
+    run = tmp_path / "ddpg/Hopper-v4/abc-2000/sweeps/one/s101"
+    write_run(run, 0, 5, 10, seed=101)
+    campaign.keep_finished(ENTRY, tmp_path)
+    longer = ENTRY | {"steps": 3000}
+    assert campaign.missing_seeds(longer) == [100, 101, 102]
+    assert campaign.extensions(longer, tmp_path) == [["resume", str(run), "total_steps=3000"]]
+    assert campaign.extensions(ENTRY, tmp_path) == []
+    shutil.rmtree(run)
+    write_run(run, 0, 5, 10, 20, seed=101)
+    campaign.keep_finished(longer, tmp_path)
+    assert campaign.missing_seeds(longer) == [100, 102]
+    assert campaign.missing_seeds(ENTRY) == [100, 102]
 
 
 def test_the_entries_are_complete():
