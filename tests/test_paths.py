@@ -125,7 +125,7 @@ def test_a_picture_is_converted_or_told_and_no_half_film_stays(name, drawn, tmp_
     if said is not None:
         with pytest.raises(UserError, match=said):
             evaluate_run(drawn, "last", 1, None, video=True, to=tmp_path / "films")
-        assert list((tmp_path / "films").iterdir()) == []
+        assert not list((tmp_path / "films").glob("*"))
         return
     path = evaluate_run(drawn, "last", 1, None, video=True, to=tmp_path / "films").splitlines()[1]
     _, seen = frames(path)

@@ -35,7 +35,7 @@ def test_the_folder_tells_environment_algorithm_and_seed(tmp_path):
 
 def test_an_id_with_a_module_or_a_slash_makes_one_plain_folder(tmp_path):
     config, choices = composed(tmp_path)
-    env = type(config.env)(id="my.module:space/Env-v0", kwargs={}, max_episode_steps=None)
+    env = type(config.env)(id="my.module:space/Env-v0", kwargs={}, max_episode_steps=None, wrappers=(), info=())
     import dataclasses
 
     folder = create_run_folder(tmp_path, dataclasses.replace(config, env=env), choices)

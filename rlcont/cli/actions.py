@@ -74,13 +74,14 @@ def _sweep(overrides: list[str], *, only_list: bool) -> None:
             raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
         if override.startswith("sweep.") and by_hydra:
             raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
-    from rlcont.sweep.plan import check_agreement, make_folders, make_plans, names_of
+    from rlcont.sweep.plan import check_agreement, check_difference, make_folders, make_plans, names_of
     from rlcont.sweep.shares import jobs_at_once
     from rlcont.training.preflight import check_runs
 
     plans = make_plans(overrides)
     if not by_hydra:
         check_agreement(plans)
+    check_difference(plans, overrides)
     at_once = 1 if by_hydra else jobs_at_once(plans[0].sweep.jobs, len(plans))
     check_runs([plan.config for plan in plans], at_once)
     _check_device({plan.config.device for plan in plans})

@@ -34,19 +34,18 @@ class Plan(NamedTuple):
 
 
 def make_plans(overrides: list[str]) -> list[Plan]:
-    """Composes and validates all jobs of a sweep.
+    """Composes and validates all jobs of a sweep."""
+    return [make_plan(job) for job in expand_sweep(overrides)]
 
-    Raises:
-        UserError: two jobs are the same run.
-    """
-    plans = [make_plan(job) for job in expand_sweep(overrides)]
+
+def check_difference(plans: Sequence[Plan], overrides: list[str]) -> None:
+    """Refuses two jobs that are the same run."""
     numbers: dict[str, int] = {}
     for number, plan in enumerate(plans, 1):
         first = numbers.setdefault(repr(plan.config), number)
         if first != number:
             swept = " ".join(word for word in plan.overrides if word not in overrides)
             raise UserError(f"{swept}: job {number} would be the same run as job {first}; list each value once")
-    return plans
 
 
 def make_plan(overrides: list[str]) -> Plan:
