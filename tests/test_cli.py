@@ -159,7 +159,7 @@ def test_the_wheel_carries_the_configs_and_works_away_from_the_repository(tmp_pa
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     source, wheels, target, empty = (tmp_path / name for name in ("source", "wheels", "target", "empty"))
     empty.mkdir()
-    for part in ("rlcont", "configs"):
+    for part in ("rlcont", "configs", "docs/results/zoo"):
         shutil.copytree(ROOT / part, source / part)
     for part in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / part, source)
@@ -187,6 +187,7 @@ def test_the_wheel_carries_the_configs_and_works_away_from_the_repository(tmp_pa
     for shell in ("bash", "zsh", "fish"):
         assert installed_rlcont("--completion", shell) == (ROOT / "rlcont" / "cli" / f"completion.{shell}").read_text()
     assert installed_rlcont("-m", *tiny("total_steps=200", "seed=0,1")).count("finished") == 4
+    assert "over 1 episode" in installed_rlcont("eval", "zoo:ppo/Hopper-v4", "episodes=1")
     configs = {str(path.relative_to(ROOT / "configs")) for path in (ROOT / "configs").rglob("*.yaml")}
     installed = target / "rlcont" / "configs"
     assert {str(path.relative_to(installed)) for path in installed.rglob("*.yaml")} == configs

@@ -79,6 +79,6 @@ def evaluate_run(
     lowest, highest = format_return(row["return_min"]), format_return(row["return_max"])
     text = (
         f"{config.algo_name} on {config.env.id}, policy {policy} of step {facts['step']}: return "
-        f"{format_returns(row)} over {episodes} episodes (lowest {lowest}, highest {highest})"
+        f"{format_returns(row)} over {episodes} episode{'s' * (episodes > 1)} (lowest {lowest}, highest {highest})"
     )
     return "\n".join([text, *(str(shown(path)) for path in watch["watch"].paths)]) if video else text
