@@ -39,8 +39,8 @@ MOST_LINES = 3
 class ThreadChoice:
     """Decides between one thread and `most` from the times of updates; it asks no clock.
 
-    Now and then both are compared, in short windows in turns. Between two comparisons, `most` threads that take longer
-    than one thread took are given up at once.
+    Now and then both are compared, in short windows in turns. Between two comparisons, `most` threads that take clearly
+    longer than one thread took are given up at once.
 
     Attributes:
         threads: for the next update.
@@ -70,7 +70,7 @@ class ThreadChoice:
         elif self._is_whole():
             mean = _mean(self._window)
             self._window = []
-            if self.favourite > 1 and mean > self.time_of_one:
+            if self.favourite > 1 and GAIN * mean > self.time_of_one:
                 self._prefer(1, now)
             elif now >= self.next_comparison:
                 self._comparing, self._num_windows = {1: [], self.most: []}, 0
@@ -145,6 +145,4 @@ class AdaptiveThreads:
 
 def told(threads: int) -> str:
     """One line about a change to `threads`."""
-    return (
-        f"{threads} threads update faster again" if threads > 1 else "1 thread updates faster now: the cores are busy"
-    )
+    return f"{threads} threads update faster again" if threads > 1 else "1 thread updates faster at the moment"
