@@ -55,10 +55,11 @@ def _checked(overrides: list[str]) -> tuple[Composed, RunConfig]:
     """One job, composed and validated, whose run can start here."""
     from rlcont.config.compose import compose_job
     from rlcont.config.validate import validate
-    from rlcont.training.preflight import check_runs
 
     composed = compose_job(overrides)
     config = validate(composed.container, composed.origins)
+    from rlcont.training.preflight import check_runs  # It loads Gymnasium, which a mistake should not wait for.
+
     check_runs([config])
     return composed, config
 
@@ -76,12 +77,13 @@ def _sweep(overrides: list[str], *, only_list: bool) -> None:
             raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
     from rlcont.sweep.plan import check_agreement, check_difference, make_folders, make_plans, names_of
     from rlcont.sweep.shares import jobs_at_once
-    from rlcont.training.preflight import check_runs
 
     plans = make_plans(overrides)
     if not by_hydra:
         check_agreement(plans)
     check_difference(plans, overrides)
+    from rlcont.training.preflight import check_runs
+
     at_once = 1 if by_hydra else jobs_at_once(plans[0].sweep.jobs, len(plans))
     check_runs([plan.config for plan in plans], at_once)
     _check_device({plan.config.device for plan in plans})
