@@ -48,8 +48,8 @@ def run_search(plan: SearchPlan, folder: Path, at_once: int, stop: Stop) -> int:
         )
         _SearchRunner(plan, folder, study, at_once, show).run(stop)
     _print_summary(plan, folder, study)
-    if stop.requests:
-        return stop.exit_code
+    if stop.received is not None:
+        return 128 + stop.received
     return 0 if study.best() else 1
 
 
