@@ -78,5 +78,3 @@ class NetworkConfig(BodyConfig):
     """Hidden layers that are as wide as their input add it to what they compute."""
     lr: Positive
     """Step size of Adam."""
-    weight_decay: NonNegative
-    """Share of the weights that a step of size 1 would take away."""

@@ -80,20 +80,4 @@ class OUConfig:
         return self
 
 
-@schema
-class HeldConfig:
-    """Normal noise that is held for several steps."""
-
-    kind: Literal["held"]
-    """Each draw is held for k steps, P(k) ~ k^-exponent."""
-    sigma: NonNegative
-    """Standard deviation, in units of half the action range."""
-    exponent: Positive
-    """Exponent of the distribution of k; the higher it is, the shorter a draw is held."""
-    longest: Count
-    """Highest k."""
-    decay: DecayConfig
-    """How the noise shrinks over the run."""
-
-
-NoiseConfig = Annotated[NoNoise | GaussianConfig | OUConfig | HeldConfig, Field(discriminator="kind")]
+NoiseConfig = Annotated[NoNoise | GaussianConfig | OUConfig, Field(discriminator="kind")]

@@ -1,6 +1,6 @@
 """Exploration noise, in the normalised action units of [-1, 1]."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -45,33 +45,6 @@ class GaussianNoise(Noise):
         return normal * np.float32(self.scale(step))
 
 
-class HeldNoise(GaussianNoise):
-    """Normal noise, each draw held for k steps; k has a zeta distribution cut off at `longest`.
-
-    Source: ez-greedy, arXiv:2006.01782, with normal noise in place of a random action.
-    """
-
-    unsaved: ClassVar[tuple[str, ...]] = ("_odds",)
-
-    def __init__(self, config: Any, shape: tuple[int, int], rng: np.random.Generator, total_steps: int):
-        super().__init__(config, shape, rng, total_steps)
-        odds = np.arange(1, config.longest + 1, dtype=np.float64) ** -config.exponent
-        self._odds = odds / odds.sum()
-        self.normal = np.zeros(shape, np.float32)
-        self.steps_left = np.zeros(shape[0], np.int64)
-
-    def sample(self, step: int) -> Array:
-        over = self.steps_left == 0
-        if num := int(over.sum()):
-            self.normal[over] = self.rng.standard_normal((num, self.shape[1]), np.float32)
-            self.steps_left[over] = 1 + self.rng.choice(len(self._odds), num, p=self._odds)
-        self.steps_left -= 1
-        return self.normal * np.float32(self.scale(step))
-
-    def reset(self, ended: Array) -> None:
-        self.steps_left[ended] = 0
-
-
 class OrnsteinUhlenbeckNoise(Noise):
     """Mean-reverting noise: x <- x + theta (mu - x) dt + sigma sqrt(dt) N(0, 1).
 
@@ -100,7 +73,7 @@ class OrnsteinUhlenbeckNoise(Noise):
         self.x[ended] = self.config.mu
 
 
-NOISES: dict[str, Any] = {"none": Noise, "gaussian": GaussianNoise, "held": HeldNoise, "ou": OrnsteinUhlenbeckNoise}
+NOISES: dict[str, type[Noise]] = {"none": Noise, "gaussian": GaussianNoise, "ou": OrnsteinUhlenbeckNoise}
 
 
 def make_noise(config: NoiseConfig, shape: tuple[int, int], rng: np.random.Generator, total_steps: int) -> Noise:

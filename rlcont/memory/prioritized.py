@@ -104,20 +104,3 @@ class PrioritizedReplay(Replay):
         leaves = self.tree.leaves
         self.tree = SumTree(num, self.rows.device)
         self.tree.rebuild(leaves)
-
-
-class LAPReplay(PrioritizedReplay):
-    """Drawn by max(|error|, 1)^alpha, without importance weights.
-
-    Source: LAP, arXiv:2007.06049, equation 11; meant for a Huber loss.
-    """
-
-    def __init__(self, *arguments: Any, alpha: float):
-        super().__init__(*arguments, alpha=alpha, beta=1.0, num_batches=1)
-
-    def sample(self, batch_size: int) -> Batch:
-        batch = super().sample(batch_size)
-        return batch._replace(weight=torch.ones_like(batch.weight))
-
-    def prioritize(self, batch: Batch, priority: torch.Tensor) -> Metrics:
-        return super().prioritize(batch, priority.clamp(min=1))

@@ -48,9 +48,8 @@ class Adam(Optimizer):
 
     beta1, beta2, eps = 0.9, 0.999, 1e-8
 
-    def __init__(self, weights: torch.Tensor, lr: float, weight_decay: float = 0.0):
+    def __init__(self, weights: torch.Tensor, lr: float):
         super().__init__(weights, lr)
-        self.weight_decay = weight_decay
         self.mean = torch.zeros_like(weights, requires_grad=False)
         self.square = torch.zeros_like(weights, requires_grad=False)
         # 1 - beta^t by c <- beta c + (1 - beta), from 0: no digits are lost to a difference.
@@ -67,8 +66,6 @@ class Adam(Optimizer):
             self.square_correction.mul_(self.beta2).add_(1 - self.beta2)
             root = self.square_correction.sqrt()
             step_size = self.lr * root / self.mean_correction
-            if self.weight_decay > 0:
-                self.weights.mul_(1 - self.lr * self.weight_decay)
             self.weights.sub_(step_size * self.mean / (self.square.sqrt() + self.eps * root))
 
 

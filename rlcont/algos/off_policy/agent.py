@@ -11,17 +11,11 @@ from rlcont.core.seeding import torch_generator
 from rlcont.core.types import Array, Batch, EnvSpec, EnvStep, Experience, Histogram, Metrics
 from rlcont.exploration.config import NoiseConfig
 from rlcont.exploration.explorer import Explorer
-from rlcont.memory.prioritized import LAPReplay, PrioritizedReplay
+from rlcont.memory.prioritized import PrioritizedReplay
 from rlcont.memory.replay import Replay
 from rlcont.nn import nets
 from rlcont.nn.normalize import RewardScale, RunningNorm
 from rlcont.nn.optim import Adam, clip_norm, polyak_
-
-
-def huber(error: torch.Tensor) -> torch.Tensor:
-    """Half the square where `error` is within ±1, and beyond as steep as there."""
-    size = error.abs()
-    return torch.where(size < 1, 0.5 * size.square(), size - 0.5)
 
 
 class OffPolicy(Learner):
@@ -58,8 +52,8 @@ class OffPolicy(Learner):
         self.actor = self.explorer.policy
         self.critic = nets.FlatNetwork(nets.Critics([self.make_critic(init) for _ in range(config.num_critics)]))
         self.make_targets()
-        self.actor_optimizer = Adam(self.actor.weights, config.actor.lr, config.actor.weight_decay)
-        self.critic_optimizer = Adam(self.critic.weights, config.critic.lr, config.critic.weight_decay)
+        self.actor_optimizer = Adam(self.actor.weights, config.actor.lr)
+        self.critic_optimizer = Adam(self.critic.weights, config.critic.lr)
         self.normalizer = self.explorer.normalizer
         self.reward_scale = RewardScale(device, config.return_bound) if config.normalize_reward else None
         self.replay = self.make_replay(torch_generator(seed, "replay"), self.total_steps)
@@ -73,8 +67,6 @@ class OffPolicy(Learner):
         expected = config.num_rows(total_steps, self.num_envs)
         if config.replay == "uniform":
             return Replay(*sizes, generator, self.device, expected)
-        if config.replay == "lap":
-            return LAPReplay(*sizes, generator, self.device, expected, alpha=config.priority_alpha)
         return PrioritizedReplay(
             *sizes,
             generator,
@@ -149,8 +141,7 @@ class OffPolicy(Learner):
         batch = self.normalized(batch)
         metrics = self.update_critic(batch)
         metrics |= self.update_actor(batch)
-        if self.config.target_every == 1:
-            self.update_targets()
+        self.update_targets()
         return metrics
 
     def update_without_actor(self, batch: Batch) -> Metrics:
@@ -197,8 +188,7 @@ class OffPolicy(Learner):
         """Each row's squared TD error [B], summed over the critics, its priority [B], and what to log."""
         q = self.critic(batch.obs, batch.action)
         error = q - td_target
-        loss = huber(error) if self.config.critic_loss == "huber" else error.square()
-        return loss.sum(0), error.detach().abs().amax(0), {"q_mean": q.detach().mean()}
+        return error.square().sum(0), error.detach().abs().amax(0), {"q_mean": q.detach().mean()}
 
     def q_value(self, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """The expected return [B] that the first online critic sees in (obs, action)."""
@@ -238,9 +228,6 @@ class OffPolicy(Learner):
             metrics = update(batch)
             metrics |= self.replay.prioritize(batch, metrics.pop("priority"))
             self.num_updates += 1
-            every = self.config.target_every * self.config.policy_delay
-            if self.config.target_every > 1 and self.num_updates % every == 0:
-                self.update_targets()
         return metrics
 
     @property

@@ -34,8 +34,8 @@ class OffPolicyConfig(AlgorithmConfig):
     """Weight of the online networks in each soft update of the targets."""
     batch_size: Count
     """Transitions in one update."""
-    replay: Literal["uniform", "prioritized", "lap"]
-    """How transitions are drawn: all alike, or more often where the last error was large; lap: unweighted then."""
+    replay: Literal["uniform", "prioritized"]
+    """How transitions are drawn: all alike, or more often where the last error was large."""
     replay_size: Count
     """Transitions the replay holds; memory is taken for no more than total_steps."""
     priority_alpha: Fraction
@@ -54,10 +54,6 @@ class OffPolicyConfig(AlgorithmConfig):
     """Divide rewards by the running standard deviation of the discounted return."""
     return_bound: Positive | None
     """Divide normalised rewards by more where discounted returns would leave ±this bound; null: never."""
-    target_every: Count
-    """Updates of the actor between two of the targets."""
-    critic_loss: Literal["mse", "huber"]
-    """Loss of a TD error: its square, or linear beyond 1."""
     max_grad_norm: Positive | None
     """Gradients of actor and critic are each clipped to this 2-norm; null: never."""
 
@@ -108,6 +104,6 @@ class OffPolicyConfig(AlgorithmConfig):
     def memory_demand(self, spec: EnvSpec, total_steps: int, num_envs: int) -> tuple[str, int]:
         num = self.num_rows(total_steps, num_envs)
         needed = replay_bytes(num, spec.obs_dim, spec.action_dim)
-        if self.replay != "uniform":
+        if self.replay == "prioritized":
             needed += sum_tree_bytes(num)
         return f"algo.replay_size={self.replay_size}", needed
