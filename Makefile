@@ -6,7 +6,7 @@ PYTEST = $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reord
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format bench profile learn mutations wheel tensorboard clean
+.PHONY: help setup run estimate test test-all check format bench profile learn mutations wheel tensorboard clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,9 +19,16 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
-run: $(READY)  ## train; ARGS="algo=ddpg env=HalfCheetah-v4" by default
-	@test -n "$(ARGS)" || echo 'One million steps of DDPG take one to three hours on two cores; the ETA after warm-up says how long here. ARGS="env=Pendulum-v1" takes minutes.'
+run: $(READY)  ## train; ARGS="algo=ddpg env=HalfCheetah-v4" by default; it says first how long that takes here
+	@test -n "$(ARGS)" || $(MAKE) --no-print-directory estimate
 	$(BIN)/rlcont $(or $(ARGS),algo=ddpg env=HalfCheetah-v4)
+
+# A few hundred steps of the default run, without the compiler, which only a long run earns.
+estimate: $(READY)
+	@echo "Trying 500 steps ..."; folder=$$(mktemp -d); $(BIN)/rlcont algo=ddpg env=HalfCheetah-v4 total_steps=1500 \
+	    algo.warmup_steps=1000 log.every=500 eval.every=null output=$$folder 2>/dev/null | awk \
+	    '/steps\/s/ {speed = $$5} END {if (speed) printf "A million steps of DDPG: about %.1f hours here, at %d steps/s;" \
+	    " the ETA, after warm-up and compiling, knows better.\n", 1e6 / speed / 3600, speed}'; rm -r $$folder
 
 test: $(READY)  ## run the tests, but for the slow ones
 	$(PYTEST) -m "not slow"

@@ -115,7 +115,7 @@ def test_one_actor_in_lockstep_is_the_inline_run_to_the_last_bit(tmp_path, clust
     inline = train(tmp_path / "inline", *settings)
     apart = by_actors(tmp_path / "apart", cluster, *settings, "actors.num=1", "actors.sync=true")
     # The learner's own explorer has nothing to do where actors are apart.
-    expected = ("checkpoint.training.agent.explorer", "checkpoint.training.collector", "curves.actors/")
+    expected = ("checkpoint.training.agent.explorer", "checkpoint.training.collector", "curves.train_actors/")
     assert [place for place in differences(apart, inline) if not place.startswith(expected)] == []
     assert kept(apart)[1].num_added > 300
 
@@ -129,20 +129,21 @@ def test_actors_are_held_to_the_ratio_and_told_of_in_tensorboard(tmp_path, clust
     config = load_config(folder)
     assert state["agent"]["num_updates"] == config.algo.num_updates(state["step"], 1)
     seen = scalars(folder)
-    assert seen["actors/produced"][-1] == seen["actors/stored"][-1] + seen["actors/open"][-1]
-    assert {f"actors/{i}/steps_per_second" for i in range(3)} < set(seen)
+    assert min(seen) == "eval/return"  # TensorBoard orders tags by name.
+    assert seen["train_actors/produced"][-1] == seen["train_actors/stored"][-1] + seen["train_actors/open"][-1]
+    assert {f"train_actors/{i}/steps_per_second" for i in range(3)} < set(seen)
     # An actor that has started late may not have come to the end of an episode.
-    returns = [value for i in range(3) for value in seen.get(f"actors/{i}/return", [])]
+    returns = [value for i in range(3) for value in seen.get(f"train_actors/{i}/return", [])]
     assert returns
     assert -20 * 17 < min(returns) <= max(returns) < 0
-    assert max(seen["actors/queue_depth"]) <= 2 * 3
-    assert sum(seen["actors/restarts"]) == 0
+    assert max(seen["train_actors/queue_depth"]) <= 2 * 3
+    assert sum(seen["train_actors/restarts"]) == 0
 
 
 def test_weights_are_no_older_than_the_rollout_before(tmp_path, cluster):
     seen = scalars(by_actors(tmp_path, cluster, "actors.num=1", "actors.rollout_length=8", "algo.updates_per_step=0.5"))
     # The rollout that is learned from while the next one is played: with three on their way it would be twice as much.
-    assert max(seen["actors/staleness_max"]) == 8 * 0.5
+    assert max(seen["train_actors/staleness_max"]) == 8 * 0.5
 
 
 FATE = ("env=fate_env:Fate-v0", "eval.every=1000000", "total_steps=600", "actors.num=2", "algo.n_step=3")
@@ -166,7 +167,7 @@ def test_an_actor_that_is_lost_is_replaced_and_accounted_for(tmp_path, cluster, 
     lost, at_the_end = totals["restarts"] * (2 * 16 + 2), 2 * (2 * 16 + 2)
     assert 16 * totals["restarts"] <= totals["discarded"] <= lost + at_the_end
     assert json.loads((folder / "status.json").read_text())["state"] == "finished"
-    assert scalars(folder)["actors/restarts"][-1] >= 3
+    assert scalars(folder)["train_actors/restarts"][-1] >= 3
 
 
 @pytest.mark.slow

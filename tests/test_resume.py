@@ -1,6 +1,7 @@
 """A run that was interrupted ends as one that was not, to the last bit."""
 
 import json
+import re
 import signal
 
 import numpy as np
@@ -226,9 +227,8 @@ def finished(tmp_path_factory):
     ("typed", "said"),
     [
         ("total_steps=399", "total_steps=399: .* is at step 400 already"),
-        ("total_step=500", "total_step=500: .*did you mean total_steps"),
-        ("algo.lr=0.1", "algo.lr=0.1: fixed for the whole run; resume can change total_steps, "),
-        ("noise=ou", "noise=ou: fixed for the whole run"),
+        ("total_step=500", "total_step=500: no such key; .*did you mean total_steps"),
+        ("env.infos=[x]", "env.infos=.*: no such key; .*did you mean env.info\\?$"),
         ("seed=1,2", "seed=1,2: several values make a sweep"),
         ("total_steps=many", "total_steps=many: must be a whole number"),
         ("checkpoint.keep=0", "checkpoint.keep=0: must be a whole number at least 1"),
@@ -241,6 +241,16 @@ def test_a_mistake_is_one_line(finished, typed, said):
         plan_resume(finished, [typed])
     assert "\n" not in str(error.value)
     assert (finished / "config.yaml").read_bytes() == before
+
+
+FIXED = "algo.lr=0.1 env.wrappers=[ClipReward] env=Other noise=ou noise.sigma=0.2 actors.num=2 seed=1 eval.episodes=3"
+
+
+@pytest.mark.parametrize("word", FIXED.split())
+def test_a_key_that_is_part_of_the_run_is_no_misspelt_one(finished, word):
+    said = rf"{re.escape(word)}: fixed for the whole run \(a part of its identity\); resume can change total_steps, .*"
+    with pytest.raises(UserError, match=f"^{said}; from=RUN begins another one with it$"):
+        plan_resume(finished, [word])
 
 
 def test_runs_without_a_checkpoint_are_told_apart(tmp_path):

@@ -105,16 +105,19 @@ class RayCollector:
         ages = self._ages or [0]
         values = {
             "train/simulator_breakdowns": float(self.totals["breakdowns"]),
-            "actors/queue_depth": float(len(ready)),
-            "actors/staleness_mean": float(np.mean(ages)),
-            "actors/staleness_max": float(max(ages)),
-            "actors/open": float(sum(slot.num_open for slot in self.slots)),
-            **{f"actors/{name}": float(self.totals[name]) for name in ("produced", "stored", "discarded", "restarts")},
+            "train_actors/queue_depth": float(len(ready)),
+            "train_actors/staleness_mean": float(np.mean(ages)),
+            "train_actors/staleness_max": float(max(ages)),
+            "train_actors/open": float(sum(slot.num_open for slot in self.slots)),
+            **{
+                f"train_actors/{name}": float(self.totals[name])
+                for name in ("produced", "stored", "discarded", "restarts")
+            },
         }
         for slot, steps, returns in zip(self.slots, self._steps, self._returns, strict=True):
-            values[f"actors/{slot.index}/steps_per_second"] = steps / elapsed
+            values[f"train_actors/{slot.index}/steps_per_second"] = steps / elapsed
             if returns:
-                values[f"actors/{slot.index}/return"] = float(np.mean(returns))
+                values[f"train_actors/{slot.index}/return"] = float(np.mean(returns))
         self._begin_interval()
         return values
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from rlcont.report.aggregate import bootstrap_interval, interquartile_mean
 from rlcont.report.groups import Group
@@ -41,6 +42,7 @@ def plot_curves(groups: Sequence[Group], path: Path) -> None:
         else:
             axes.plot([], [], color=colour, linewidth=0.6, label=_label(group))
     axes.set(title=groups[0].env, xlabel="environment steps", ylabel="return of deterministic episodes")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     figure.legend(frameon=False, fontsize="small", ncols=2, loc="outside lower center")
     _save(figure, path)
 

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from rlcont.algos.base import AlgorithmConfig
-from rlcont.config.names import merged
+from rlcont.config.fields import general_fields, kind_fields
+from rlcont.config.names import GROUPS, merged
 from rlcont.config.run import CHANGEABLE, ROUNDING, RunConfig, to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
@@ -96,11 +97,17 @@ def _changes(overrides: list[str]) -> dict[str, Any]:
     for override in parsed:
         key = override.key_or_group
         if key not in CHANGEABLE:
-            raise UserError(
-                f"{line_of(override)}: fixed for the whole run; resume can change "
-                f"{', '.join(CHANGEABLE)}{nearest(key, CHANGEABLE)}"
-            )
+            why, hint = "no such key", nearest(key, CHANGEABLE)
+            if _is_of_a_run(key):
+                why, hint = "fixed for the whole run (a part of its identity)", "; from=RUN begins another one with it"
+            raise UserError(f"{line_of(override)}: {why}; resume can change {', '.join(CHANGEABLE)}{hint}")
     return {override.key_or_group: override.value() for override in parsed}
+
+
+def _is_of_a_run(key: str) -> bool:
+    """Whether runs have the key; of algorithms, noises and arguments of environments, any name is taken for one."""
+    known = [*GROUPS, *(field.key for field in [*general_fields(), *kind_fields("actors", "ray")])]
+    return key in known or key.startswith(("algo.", "noise.", "env.kwargs."))
 
 
 def _computed(folder: Path) -> dict[str, Any]:
