@@ -87,7 +87,6 @@ class _SearchRunner(Runner):
             status = read_status(folder)
             if status is None or status.state != "finished":
                 if not (folder / "config.yaml").exists():
-                    folder.mkdir(exist_ok=True)
                     describe_job(folder, self.plan.run(trial.params, seed), self.origin)
                 status = StatusFile(folder, "waiting", self.plan.config.total_steps).status
             jobs.append(Job(trial.number * len(self.plan.space.seeds) + place, folder, status))

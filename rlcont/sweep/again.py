@@ -46,7 +46,6 @@ def _unfinished(place: Path, overrides: list[str], identity: str, status: Status
         if config_identity(plan.config) != identity:
             typed = " ".join(overrides)
             raise UserError(f"{place}: is gone, and {typed} now gives another configuration than in the sweep")
-        place.mkdir(exist_ok=True)
         describe_job(place, plan, provenance())
         return plan.config
     with in_use(place):

@@ -47,7 +47,8 @@ def check_agreement(plans: Sequence[Plan]) -> None:
 
 
 def describe_job(folder: Path, plan: Plan, origin: dict[str, Any]) -> None:
-    """Writes the files that a job's process needs to run in `folder`."""
+    """Makes the folder of a job, with the files that its process needs to run in it."""
+    folder.mkdir(exist_ok=True)
     describe_run(folder, plan.config, {**origin, "overrides": plan.overrides, "choices": plan.choices})
 
 
@@ -66,7 +67,6 @@ def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
         made = []
         for number, (name, plan) in enumerate(zip(names, plans, strict=True), 1):
             folder = sweep / name
-            folder.mkdir()
             describe_job(folder, plan, origin)
             made.append(Job(number, folder, StatusFile(folder, "waiting", plan.config.total_steps).status))
     return sweep, made
