@@ -59,6 +59,12 @@ def test_a_cell_by_hand(tmp_path, monkeypatch):
     assert 10 <= low < 265 < high <= 1000
 
 
+def test_falls_by_hand():
+    group = [run_of(0, 2000, 999, 3000), run_of(0, 1000, 0, 1000), run_of(0, 500, 400, 800)]
+    lines = results_table.stability({"HalfCheetah-v4": {"d4pg": {30_000: group}}}).splitlines()
+    assert lines[2:] == ["| d4pg | 30 k | 3 | 1 of 9 | 80 % |"]
+
+
 def test_a_sweep_is_begun_once_and_then_gone_on_with(tmp_path, monkeypatch):
     monkeypatch.setattr(campaign, "RESULTS", tmp_path / "results")
     begun = campaign.words(ENTRY, tmp_path)
