@@ -87,5 +87,5 @@ def _import(name: str, package: str, part: str) -> ModuleType:
 
 def _cannot_import(name: str, module: str, error: Exception) -> UserError:
     is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
-    hint = "; is its folder in PYTHONPATH?" if is_absent else ""
+    hint = "; set PYTHONPATH to its folder, as in PYTHONPATH=. rlcont ..." if is_absent else ""
     return UserError(f"algo={name}: module {module!r} cannot be imported ({error}){hint}")

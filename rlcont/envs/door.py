@@ -230,7 +230,11 @@ def imported(key: str, module: str, value: str) -> ModuleType:
             return importlib.import_module(module)
     except Exception as error:
         is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
-        hint = (package_hint(value) or "; is its folder in PYTHONPATH?") if is_absent else ""
+        hint = (
+            (package_hint(value) or "; set PYTHONPATH to its folder, as in PYTHONPATH=. rlcont ...")
+            if is_absent
+            else ""
+        )
         raise UserError(f"{key}={value}: module {module!r} cannot be imported ({error}){hint}") from error
 
 
