@@ -142,6 +142,7 @@ def test_tables_and_pictures_are_left_behind(outputs, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "ddpg tau=0.1" in printed
     assert "150 steps to 27 (2 of 2)" in printed
+    assert printed.count("(both runs)") == 1
     assert (to / "groups.md").read_text().count("\n") == 5
     with (to / "groups.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -35,6 +35,7 @@ def said(cwd, env, *arguments):
 
 def test_help_names_commands_options_groups_and_general_keys(tmp_path, nothing_heavy):
     text = said(tmp_path, nothing_heavy, "--help")
+    assert said(tmp_path, nothing_heavy) == text
     assert text.count("\n  rlcont ") == 6
     for word in ("train ", "resume ", "eval ", "runs ", "--multirun", "--cfg", "--completion", "--version"):
         assert word in text

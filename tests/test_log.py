@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from rlcont.core.types import Evaluation
+from rlcont.core.types import Evaluation, Histogram
 from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.log import RunLog
 
@@ -18,6 +18,7 @@ def folder(tmp_path):
         tmp_path, {"algo.gamma": 0.99, "algo.actor.hidden": [16, 16], "seed": 3, "algo.doubles": True}, "seed: 3\n"
     )
     log.scalars({"learn/critic_loss": 0.5}, 10)
+    log.histograms({"value": Histogram([0.0, 1.0], [1.0, 3.0])}, 20)
     log.evaluation(Evaluation(np.array([1.0, 3.0]), np.array([5, 7])), 20, 1.5)
     log.close()
     return tmp_path
@@ -32,6 +33,14 @@ def test_scalars_and_evaluations_stand_at_their_steps(folder):
         (event,) = events.Scalars(f"eval/{name}")
         assert event.step == 20
         assert event.value == pytest.approx(value)
+
+
+def test_no_tag_comes_before_the_returns_of_evaluations(folder):
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    tags = events.Tags()
+    assert tags["histograms"] == ["train_distributions/value"]
+    assert min(tags["scalars"] + tags["histograms"]) == "eval/return"
 
 
 def test_the_configuration_is_there_as_text(folder):

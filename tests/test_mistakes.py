@@ -181,7 +181,7 @@ ENVIRONMENTS = [
     ("env=halfcheetah", "did you mean HalfCheetah-v5 or HalfCheetah-v4?"),
     ("env=CartPole-v1", "its actions are Discrete, not continuous (Box)"),
     ("env=Pusher-v4", "mujoco<3"),
-    ("env=no_such_module:Env-v0", "is its folder in PYTHONPATH?"),
+    ("env=no_such_module:Env-v0", "; set PYTHONPATH to its folder, as in PYTHONPATH=. rlcont ..."),
     ("env=Pendulum-v1 env.kwargs.g=strong", "env=Pendulum-v1 env.kwargs.g=strong: cannot take a step"),
     (
         "-m env=Pendulum-v1,Pendulum-v2 seed=0,1",

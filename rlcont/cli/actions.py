@@ -163,7 +163,7 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
 def search(*, overrides: list[str], flags: set[str]) -> None:
     """Searches for good settings of one algorithm on one environment. Optuna proposes them. Each trial is one run per
     seed; its value is the mean of their last evaluations. Trials that lag behind are pruned. The best settings are
-    written as a file for the folder tuned of RLCONT_CONFIGS.
+    written as a file for tuned=PATH.
 
     SPACE is interval(0.9,0.999), tag(log,interval(1e-5,1e-2)), int(interval(1,5)), or a list such as 128,256. The
     runs of a trial, one for each value of seed, run side by side. sweep.jobs is the number of runs at once: by

@@ -83,7 +83,7 @@ def _list(title: str, meanings: dict[str, str]) -> str:
 
 def _groups() -> str:
     """Each group with its options, one a line where their files describe them."""
-    lines = ["Groups: each chooses a YAML file, from rlcont's own folder or from one that RLCONT_CONFIGS lists"]
+    lines = ["Groups: each chooses a YAML file, of rlcont's own, ./configs or a folder that RLCONT_CONFIGS lists"]
     for group, meaning in GROUP_MEANINGS.items():
         listed = options(group)
         described = [(option, summary(group, option)) for option in listed]

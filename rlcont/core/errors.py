@@ -61,7 +61,7 @@ def one_line(error: BaseException) -> str:
 
 
 def require(what: str, extra: str, *modules: str) -> None:
-    """Checks that the modules of an extra, such as rlcont[export], are installed, without importing them."""
+    """Checks that the modules of an extra, such as `export`, are installed, without importing them."""
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise UserError(f"{what}: needs {module}; install it by pip install '.[{extra}]' in rlcont's folder")

@@ -47,7 +47,7 @@ def importable(module: str, typed: str, hint: str = "") -> Iterator[None]:
         if isinstance(error, SystemExit):
             reason = f"it exits when it is imported, exit code {error.code}"
         is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
-        way_out = (hint or "; is its folder in PYTHONPATH?") if is_absent else ""
+        way_out = (hint or "; set PYTHONPATH to its folder, as in PYTHONPATH=. rlcont ...") if is_absent else ""
         raise UserError(f"{typed}: module {module!r} cannot be imported ({reason}){way_out}") from error
     finally:
         sys.path[:] = before

@@ -30,7 +30,9 @@ def policy_path(folder: Path, name: str) -> Path:
     path = folder / "policies" / f"{name}.safetensors"
     kept = sorted(file.stem for file in path.parent.glob("*.safetensors"))
     if name not in kept:
-        raise UserError(f"checkpoint={name}: {folder} keeps {', '.join(kept) or 'none'}{nearest(name, kept)}")
+        saves = "; eval.save_policies=true keeps that of each evaluation"
+        hint = saves if name.startswith("step-") else nearest(name, kept)
+        raise UserError(f"checkpoint={name}: {folder} keeps {', '.join(kept) or 'none'}{hint}")
     return path
 
 
