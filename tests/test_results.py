@@ -142,6 +142,11 @@ def test_the_table_of_ablations_by_hand():
     ]
 
 
+def test_the_page_of_ablations_is_made_of_the_runs():
+    page = (results_table.DOCS / "results/ablations.md").read_text()
+    assert ablations_table.page(page) == page
+
+
 def test_every_arm_changes_its_standard_in_what_its_name_says():
     for entry in yaml.safe_load(ablations_table.ARMS.read_text()):
         assert {"arm", "algo", "env", "seeds", "steps", "settings", "commit"} == entry.keys()
