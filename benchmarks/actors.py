@@ -258,7 +258,7 @@ def lockstep(steps: int) -> None:
             for changes in ([], apart):
                 composed = compose_job([*settings, *changes])
                 made.append(run(validate(composed.container), composed.choices))
-            expected = ("checkpoint.training.agent.explorer", "checkpoint.training.collector", "curves.actors/")
+            expected = ("checkpoint.training.agent.explorer", "checkpoint.training.collector", "curves.train_actors/")
             found = [place for place in differences(*made) if not place.startswith(expected)]
             print(f"{algo}, {steps} steps: {len(found)} differences {found}", flush=True)
 
