@@ -5,8 +5,9 @@
 Each entry of the YAML file (benchmarks/campaign.yaml) is a sweep over seeds: algorithm, task, seeds, steps, further
 settings, and the commit of rlcont that trains. The commit is installed into a virtual environment of its own under
 OUTPUT. Runs have the lowest priority and one thread; two go at once. The evaluations of a run that has finished are
-copied to docs/results/runs/ALGO/ENV/seed-N.csv, with its command, versions and machine in seed-N.json. A later entry
-with more steps extends the runs of an earlier one. Ctrl-C or SIGTERM interrupts; the same command goes on.
+copied to docs/results/runs/ALGO/ENV/seed-N.csv, with its command, versions and machine in seed-N.json; those of an
+entry with an arm, one setting that is tried, to docs/results/ablations/ARM/ENV. A later entry with more steps extends
+the runs of an earlier one. Ctrl-C or SIGTERM interrupts; the same command goes on.
 """
 
 from __future__ import annotations
@@ -57,8 +58,12 @@ def interrupt(*_: Any) -> None:
 def missing_seeds(entry: dict[str, Any]) -> list[int]:
     """The seeds of an entry whose evaluations are not there yet."""
     first, last = entry["seeds"]
-    folder = RESULTS / entry["algo"] / entry["env"]
-    return [seed for seed in range(first, last + 1) if last_step(folder / f"seed-{seed}.csv") < entry["steps"]]
+    return [seed for seed in range(first, last + 1) if last_step(kept(entry) / f"seed-{seed}.csv") < entry["steps"]]
+
+
+def kept(entry: dict[str, Any]) -> Path:
+    """Where the evaluations of an entry's runs are kept."""
+    return (RESULTS.parent / "ablations" / entry["arm"] if "arm" in entry else RESULTS / entry["algo"]) / entry["env"]
 
 
 def last_step(evaluations: Path) -> int:
@@ -81,7 +86,7 @@ def extensions(entry: dict[str, Any], output: Path) -> list[list[str]]:
 
 def folder(entry: dict[str, Any], output: Path) -> Path:
     """Where the sweep of an entry is made."""
-    return output / entry["algo"] / entry["env"] / f"{entry['commit']}-{entry['steps']}"
+    return output / entry.get("arm", entry["algo"]) / entry["env"] / f"{entry['commit']}-{entry['steps']}"
 
 
 def program(output: Path, commit: str) -> Path:
@@ -131,14 +136,14 @@ def train(command: list[str], entry: dict[str, Any], output: Path) -> None:
 def keep_finished(entry: dict[str, Any], output: Path) -> None:
     """Copies evaluations and origin of every finished run to docs/results/runs."""
     for status in sorted(folder(entry, output).parent.glob(f"{entry['commit']}-*/sweeps/*/*/status.json")):
-        run, target = status.parent, RESULTS / entry["algo"] / entry["env"]
+        run = status.parent
         if json.loads(status.read_text())["state"] != "finished":
             continue
-        kept = target / f"seed-{yaml.safe_load((run / 'config.yaml').read_text())['seed']}.csv"
-        if last_step(kept) < last_step(run / "evaluations.csv"):
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copy(run / "evaluations.csv", kept)
-            kept.with_suffix(".json").write_text(json.dumps(origin(run, entry), indent=1) + "\n")
+        target = kept(entry) / f"seed-{yaml.safe_load((run / 'config.yaml').read_text())['seed']}.csv"
+        if last_step(target) < last_step(run / "evaluations.csv"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(run / "evaluations.csv", target)
+            target.with_suffix(".json").write_text(json.dumps(origin(run, entry), indent=1) + "\n")
 
 
 def origin(run: Path, entry: dict[str, Any]) -> dict[str, Any]:

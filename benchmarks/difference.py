@@ -10,10 +10,10 @@ or fewer it is narrower than the truth.
 from __future__ import annotations
 
 import argparse
+import csv
 from pathlib import Path
 
 import numpy as np
-from learning_curves import at, read
 
 from rlcont.report.aggregate import middle_of, resampled_means
 
@@ -39,11 +39,17 @@ def difference_interval(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarr
 
 def returns(paths: list[Path], step: int) -> np.ndarray:
     """The evaluation of each run at `step`."""
-    found = [at(read(path), step) for path in paths]
+    found = [return_at(path, step) for path in paths]
     missing = [path.name for path, value in zip(paths, found, strict=True) if value is None]
     if missing:
         raise SystemExit(f"no evaluation at step {step}: {', '.join(missing)}")
     return np.array(found, dtype=float)
+
+
+def return_at(path: Path, step: int) -> float | None:
+    """The mean return of a run's evaluation at `step`, if there is one."""
+    with path.open(newline="") as file:
+        return {int(row["step"]): float(row["return_mean"]) for row in csv.DictReader(file)}.get(step)
 
 
 if __name__ == "__main__":

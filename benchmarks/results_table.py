@@ -22,6 +22,8 @@ from rlcont.report.aggregate import bootstrap_interval, interquartile_mean
 DOCS = Path(__file__).parent.parent / "docs"
 ALGORITHMS = ("a2c", "ppo", "ddpg", "td3", "sac", "d4pg")
 BEGIN, END = "<!-- made by benchmarks/results_table.py -->", "<!-- end -->"
+FALL = 1000
+"""Least loss from one evaluation to the next that counts as a fall."""
 COLOURS = dict(zip(ALGORITHMS, ("#56B4E9", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#D55E00"), strict=True))
 
 
@@ -97,6 +99,27 @@ def table(runs: dict[str, dict[str, dict[int, list[Run]]]], published: dict[str,
     return "\n".join(lines)
 
 
+def stability(runs: dict[str, dict[str, dict[int, list[Run]]]]) -> str:
+    """How often runs on HalfCheetah-v4 fall by more than FALL, and how far the worst seed is below the median."""
+    lines = []
+    for algo in ALGORITHMS:
+        for steps, group in sorted(runs.get("HalfCheetah-v4", {}).get(algo, {}).items()):
+            differences = np.concatenate([np.diff(run.returns) for run in group])
+            last = np.array([run.returns[-1] for run in group])
+            share = last.min() / np.median(last)
+            falls = int((differences < -FALL).sum())
+            cells = (
+                algo,
+                in_thousands(steps),
+                str(len(group)),
+                f"{falls} of {len(differences)}",
+                f"{100 * share:.0f} %",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    head = f"| HalfCheetah-v4 | steps | seeds | falls by more than {FALL} | worst seed ÷ median |"
+    return "\n".join([head, "|---|---|---:|---:|---:|", *lines])
+
+
 def origins(runs: dict[str, dict[str, dict[int, list[Run]]]]) -> str:
     """One line for each commit, version and machine that runs were made with, with the commands."""
     commands: dict[str, set[str]] = defaultdict(set)
@@ -141,7 +164,8 @@ def page(text: str, runs: dict[str, dict[str, dict[int, list[Run]]]]) -> str:
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     pictures = "\n".join(f"![{env}](../images/results/{env}.png)" for env in sorted(runs))
-    return f"{before}{BEGIN}\n\n{table(runs, published)}\n\n{pictures}\n\n{origins(runs)}\n\n{END}{after}"
+    parts = (BEGIN, table(runs, published), stability(runs), pictures, origins(runs), END)
+    return before + "\n\n".join(parts) + after
 
 
 def main() -> None:

@@ -48,6 +48,19 @@ class Item(NamedTuple):
 
 
 ONE_THREAD = ("--settings", "threads=1")
+AS_PUBLISHED = (
+    "algo.num_atoms=51",
+    "algo.replay=prioritized",
+    "algo.n_step=3",
+    "algo.num_critics=1",
+    "algo.target_sigma=0",
+    *(f"algo.{network}.{key}=false" for network in ("actor", "critic") for key in ("layer_norm", "residual")),
+    *(f"algo.normalize_{name}=false" for name in ("obs", "reward")),
+    "algo.return_bound=null",
+    "algo.v_min=-1000",
+    "algo.v_max=1000",
+)
+"""D4PG of arXiv:1804.08617 on DDPG's networks and batch."""
 ITEMS = [
     Item("rlcont-256", "rlcont", "rlcont", "256,256", ""),
     Item("rlcont-400-300", "rlcont", "rlcont", "400,300", ""),
@@ -90,16 +103,16 @@ ITEMS = [
         "D4PG: 51 atoms, prioritised replay, n 3",
         "256,256",
         "rlcont-d4pg-ddpg",
-        ("--settings", "algo=d4pg", "algo.num_atoms=51", "algo.critic.layer_norm=false", "algo.replay=prioritized"),
+        ("--settings", "algo=d4pg", *AS_PUBLISHED),
         algo="d4pg",
     ),
     Item(
         "rlcont-d4pg-tuned",
         "rlcont",
-        "D4PG as tuned for HalfCheetah-v4",
+        "D4PG by its defaults",
         "256,256",
         "rlcont-d4pg-ddpg",
-        ("--settings", "algo=d4pg"),
+        ("--settings", "algo=d4pg", "algo.batch_size=128"),
         algo="d4pg",
     ),
     Item("rlcont-td3", "rlcont", "rlcont", "256,256", "", ("--settings", "algo=td3"), algo="td3"),
@@ -116,9 +129,10 @@ HEADINGS = {
 
 LEARNERS = [
     # Label, evaluations of its runs, the item whose speed it trains at: the network of its settings.
-    ("rlcont", ("ddpg/HalfCheetah-v4/gaussian-0.1-s*.csv", "ddpg/HalfCheetah-v4/fp32-s*.csv"), "rlcont-256"),
-    ("Stable-Baselines3", ("peers/HalfCheetah-v4/sb3-s*.csv",), "sb3-400-300"),
-    ("SBX (JAX)", ("peers/HalfCheetah-v4/sbx-s*.csv",), "sbx-400-300"),
+    ("rlcont, D4PG", ("runs/d4pg/HalfCheetah-v4/seed-*.csv",), "rlcont-d4pg-tuned"),
+    ("rlcont, DDPG", ("ddpg/HalfCheetah-v4/gaussian-0.1-s*.csv", "ddpg/HalfCheetah-v4/fp32-s*.csv"), "rlcont-256"),
+    ("Stable-Baselines3, DDPG", ("peers/HalfCheetah-v4/sb3-s*.csv",), "sb3-400-300"),
+    ("SBX (JAX), DDPG", ("peers/HalfCheetah-v4/sbx-s*.csv",), "sbx-400-300"),
 ]
 
 COLUMNS = (
@@ -185,7 +199,7 @@ def speed_tables(rows: list[Row]) -> str:
 def _speed_table(algo: str, rows: list[Row]) -> str:
     name, detail = HEADINGS[algo]
     beside = [row for row in rows if is_beside(row)]
-    lines = [f"| {name} | {detail} | steps/s, median | min–max | runs | rlcont is |", "|---|---|---:|---:|---:|---|"]
+    lines = [f"| {name} | {detail} | steps/s, median | quartiles | runs | rlcont is |", "|---|---|---:|---:|---:|---|"]
     if beside:
         lines = [f"{lines[0]} beside one busy process | rlcont is |", f"{lines[1]}---:|---|"]
     for item in ITEMS:
@@ -198,7 +212,7 @@ def _speed_table(algo: str, rows: list[Row]) -> str:
 def _line_beside(item: Item, rows: list[Row]) -> str:
     """The cells of the runs beside a busy process."""
     found = speeds(rows, item.name)
-    spread = f"{statistics.median(found):.0f} ({min(found):.0f}–{max(found):.0f})" if found else "–"
+    spread = f"{statistics.median(found):.0f} ({_quartiles(found)})" if found else "–"
     return f" {spread} | {_comparison(item, rows)} |"
 
 
@@ -217,7 +231,7 @@ def _line(item: Item, own: list[Row], rows: list[Row]) -> str:
     errors = [row["error"] for row in own if row["error"]]
     number = f"{len(found)} of {len(own)}" if errors else f"{len(found)}"
     remark = _comparison(item, rows) + (f" failed: {_cell(errors[-1])}" if errors else "")
-    middle = f"{statistics.median(found):.0f} | {min(found):.0f}–{max(found):.0f}" if found else "– | –"
+    middle = f"{statistics.median(found):.0f} | {_quartiles(found)}" if found else "– | –"
     return f"| {item.label}{extra} | {item.detail} | {middle} | {number} | {remark.strip()} |"
 
 
@@ -229,6 +243,11 @@ def _comparison(item: Item, rows: list[Row]) -> str:
         labels = {each.name: each.label for each in ITEMS}
         return f"{own / other:.2f} × the speed of {labels[item.compared_with]}"
     return f"**{other / own:.2f} ×** as fast"
+
+
+def _quartiles(found: list[float]) -> str:
+    low, _, high = statistics.quantiles(found, method="inclusive") if len(found) > 1 else found * 3
+    return f"{low:.0f}–{high:.0f}"
 
 
 def _cell(text: str) -> str:
@@ -257,7 +276,10 @@ def steps_to_return(path: Path, threshold: float = RETURN) -> Reached:
 
 def time_table(rows: list[Row], docs: Path = DOCS) -> str:
     """Training time to RETURN: median steps over the runs, divided by the measured steps per second."""
-    lines = [f"| DDPG | steps to {RETURN:.0f}, by run | median | steps/s | time |", "|---|---|---:|---:|---:|"]
+    lines = [
+        f"| HalfCheetah-v4 | steps to {RETURN:.0f}, by run | median | steps/s | time |",
+        "|---|---|---:|---:|---:|",
+    ]
     for label, patterns, item in LEARNERS:
         runs = [steps_to_return(path) for pattern in patterns for path in sorted((docs / "results").glob(pattern))]
         if not runs:

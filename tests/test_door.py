@@ -7,7 +7,7 @@ from tiny import tiny
 
 import rlcont
 from rlcont.core.errors import UserError
-from rlcont.envs.units import flat_observations
+from rlcont.envs.spaces import flat_observations
 from rlcont.runs.evaluations import read_evaluations
 
 

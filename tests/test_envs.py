@@ -216,7 +216,7 @@ def received(space, actions):
 @given(values=st.lists(st.floats(-3, 3, width=32), max_size=20))
 def test_in_a_box_of_ones_scaling_is_skipped_and_changes_nothing(values):
     env = HALF_CHEETAH
-    low, high = (bound.astype(np.float64) for bound in env.action_bounds)
+    low, high = (bound.astype(np.float64) for bound in (env.low, env.high))
     agent = np.resize(np.float32([*values, -1, 1, np.finfo(np.float32).max]), (4, 6))
     scaled = (low + high) / 2 + ((high - low) / 2 + 4 * np.spacing(1.0)) * agent
     given_env = env.to_env(agent)

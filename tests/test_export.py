@@ -1,6 +1,7 @@
 """A policy taken away acts as the agent does, without rlcont."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from tiny import TINY, TINY_A2C, TINY_PPO, tiny
 
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
-from rlcont.core.errors import UserError
+from rlcont.core.errors import Stopped, UserError
 from rlcont.envs.box import BoxEnv
 from rlcont.report import export
 from rlcont.report.export import export_run
@@ -100,6 +101,32 @@ def test_the_exported_program_acts_the_same_on_batches_of_any_size(trained, tmp_
 def test_what_acts_otherwise_is_not_kept(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
     with pytest.raises(UserError, match=r"policy.onnx: its actions differ from the agent's by .*; nothing was written"):
+        export_run(trained, "last", tmp_path / "export")
+    assert not (tmp_path / "export").exists()
+
+
+def test_ctrl_c_waits_until_all_files_are_written(trained, tmp_path, monkeypatch):
+    write = export.write_whole
+    coming = [signal.SIGINT]
+
+    def interrupted(*arguments):
+        write(*arguments)
+        if coming:
+            signal.raise_signal(coming.pop())
+
+    monkeypatch.setattr(export, "write_whole", interrupted)
+    with pytest.raises(Stopped, match=r"^interrupted$") as stopped:
+        export_run(trained, "last", tmp_path / "export")
+    assert stopped.value.exit_code == 130
+    assert {path.name for path in (tmp_path / "export").iterdir()} == {"policy.json", "policy.onnx", "policy.pt2"}
+
+
+def test_ctrl_c_while_a_policy_is_checked_leaves_nothing(trained, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(export, "_write_pt2", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         export_run(trained, "last", tmp_path / "export")
     assert not (tmp_path / "export").exists()
 

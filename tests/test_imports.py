@@ -29,7 +29,7 @@ BELOW = {
 }
 """The packages that each package may import from."""
 ONLY = {
-    "gymnasium": {"envs.door", "envs.spaces", "envs.mujoco", "envs.snapshot", "envs.units"},
+    "gymnasium": {"envs.door", "envs.spaces", "envs.mujoco", "envs.snapshot"},
     "mujoco": {"envs.mujoco", "envs.snapshot"},
     "hydra": {"config.compose", "config.overrides", "config.sources", "sweep.by_hydra"},
     "omegaconf": {"config.compose", "config.overrides", "config.sources", "sweep.by_hydra"},

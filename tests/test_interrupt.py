@@ -3,9 +3,12 @@ import threading
 
 import pytest
 
-from rlcont.cli.actions import train
+from rlcont.cli.actions import search, train
 from rlcont.core.errors import Stopped
 from rlcont.runs.status import read_status
+from rlcont.search import runner
+from rlcont.search.plan import plan_again
+from rlcont.search.study import Study
 from rlcont.sweep import plan
 from rlcont.sweep.again import jobs_of
 from rlcont.training.interrupt import SIGNALS, Interrupt
@@ -56,3 +59,16 @@ def test_ctrl_c_while_the_folders_of_a_sweep_are_made_leaves_a_sweep_that_can_be
     assert [read_status(sweep / f"s{seed}").state for seed in range(3)] == ["not started"] * 3
     _, _, unfinished = jobs_of(sweep)
     assert [config.seed for config in unfinished] == [0, 1, 2]
+
+
+def test_ctrl_c_while_the_folders_of_a_trial_are_made_leaves_a_search_that_can_be_resumed(tmp_path, monkeypatch):
+    describe = runner.describe_job
+    monkeypatch.setattr(runner, "describe_job", lambda *args: (signal.raise_signal(signal.SIGINT), describe(*args)))
+    with pytest.raises(SystemExit) as end:
+        search(overrides=["env=Pendulum-v1", "seed=0,1", "algo.gamma=0.9,0.99", f"output={tmp_path}"], flags=set())
+    assert end.value.code == 130
+    (folder,) = tmp_path.glob("searches/*")
+    assert [read_status(folder / f"trial-000_s{seed}").state for seed in range(2)] == ["interrupted"] * 2
+    plan = plan_again(folder, [])
+    study = Study(folder, plan.space, plan.search, plan.config.total_steps)
+    assert [trial.number for trial in study.interrupted_trials()] == [0]

@@ -8,11 +8,10 @@ import pytest
 from script import rlcont
 from tiny import TINY, tiny
 
-from rlcont.config.compose import compose_job
+from rlcont.config.compose import compose_job, expand_sweep, make_plan
 from rlcont.config.names import CONFIG_DIR
 from rlcont.config.validate import validate
 from rlcont.search.plan import plan_search
-from rlcont.sweep.plan import make_plans
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -64,7 +63,8 @@ def test_commands_that_train_are_right(line):
     if words[0] == "search":
         assert plan_search(words[1:]).space.varied
     elif words[0] == "-m":
-        assert len(make_plans([word for word in words if not word.startswith(("-", "hydra"))])) > 1
+        jobs = expand_sweep([word for word in words if not word.startswith(("-", "hydra"))])
+        assert len([make_plan(job) for job in jobs]) > 1
     else:
         composed = compose_job([word for word in words if word != "--cfg"])
         validate(composed.container, composed.origins)

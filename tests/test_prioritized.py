@@ -83,8 +83,7 @@ def test_with_fewer_rows_allocated_a_replay_is_the_same_to_the_bit_and_grows_whe
     """Of 70 transitions, where a sum tree has one level more than of 32."""
     own = {} if cls is Replay else {"alpha": 0.6, "beta": 0.4, "num_batches": 100}
     whole, lean = (
-        cls(70, OBS_DIM, ACTION_DIM, torch.Generator().manual_seed(0), expected=room, **own)
-        for room in (None, expected)
+        cls(70, OBS_DIM, ACTION_DIM, torch.Generator().manual_seed(0), "cpu", room, **own) for room in (None, expected)
     )
     added = 0
     for size in sizes:

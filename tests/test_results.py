@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import ablations_table
 import campaign
 import numpy as np
 import pytest
@@ -58,6 +59,12 @@ def test_a_cell_by_hand(tmp_path, monkeypatch):
     assert 10 <= low < 265 < high <= 1000
 
 
+def test_falls_by_hand():
+    group = [run_of(0, 2000, 999, 3000), run_of(0, 1000, 0, 1000), run_of(0, 500, 400, 800)]
+    lines = results_table.stability({"HalfCheetah-v4": {"d4pg": {30_000: group}}}).splitlines()
+    assert lines[2:] == ["| d4pg | 30 k | 3 | 1 of 9 | 80 % |"]
+
+
 def test_a_sweep_is_begun_once_and_then_gone_on_with(tmp_path, monkeypatch):
     monkeypatch.setattr(campaign, "RESULTS", tmp_path / "results")
     begun = campaign.words(ENTRY, tmp_path)
@@ -104,3 +111,43 @@ def test_pictures_are_made_of_the_curves(tmp_path):
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.new)
 def test_every_mutation_still_has_a_place(mutation):
     assert mutated(mutation)
+
+
+def run_of(*returns, step=10_000):
+    return results_table.Run(0, np.arange(len(returns)) * step, np.array(returns, float), 1.0, {})
+
+
+def test_an_arm_is_compared_at_the_same_step_and_at_the_same_time():
+    standard = [run_of(0, 10, 20, 30, 40, 50, 60)]
+    # Half as fast: when the standard has made all 60 k steps, the arm has made 30 k.
+    slower = [run_of(0, 20, 40, 60, 80, 100, 120)]
+    assert ablations_table.differences(slower, standard, 0.5) == (50, -10)
+    assert ablations_table.differences(standard, slower, 2.0) == (-50, 10)
+    # Seeds are averaged first.
+    assert ablations_table.differences([*standard, *slower], standard, 1.0) == (25, 25)
+
+
+def test_the_table_of_ablations_by_hand():
+    runs = {
+        "Hopper-v4": {"default": {60_000: [run_of(0, 10, 20, 30, 40, 50, 60)]}, "slow": {60_000: [run_of(*[9] * 7)]}}
+    }
+    lines = ablations_table.table(
+        runs, {"default": "d4pg", "slow": "d4pg", "later": "d4pg"}, {"default": 200.0, "slow": 100.0}
+    ).splitlines()
+    assert lines[0] == "| setting | × speed | Hopper-v4 | per step | per second |"
+    assert lines[2:] == [
+        "| default | 1.00 | 50 |  |  |",
+        "| slow | 0.50 | 9 | -41 | -41 |",
+        "| later | – | – | – | – |",
+    ]
+
+
+def test_every_arm_changes_its_standard_in_what_its_name_says():
+    for entry in yaml.safe_load(ablations_table.ARMS.read_text()):
+        assert {"arm", "algo", "env", "seeds", "steps", "settings", "commit"} == entry.keys()
+        assert entry["seeds"][1] < 100
+        key, _, value = entry["arm"].partition("=")
+        assert not value or all(word.endswith(f"{key}={value}") for word in entry["settings"][:1])
+    assert set(ablations_table.STANDARDS.values()) <= {
+        entry["arm"] for entry in yaml.safe_load(ablations_table.ARMS.read_text()) if not entry["settings"]
+    }

@@ -97,8 +97,8 @@ def test_statistics_of_a_wrapper_are_kept():
 def test_what_stands_in_the_way_is_named():
     env = BoxEnv(config("snapshot/Opaque-v0"))
     env.reset(0)
-    assert env.obstacle() == "Opaque.steps is a range_iterator"
-    assert not BoxEnv(config("Hopper-v4")).obstacle()
+    assert env.snapshots.obstacle() == "Opaque.steps is a range_iterator"
+    assert not BoxEnv(config("Hopper-v4")).snapshots.obstacle()
 
 
 def test_a_model_that_changes_stands_in_the_way():

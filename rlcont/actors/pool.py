@@ -103,23 +103,20 @@ class RayCollector:
         ready = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)[0] if refs else []
         elapsed = time.monotonic() - self._interval_start
         ages = self._ages or [0]
-        values = {
-            "train/simulator_breakdowns": float(self.totals["breakdowns"]),
-            "train_actors/queue_depth": float(len(ready)),
-            "train_actors/staleness_mean": float(np.mean(ages)),
-            "train_actors/staleness_max": float(max(ages)),
-            "train_actors/open": float(sum(slot.num_open for slot in self.slots)),
-            **{
-                f"train_actors/{name}": float(self.totals[name])
-                for name in ("produced", "stored", "discarded", "restarts")
-            },
+        values: dict[str, Any] = {
+            "queue_depth": len(ready),
+            "staleness_mean": np.mean(ages),
+            "staleness_max": max(ages),
+            "open": sum(slot.num_open for slot in self.slots),
+            **{name: self.totals[name] for name in ("produced", "stored", "discarded", "restarts")},
         }
         for slot, steps, returns in zip(self.slots, self._steps, self._returns, strict=True):
-            values[f"train_actors/{slot.index}/steps_per_second"] = steps / elapsed
+            values[f"{slot.index}/steps_per_second"] = steps / elapsed
             if returns:
-                values[f"train_actors/{slot.index}/return"] = float(np.mean(returns))
+                values[f"{slot.index}/return"] = np.mean(returns)
         self._begin_interval()
-        return values
+        own = {f"train_actors/{name}": float(value) for name, value in values.items()}
+        return {"train/simulator_breakdowns": float(self.totals["breakdowns"]), **own}
 
     def state_dict(self) -> dict[str, Any]:
         """Counts pending and open steps as discarded: a run that resumes from this state does not get them."""

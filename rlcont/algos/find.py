@@ -8,7 +8,6 @@ beside the module.
 import importlib
 import importlib.util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from rlcont.algos.base import AlgorithmConfig
@@ -22,7 +21,6 @@ def config_class(name: str) -> Any:
 
 
 def agent_class(name: str) -> Any:
-    """The class of an algorithm's agent; loads torch."""
     from rlcont.core.agent import Agent
 
     return _checked(name, _class(name, "agent", ""), Agent)
@@ -55,7 +53,11 @@ def _class(name: str, part: str, suffix: str) -> Any:
         package = f"rlcont.algos.{name}"
         if not name.isidentifier() or importlib.util.find_spec(package) is None:
             raise UserError(f"algo={name}: no such algorithm")
-    module = _import(name, package, part)
+    # The package itself holds both classes where it is a single file.
+    is_package = _spec(name, package).submodule_search_locations is not None
+    with importable(package, f"algo={name}"):
+        has_part = is_package and importlib.util.find_spec(f"{package}.{part}") is not None
+        module = importlib.import_module(f"{package}.{part}" if has_part else package)
     wanted = f"{cls or name}{suffix}"
     for key, value in vars(module).items():
         if isinstance(value, type) and (key == wanted or (not is_foreign and key.lower() == wanted.lower())):
@@ -64,28 +66,8 @@ def _class(name: str, part: str, suffix: str) -> Any:
 
 
 def _spec(name: str, module: str) -> Any:
-    try:
-        with importable(module):
-            spec = importlib.util.find_spec(module)
-    except Exception as error:
-        raise _cannot_import(name, module, error) from error
-    if spec is None or not (spec.has_location or spec.submodule_search_locations):
-        raise _cannot_import(name, module, ModuleNotFoundError(f"No module named {module!r}", name=module))
+    with importable(module, f"algo={name}"):
+        spec = importlib.util.find_spec(module)
+        if spec is None or not (spec.has_location or spec.submodule_search_locations):
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
     return spec
-
-
-def _import(name: str, package: str, part: str) -> ModuleType:
-    """`package.part`, or `package` itself where it is a single file or has no such part."""
-    is_package = _spec(name, package).submodule_search_locations is not None
-    try:
-        with importable(package):
-            has_part = is_package and importlib.util.find_spec(f"{package}.{part}") is not None
-            return importlib.import_module(f"{package}.{part}" if has_part else package)
-    except Exception as error:
-        raise _cannot_import(name, package, error) from error
-
-
-def _cannot_import(name: str, module: str, error: Exception) -> UserError:
-    is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
-    hint = "; set PYTHONPATH to its folder, as in PYTHONPATH=. rlcont ..." if is_absent else ""
-    return UserError(f"algo={name}: module {module!r} cannot be imported ({error}){hint}")

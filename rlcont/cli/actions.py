@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from rlcont.core.errors import UserError, require
 
 if TYPE_CHECKING:
-    from rlcont.config.compose import Composed
-    from rlcont.config.run import RunConfig
+    from rlcont.config.compose import Plan
     from rlcont.search.plan import SearchPlan
 
 LAUNCHERS = {"hydra/launcher=slurm": ("slurm", "submitit"), "hydra/launcher=ray_cluster": ("ray-launcher", "ray")}
@@ -33,35 +32,33 @@ def train(*, overrides: list[str], flags: set[str]) -> None:
     if "--cfg" in flags:
         from rlcont.runs.folder import config_text
 
-        composed, config = _checked(overrides)
-        print("".join(f"# {group}: {choice}\n" for group, choice in composed.choices.items()), end="")
-        return print(config_text(config), end="")
+        plan = _checked(overrides)
+        print("".join(f"# {group}: {choice}\n" for group, choice in plan.choices.items()), end="")
+        return print(config_text(plan.config), end="")
     train_one(overrides)
     return None
 
 
 def train_one(overrides: list[str]) -> Path:
     """Trains one agent; returns the folder of its run."""
-    composed, config = _checked(overrides)
+    plan = _checked(overrides)
     from rlcont.core.resources import prepare_threads
 
     prepare_threads()
     from rlcont.training.run import run
 
-    return run(config, composed.choices)
+    return run(plan.config, plan.choices)
 
 
-def _checked(overrides: list[str]) -> tuple[Composed, RunConfig]:
-    """One job, composed and validated, whose run can start here."""
-    from rlcont.config.compose import compose_job
-    from rlcont.config.validate import validate
+def _checked(overrides: list[str]) -> Plan:
+    """The plan of a run that can start here."""
+    from rlcont.config.compose import make_plan
 
-    composed = compose_job(overrides)
-    config = validate(composed.container, composed.origins)
+    plan = make_plan(overrides)
     from rlcont.training.preflight import check_runs  # It loads Gymnasium, which a mistake should not wait for.
 
-    check_runs([config])
-    return composed, config
+    check_runs([plan.config])
+    return plan
 
 
 def _sweep(overrides: list[str], *, only_list: bool) -> None:
@@ -75,10 +72,11 @@ def _sweep(overrides: list[str], *, only_list: bool) -> None:
             raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
         if override.startswith("sweep.") and by_hydra:
             raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
-    from rlcont.sweep.plan import check_agreement, check_difference, make_folders, make_plans, names_of
+    from rlcont.config.compose import expand_sweep, make_plan
+    from rlcont.sweep.plan import check_agreement, check_difference, make_folders, names_of
     from rlcont.sweep.shares import jobs_at_once
 
-    plans = make_plans(overrides)
+    plans = [make_plan(job) for job in expand_sweep(overrides)]
     if not by_hydra:
         check_agreement(plans)
     check_difference(plans, overrides)
@@ -142,13 +140,10 @@ def resume(folder: Path, *, overrides: list[str]) -> None:
 
 
 def _resume_sweep(folder: Path, overrides: list[str]) -> None:
-    """Runs the missing jobs of a sweep and goes on with the interrupted ones."""
     for override in overrides:
         if not override.startswith("sweep.jobs="):
             raise UserError(f"{override}: fixed for the whole sweep; resume can change sweep.jobs, or each run alone")
-    from rlcont.config.compose import compose_job
-    from rlcont.config.run import SweepConfig
-    from rlcont.config.validate import validate_settings
+    from rlcont.config.compose import make_plan
     from rlcont.sweep.again import jobs_of
     from rlcont.sweep.runner import Stop, run_jobs
     from rlcont.sweep.shares import jobs_at_once
@@ -156,7 +151,7 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
 
     at_once, jobs, unfinished = jobs_of(folder)
     if overrides:
-        at_once = validate_settings(SweepConfig, "sweep", compose_job(overrides).sweep).jobs
+        at_once = make_plan(overrides).sweep.jobs
     if not unfinished:
         return print(f"{folder}: finished, all {len(jobs)} jobs")
     number = jobs_at_once(at_once, len(unfinished))

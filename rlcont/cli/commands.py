@@ -51,8 +51,6 @@ class Folders(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One command."""
-
     name: str
     run: Callable[..., None]
     """Called with the folders, and by name with each key, `overrides` and `flags`, where it takes them."""

@@ -13,7 +13,6 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def script(words: list[str]) -> str:
-    """The completion script of a shell."""
     name = " ".join(words)
     if name not in SHELLS:
         raise UserError(f"--completion {name}: allowed: {', '.join(SHELLS)}{nearest(name, SHELLS)}")

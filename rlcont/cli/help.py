@@ -57,7 +57,6 @@ def help_text(words: list[str]) -> str:
 
 
 def _command_help(command: Command) -> str:
-    """What `rlcont COMMAND --help` says."""
     forms = [f"rlcont {command.name} {usage}" for usage in command.usage.splitlines()]
     forms[0] += "".join(f" [{key.name}={key.example}]" for key in command.keys)
     wrapped = [textwrap.fill(form, WIDTH, subsequent_indent=" " * 4, break_on_hyphens=False) for form in forms]

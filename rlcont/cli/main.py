@@ -27,7 +27,7 @@ def _dispatch(arguments: list[str]) -> None:
         from rlcont import __version__
 
         return print(f"rlcont {__version__}")
-    if arguments and arguments[0] in ("--completion", "--candidates"):
+    if arguments[0] in ("--completion", "--candidates"):
         from rlcont.cli.completion import candidates, script
 
         lines = [script(arguments[1:])] if arguments[0] == "--completion" else candidates(arguments[1:])
@@ -41,7 +41,7 @@ def _dispatch(arguments: list[str]) -> None:
     from rlcont.cli.commands import COMMANDS
     from rlcont.cli.words import read_words
 
-    is_named = bool(arguments) and arguments[0] in COMMANDS
+    is_named = arguments[0] in COMMANDS
     command = COMMANDS[arguments[0] if is_named else "train"]
     folders, values = read_words(command, arguments[is_named:])
     return command.run(*folders, **values)

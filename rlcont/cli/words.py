@@ -9,7 +9,7 @@ from rlcont.config.fields import run_fields, search_fields, sweep_fields
 from rlcont.config.foreign import key_hint, ours
 from rlcont.config.names import GROUPS, default_option, options
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import did_you_mean, nearest
+from rlcont.core.spelling import close, did_you_mean, nearest
 from rlcont.core.typed import allow
 from rlcont.runs.find import named_folder
 
@@ -108,9 +108,8 @@ def _flag_hint(word: str, after: list[str]) -> str:
     name, _, value = word.partition("=")
     if name in TRAIN_FLAGS:
         return f"; {name} takes no value"
-    flag = next((flag for flag in FLAGS if flag == name.lower()), "")
-    if flag or nearest(name, FLAGS, 0.75):
-        return did_you_mean([flag]) if flag else nearest(name, FLAGS, 0.75)
+    if near := nearest(name, FLAGS, 0.75):
+        return near
     if name in FOREIGN_FLAGS:
         return f"; {FOREIGN_FLAGS[name]}"
     key = name.lstrip("-").replace("-", "_")
@@ -139,9 +138,8 @@ def _meant(word: str, after: list[str]) -> str:
     if colon and key in GROUPS:
         return f"{key}={value}"
     for group in GROUPS:
-        by_lower = {option.lower(): option for option in options(group)}
-        if word.lower() in by_lower and word != "none":
-            return f"{group}={by_lower[word.lower()]}"
+        if word != "none" and (found := close(word, options(group), 1.0)):
+            return f"{group}={found[0]}"
     is_key = word in _keys() or word.startswith(("noise.", "actors.", "env.kwargs."))
     return f"{word}={after[0].removeprefix('=') if after else 'VALUE'}" if is_key else ""
 

@@ -28,16 +28,12 @@ def _as_address(value: object) -> object:
 
 @schema
 class InlineActors:
-    """The run's own loop."""
-
     kind: Literal["inline"]
     """The run's own loop acts and learns in turn."""
 
 
 @schema
 class RayActors:
-    """Processes of a Ray cluster."""
-
     kind: Literal["ray"]
     """Actors of a Ray cluster."""
     num: Annotated[Count, Field(le=4096)]

@@ -19,7 +19,9 @@ from rlcont.config import auto, names
 from rlcont.config.fields import kinds
 from rlcont.config.names import GROUPS, file_values, is_option, merged, option_file, origin, short
 from rlcont.config.overrides import check_decay, check_key, check_option, line_of, parse, parse_one_run
+from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
 from rlcont.config.sources import hydra_loader
+from rlcont.config.validate import validate, validate_settings
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import flat_keys, spelled
 
@@ -40,6 +42,24 @@ class Composed(NamedTuple):
     sweep: dict[str, Any]
     search: dict[str, Any]
     origins: dict[str, str]
+
+
+class Plan(NamedTuple):
+    """One valid job."""
+
+    overrides: list[str]
+    config: RunConfig
+    choices: dict[str, str | None]
+    sweep: SweepConfig
+    search: SearchConfig
+
+
+def make_plan(overrides: list[str]) -> Plan:
+    """Composes and validates one job."""
+    composed = compose_job(overrides)
+    config = validate(composed.container, composed.origins)
+    sweep = validate_settings(SweepConfig, "sweep", composed.sweep)
+    return Plan(overrides, config, composed.choices, sweep, validate_settings(SearchConfig, "search", composed.search))
 
 
 def parse_sweep(overrides: list[str]) -> list[Override]:

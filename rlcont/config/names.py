@@ -30,14 +30,9 @@ def folders() -> list[Path]:
             raise UserError(f"{VARIABLE}={folder}: config.yaml is not read there; put its values into an experiment")
         if not any((folder / group).is_dir() for group in GROUPS):
             raise UserError(f"{VARIABLE}={folder}: holds none of the folders {', '.join(GROUPS)}")
-    return [*own, *_here(), CONFIG_DIR]
-
-
-def _here() -> list[Path]:
-    """The folder `configs` of the working directory, if it holds files for rlcont and is not rlcont's own."""
-    folder = Path.cwd() / "configs"
-    is_ours = any((folder / group).is_dir() for group in GROUPS) and not (folder / "config.yaml").exists()
-    return [folder] if is_ours else []
+    here = Path.cwd() / "configs"  # It may be rlcont's own, or not be meant for rlcont at all.
+    is_meant = any((here / group).is_dir() for group in GROUPS) and not (here / "config.yaml").exists()
+    return [*own, *([here] if is_meant else []), CONFIG_DIR]
 
 
 def options(group: str) -> list[str]:

@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from rlcont.config.actors import ActorsConfig, RayActors
-from rlcont.core.schema import Count, Flag, NonNegativeInt, Number, Text, schema
+from rlcont.core.schema import Count, Flag, NonNegativeInt, Number, Text, list_of, schema
 from rlcont.envs.config import EnvConfig
 from rlcont.exploration.config import NoiseConfig
 
@@ -107,19 +107,13 @@ class RunConfig:
         return self.num_envs * (self.actors.num if isinstance(self.actors, RayActors) else 1)
 
 
-def _as_keys(value: Any) -> Any:
-    if not isinstance(value, list | tuple):
-        raise ValueError("must be a list of keys, as in [algo.actor.lr,algo.critic.lr]")
-    return tuple(value)
-
-
 @schema
 class SweepConfig:
     """Settings of a sweep as a whole, not of its jobs."""
 
     jobs: Literal["auto"] | Count
     """Jobs that run at once; auto: one per core."""
-    zip: Annotated[tuple[Text, ...], BeforeValidator(_as_keys)]
+    zip: Annotated[tuple[Text, ...], list_of("keys, as in [algo.actor.lr,algo.critic.lr]")]
     """Keys whose values are paired, first with first and so on, in place of every combination."""
 
 

@@ -2,7 +2,6 @@
 
 import abc
 import functools
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from rlcont.core.protocols import Accelerate, Policy, Rows, eager
@@ -83,15 +82,7 @@ class Agent(Parts, Policy):
     @functools.cached_property
     def _guarded(self) -> list[Any]:
         """Optimisers: the parts that know whether all they met was finite."""
-        return list(_guarded_below(self))
-
-
-def _guarded_below(owner: Parts) -> Iterator[Any]:
-    for part in owner.leaves():
-        if hasattr(part, "is_finite"):
-            yield part
-        elif isinstance(part, Parts):
-            yield from _guarded_below(part)
+        return [part for holder in self.holders() for part in holder.leaves() if hasattr(part, "is_finite")]
 
 
 class Learner(Agent):

@@ -30,7 +30,7 @@ def check_parts(owner: Parts) -> None:
     """
     saved: set[int] = set()
     _collect(owner, saved)
-    for holder in _holders(owner):
+    for holder in owner.holders():
         ignored = {*holder.named("counters"), *holder.named("unsaved"), "_constants"}
         attributes = {name: value for name, value in vars(holder).items() if name not in ignored}
         for name, value in attributes.items():
@@ -50,14 +50,6 @@ def _is_numeric(value: Any) -> bool:
     if isinstance(value, list | tuple | set | deque):
         return all(map(_is_numeric, value))
     return isinstance(value, int | float | np.number)
-
-
-def _holders(owner: Parts) -> Iterator[Parts]:
-    """`owner` and all below it whose state comes from parts."""
-    yield owner
-    for part in owner.leaves():
-        if isinstance(part, Parts):
-            yield from _holders(part)
 
 
 def _collect(value: Any, saved: set[int]) -> None:

@@ -38,10 +38,15 @@ def _in_float32(value: float) -> float:
     return value
 
 
-def _as_tuple(value: Any) -> Any:
-    if not isinstance(value, list | tuple) or not value:
-        raise ValueError("must be a list of widths, as in [256,256]")
-    return tuple(value)
+def list_of(items: str, least: int = 0) -> BeforeValidator:
+    """Takes lists of `least` items or more; `items` says in a complaint what they are."""
+
+    def as_tuple(value: Any) -> Any:
+        if not isinstance(value, list | tuple) or len(value) < least:
+            raise ValueError(f"must be a list of {items}")
+        return tuple(value)
+
+    return BeforeValidator(as_tuple)
 
 
 # Strict, so that true is no number and "1" is none either.
@@ -55,7 +60,7 @@ Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 PositiveFraction = Annotated[Number, Field(gt=0, le=1)]
-Widths = Annotated[tuple[Count, ...], BeforeValidator(_as_tuple)]
+Widths = Annotated[tuple[Count, ...], list_of("widths, as in [256,256]", 1)]
 
 
 @schema

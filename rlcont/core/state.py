@@ -1,5 +1,6 @@
 """The state of an object, gathered from its parts and given back to them."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,6 +33,13 @@ class Parts:
     def leaves(self) -> list[Any]:
         """The parts, those in lists, tuples and dictionaries one by one."""
         return [leaf for part in self.parts().values() for leaf in _leaves(part)]
+
+    def holders(self) -> Iterator["Parts"]:
+        """This object, and all below it whose state comes from parts."""
+        yield self
+        for part in self.leaves():
+            if isinstance(part, Parts):
+                yield from part.holders()
 
     def state_dict(self) -> dict[str, Any]:
         """The state of every part and every counter; live.

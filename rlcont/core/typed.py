@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from rlcont.core.errors import one_line
+from rlcont.core.errors import UserError, one_line
 
 VARIABLE = "RLCONT_TYPED_MODULES"
 """The environment variable that tells the processes of a command which modules were typed, by their paths."""
@@ -22,13 +22,17 @@ def allow(module: str) -> None:
 
 
 @contextlib.contextmanager
-def importable(module: str) -> Iterator[None]:
+def importable(module: str, typed: str, hint: str = "") -> Iterator[None]:
     """A context in which a module that was typed is found in its working directory, after all other places.
 
     The module may change the working directory for itself alone.
 
+    Args:
+        typed: the KEY=VALUE that names the module.
+        hint: what to do where there is no such module.
+
     Raises:
-        ImportError: the module exits, or raises what no `except Exception` catches.
+        UserError: the module cannot be imported, whatever it raises, or it exits.
     """
     folders = [str(Path(place).parent) for place in _places() if Path(place).name == module.partition(".")[0]]
     before = list(sys.path)
@@ -36,12 +40,15 @@ def importable(module: str) -> Iterator[None]:
     try:
         with contextlib.chdir("."):
             yield
-    except (Exception, KeyboardInterrupt):
+    except KeyboardInterrupt:
         raise
-    except SystemExit as error:
-        raise ImportError(f"it exits when it is imported, exit code {error.code}") from error
     except BaseException as error:
-        raise ImportError(one_line(error)) from error
+        reason = str(error) if isinstance(error, Exception) else one_line(error)
+        if isinstance(error, SystemExit):
+            reason = f"it exits when it is imported, exit code {error.code}"
+        is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+        way_out = (hint or "; set PYTHONPATH to its folder, as in PYTHONPATH=. rlcont ...") if is_absent else ""
+        raise UserError(f"{typed}: module {module!r} cannot be imported ({reason}){way_out}") from error
     finally:
         sys.path[:] = before
 

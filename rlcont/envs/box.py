@@ -18,7 +18,7 @@ class BoxEnv:
     """One environment with actions in [-1, 1] and flat float32 observations.
 
     Shapes:
-        action [A]; observation [O].
+        action [A]; observation [O]; low, high [A], the bounds of actions in the environment's own units.
     """
 
     def __init__(self, config: EnvConfig):
@@ -27,23 +27,23 @@ class BoxEnv:
         actions = self.door.actions
         time_limit = self.env.spec.max_episode_steps if self.env.spec else None
         self.spec = EnvSpec(config.id, self.door.observations.size, actions.low.size, time_limit)
-        self._low, self._high, self._action_dtype = actions.low, actions.high, actions.dtype
-        self._middle = self._low / 2 + self._high / 2
+        self.low, self.high, self._action_dtype = actions.low, actions.high, actions.dtype
+        self._middle = self.low / 2 + self.high / 2
         # Wider by a few roundings, so that -1 and 1 reach the bounds; clipping then makes them exact.
-        rounding = np.spacing(np.maximum(np.abs(self._low), np.abs(self._high)))
-        self._half_width = self._high / 2 - self._low / 2 + 4 * rounding
-        is_unit = (self._low == -1).all() and (self._high == 1).all()
+        rounding = np.spacing(np.maximum(np.abs(self.low), np.abs(self.high)))
+        self._half_width = self.high / 2 - self.low / 2 + 4 * rounding
+        is_unit = (self.low == -1).all() and (self.high == 1).all()
         self._is_unit_box = is_unit and self._action_dtype == np.float32
         if self._is_unit_box:
-            self._low, self._high = self._low.astype(np.float32), self._high.astype(np.float32)
-        self._snapshots = Snapshots(self.env)
+            self.low, self.high = self.low.astype(np.float32), self.high.astype(np.float32)
+        self.snapshots = Snapshots(self.env)
         self._obs: Array = np.empty(self.spec.obs_dim, np.float32)
         self._raw: Array = np.empty(self.spec.obs_dim)
 
     def reset(self, seed: int | None = None) -> Array:
         """Starts an episode; with `seed`, also reseeds the generators of the environment and of its spaces."""
         if seed is not None:
-            self.door.seed(self._snapshots.spaces(), seed)
+            self.door.seed(self.snapshots.spaces(), seed)
         self.door.reset(seed, self._raw)
         self._obs = self.checked(self._raw)
         return self._obs
@@ -58,14 +58,10 @@ class BoxEnv:
             self._obs = self.checked(self._raw)
         return self._obs, reward, terminated, truncated, valid
 
-    def obstacle(self) -> str:
-        """Why the state cannot be saved within an episode; empty if it can. Call it after a reset."""
-        return self._snapshots.obstacle()
-
     def state(self) -> dict[str, Any]:
         """The state, simulator included; only the generator if there is an obstacle."""
         try:
-            return {"whole": self._snapshots.take()}
+            return {"whole": self.snapshots.take()}
         except TypeError:
             return {"generator": self.env.unwrapped._np_random}
 
@@ -75,39 +71,15 @@ class BoxEnv:
         """
         self.reset(seed)
         if "whole" in state:
-            self._snapshots.put_back(state["whole"])
+            self.snapshots.put_back(state["whole"])
             return False
         if state["generator"] is not None:
             self.env.unwrapped._np_random = state["generator"]
         return True
 
-    @property
-    def statistics(self) -> list[dict[str, Any]]:
-        """The running statistics of Gymnasium's wrappers; empty dictionaries where there are none."""
-        return self._snapshots.statistics()
-
-    def put_statistics(self, statistics: list[dict[str, Any]], freeze: bool = False) -> None:
-        """Sets the running statistics of Gymnasium's wrappers, and may keep them from changing."""
-        self._snapshots.put_statistics(statistics)
-        if freeze:
-            self._snapshots.freeze_statistics()
-
-    def images(self) -> list[str]:
-        """Parts of the observation that look like images."""
-        return self.door.observations.images()
-
     def facts(self) -> dict[str, Any]:
         """The spaces of actions and observations, for a run's description."""
         return {"actions": self.door.actions.facts(), "observations": self.door.observations.facts()}
-
-    def frame(self) -> Array:
-        """A picture of the environment, [height, width, 3] uint8; needs render_mode=rgb_array."""
-        return self.door.frame()
-
-    @property
-    def action_bounds(self) -> tuple[Array, Array]:
-        """Lowest and highest action in the environment's own units, [A] each."""
-        return self._low, self._high
 
     @property
     def frames_per_second(self) -> float:
@@ -116,7 +88,6 @@ class BoxEnv:
         return float(given) if isinstance(given, int | float) and given > 0 else 30.0
 
     def close(self) -> None:
-        """Closes the environment."""
         self.door.close()
 
     def to_env(self, action: Array) -> Array:
@@ -125,8 +96,8 @@ class BoxEnv:
             bad = action[~np.isfinite(action)]
             raise UserError(f"env={self.spec.env_id}: the agent's action is {bad[0]}; has training diverged?")
         if self._is_unit_box and action.dtype == np.float32:
-            return np.minimum(np.maximum(action, self._low), self._high)  # What the lines below come to.
-        scaled = np.minimum(np.maximum(self._middle + self._half_width * action, self._low), self._high)
+            return np.minimum(np.maximum(action, self.low), self.high)  # What the lines below come to.
+        scaled = np.minimum(np.maximum(self._middle + self._half_width * action, self.low), self.high)
         return scaled.astype(self._action_dtype)
 
     def checked(self, obs: Array) -> Array:

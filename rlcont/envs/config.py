@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from rlcont.core.schema import Count, Text, schema
+from rlcont.core.schema import Count, Text, list_of, schema
 from rlcont.core.spelling import nearest, spelled
 
 WRAPPERS = (
@@ -38,12 +38,6 @@ def _as_wrappers(value: Any) -> Any:
     return tuple(value)
 
 
-def _as_names(value: Any) -> Any:
-    if not isinstance(value, list | tuple):
-        raise ValueError("must be a list of names, as in [is_success]")
-    return tuple(value)
-
-
 @schema
 class EnvConfig:
     """A Gymnasium environment."""
@@ -57,5 +51,5 @@ class EnvConfig:
     wrappers: Annotated[tuple[Text | dict[str, Any], ...], BeforeValidator(_as_wrappers)]
     """Gymnasium's wrappers around the environment, the innermost first, as in [TimeAwareObservation]; one of your own
     as module:Wrapper; arguments as in {name:FrameStackObservation,stack_size:4}."""
-    info: Annotated[tuple[Text, ...], BeforeValidator(_as_names)]
+    info: Annotated[tuple[Text, ...], list_of("names, as in [is_success]")]
     """Numbers in the environment's info that are logged, as they are at the end of an episode."""

@@ -3,8 +3,6 @@
 What goes through is right by Gymnasium's rules; anything else is one line that says what came and what is wanted.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import logging
@@ -154,7 +152,6 @@ class Door:
             _warn_once(str(error))
 
     def _wrapped(self, wrapper: str | dict[str, Any]) -> gymnasium.Env:
-        """The environment in one more wrapper."""
         name, arguments = (wrapper, {}) if isinstance(wrapper, str) else (wrapper["name"], dict(wrapper))
         arguments.pop("name", None)
         module, _, attribute = name.rpartition(":")
@@ -225,17 +222,8 @@ def find_env(env_id: str) -> None:
 
 def imported(key: str, module: str, value: str) -> ModuleType:
     """The module of a `module:name`, the value of `key`."""
-    try:
-        with importable(module):
-            return importlib.import_module(module)
-    except Exception as error:
-        is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
-        hint = (
-            (package_hint(value) or "; set PYTHONPATH to its folder, as in PYTHONPATH=. rlcont ...")
-            if is_absent
-            else ""
-        )
-        raise UserError(f"{key}={value}: module {module!r} cannot be imported ({error}){hint}") from error
+    with importable(module, f"{key}={value}", package_hint(value)):
+        return importlib.import_module(module)
 
 
 def _array(value: Any) -> Array | None:
@@ -250,12 +238,9 @@ def _array(value: Any) -> Array | None:
 def _place(error: BaseException) -> str:
     """The last line of the user's own code that an error went through."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename and not _is_ours(frame.filename)]
+    not_own = (str(Path(__file__).parent), "<frozen")
+    own = [each for each in frames if "site-packages" not in each.filename and not each.filename.startswith(not_own)]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-
-
-def _is_ours(filename: str) -> bool:
-    return filename.startswith((str(Path(__file__).parent), "<frozen"))
 
 
 @functools.cache

@@ -1,7 +1,5 @@
 """What of an environment cannot be reproduced or saved, and what suits no network: found by trying, as a run begins."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 
@@ -10,7 +8,6 @@ import numpy as np
 from rlcont.core.errors import UserError
 from rlcont.core.packing import from_message, to_message
 from rlcont.core.seeding import global_state, globals_seeded, seed_globals, set_global_state
-from rlcont.core.types import Array
 from rlcont.envs.box import BoxEnv
 
 STEPS = 30
@@ -29,7 +26,7 @@ def findings(env: BoxEnv, saves: bool) -> list[str]:
     trial = _Trial(env)
     with globals_seeded(0):
         found = trial.findings(saves)
-    env.put_statistics(trial.statistics)
+    env.snapshots.put_statistics(trial.statistics)
     return [f"{env.spec.env_id} {text}" for text in found]
 
 
@@ -38,16 +35,22 @@ class _Trial:
 
     def __init__(self, env: BoxEnv):
         self.env = env
-        self.statistics = env.statistics
+        self.statistics = env.snapshots.statistics()
         self.start = time.perf_counter()
 
     def findings(self, saves: bool) -> list[str]:
         names = [name for part in self.statistics for name in part]
         found = [f"keeps running statistics ({', '.join(names)}); evaluation plays with training's"] if names else []
-        found += [f"seems to give images ({what}); its networks take plain numbers" for what in self.env.images()]
+        images = self.env.door.observations.images()
+        found += [f"seems to give images ({what}); its networks take plain numbers" for what in images]
         first = [self.begin()]
-        found += _coarse(first[0][0])
-        obstacle = self.env.obstacle() if saves else ""
+        obs = first[0][0]
+        largest = int(np.abs(obs).argmax())
+        if abs(obs[largest]) >= COARSE:
+            step = np.spacing(np.abs(obs[largest]))
+            what = f"an observation {largest} of {obs[largest]:.4g}, which float32 knows only to {step:.2g}"
+            found.append(f"gives {what}; give differences")
+        obstacle = self.env.snapshots.obstacle() if saves else ""
         if obstacle:
             found.append(f"cannot be saved within an episode ({obstacle}); a resumed run begins one")
         while len(first) <= STEPS and self.spent < SECONDS / 4:
@@ -99,11 +102,3 @@ class _Trial:
 
 def _same(one: Any, other: Any) -> bool:
     return to_message(one) == to_message(other)
-
-
-def _coarse(obs: Array) -> list[str]:
-    at = int(np.abs(obs).argmax())
-    if abs(obs[at]) < COARSE:
-        return []
-    step = np.spacing(np.abs(obs[at]))
-    return [f"gives an observation {at} of {obs[at]:.4g}, which float32 knows only to {step:.2g}; give differences"]

@@ -19,8 +19,9 @@ INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 SKIPPED = {"env", "spec", "_cached_spec", "metadata", "_metadata"}
 SKIPPED |= {"_saved_kwargs", "_ezpickle_args", "_ezpickle_kwargs"}
 """Attributes that describe how an environment was made."""
-STATELESS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, type)
-STATELESS_CLASSES = ("MujocoRenderer", "MujocoModelNames", "EnvSpec")
+FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType)
+STATELESS = (*FUNCTIONS, types.ModuleType, type, mujoco.MjModel, mujoco.MjData)
+DESCRIPTIONS = ("MujocoRenderer", "MujocoModelNames", "EnvSpec")
 """Types of attributes that no step depends on."""
 
 
@@ -34,8 +35,10 @@ class Snapshots:
     """
 
     def __init__(self, env: gymnasium.Env):
-        self.layers = _layers(env)
-        self.bare: Any = self.layers[-1]
+        self.layers: list[Any] = [env]
+        while isinstance(self.layers[-1], gymnasium.Wrapper):
+            self.layers.append(self.layers[-1].env)
+        self.bare = self.layers[-1]
         self.model_sum = _model_sum(self.bare)
         self.derived: list[str] = _derived_names(self.bare.model) if _has_simulator(self.bare) else []
 
@@ -80,22 +83,15 @@ class Snapshots:
 
     def statistics(self) -> list[dict[str, dict[str, Any]]]:
         """Gymnasium's running statistics, such as those of NormalizeReward, by layer and attribute."""
-        return [
-            {name: copy.deepcopy(vars(value)) for name, value in vars(layer).items() if _is_statistics(value)}
-            for layer in self.layers
-        ]
+        return [_statistics(layer) for layer in self.layers]
 
-    def put_statistics(self, statistics: list[dict[str, dict[str, Any]]]) -> None:
-        """Restores what `statistics` gave; arrays may be lists, as in JSON."""
+    def put_statistics(self, statistics: list[dict[str, dict[str, Any]]], freeze: bool = False) -> None:
+        """Restores what `statistics` gave; arrays may be lists, as in JSON. With `freeze`, they change no more."""
         for layer, part in zip(self.layers, statistics, strict=True):
             for name, values in part.items():
                 now = vars(getattr(layer, name))
                 now.update({key: np.array(value, np.asarray(now[key]).dtype)[()] for key, value in values.items()})
-
-    def freeze_statistics(self) -> None:
-        """Keeps Gymnasium's wrappers from updating their running statistics."""
-        for layer in self.layers:
-            if hasattr(type(layer), "update_running_mean"):
+            if freeze and hasattr(type(layer), "update_running_mean"):
                 layer.update_running_mean = False
 
     def _spaces(self, layer: Any) -> dict[str, Space]:
@@ -104,14 +100,17 @@ class Snapshots:
         return {name: value for name, value in values.items() if isinstance(value, Space)}
 
     def _taken(self, layer: Any) -> dict[str, Any]:
-        statistics = {name: copy.deepcopy(vars(value)) for name, value in vars(layer).items() if _is_statistics(value)}
+        statistics = _statistics(layer)
         spaces = {
             name: [copy.deepcopy(inner._np_random) for inner in _nested(space)]
             for name, space in self._spaces(layer).items()
         }
         part: dict[str, Any] = {"attributes": {}, "spaces": spaces, "statistics": statistics}
-        if _keeps_its_own_state(layer):
-            part["own"] = _own_state(layer)
+        if hasattr(type(layer), "state_dict") and hasattr(type(layer), "load_state_dict"):
+            own = _call(layer, "state_dict")
+            if not _can_be_packed(own):
+                raise TypeError(f"{type(layer).__name__}.state_dict() holds what is neither number, text nor array")
+            part["own"] = copy.deepcopy(own)
         elif _has_simulator(layer):
             part["mujoco"] = self._simulator()
         for name, value in vars(layer).items():
@@ -119,7 +118,7 @@ class Snapshots:
                 continue
             if _can_be_packed(value):
                 part["attributes"][name] = copy.deepcopy(value)
-            elif not _is_stateless(name, value):
+            elif name not in SKIPPED and not isinstance(value, STATELESS) and type(value).__name__ not in DESCRIPTIONS:
                 raise TypeError(f"{type(layer).__name__}.{name} is a {type(value).__name__}")
         return part
 
@@ -139,18 +138,6 @@ class Snapshots:
             getattr(data, name)[...] = state["derived"][name]
 
 
-def _layers(env: gymnasium.Env) -> list[Any]:
-    layers: list[Any] = [env]
-    while isinstance(layers[-1], gymnasium.Wrapper):
-        layers.append(layers[-1].env)
-    return layers
-
-
-def _keeps_its_own_state(layer: Any) -> bool:
-    own = type(layer)
-    return hasattr(own, "state_dict") and hasattr(own, "load_state_dict")
-
-
 def _call(layer: Any, method: str, *arguments: Any) -> Any:
     try:
         return getattr(layer, method)(*arguments)
@@ -160,15 +147,12 @@ def _call(layer: Any, method: str, *arguments: Any) -> Any:
         raise TypeError(f"{type(layer).__name__}.{method} raises {one_line(error)}") from error
 
 
-def _own_state(layer: Any) -> Any:
-    state = _call(layer, "state_dict")
-    if not _can_be_packed(state):
-        raise TypeError(f"{type(layer).__name__}.state_dict() holds what is neither number, text nor array")
-    return copy.deepcopy(state)
-
-
-def _is_statistics(value: Any) -> bool:
-    return type(value).__name__ == "RunningMeanStd" and type(value).__module__.startswith("gymnasium.")
+def _statistics(layer: Any) -> dict[str, dict[str, Any]]:
+    return {
+        name: copy.deepcopy(vars(value))
+        for name, value in vars(layer).items()
+        if type(value).__name__ == "RunningMeanStd" and type(value).__module__.startswith("gymnasium.")
+    }
 
 
 def _nested(space: Space) -> Iterator[Space]:
@@ -181,14 +165,6 @@ def _nested(space: Space) -> Iterator[Space]:
 
 def _has_simulator(layer: Any) -> bool:
     return isinstance(vars(layer).get("data"), mujoco.MjData)
-
-
-def _is_stateless(name: str, value: Any) -> bool:
-    return (
-        name in SKIPPED
-        or isinstance(value, (*STATELESS, mujoco.MjModel, mujoco.MjData))
-        or type(value).__name__ in STATELESS_CLASSES
-    )
 
 
 def _can_be_packed(value: Any) -> bool:

@@ -1,13 +1,11 @@
 """Spaces of Gymnasium: what an environment's observations and actions are, as flat vectors, and as words in a file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, flatdim, flatten
+from gymnasium.spaces import Box, Dict, Space, Tuple, flatdim, flatten
+from gymnasium.vector.utils import batch_space, iterate
 
 from rlcont.core.types import Array
 
@@ -21,7 +19,8 @@ class ActionBox:
 
     def __init__(self, space: Any):
         if not isinstance(space, Box):
-            raise ValueError(f"its actions are {_kind(space)}, not continuous (Box)")
+            kind = type(space).__name__ if isinstance(space, Space) else shown(space)
+            raise ValueError(f"its actions are {kind}, not continuous (Box)")
         if not np.issubdtype(space.dtype, np.floating):
             raise ValueError(f"its actions are {space.dtype}, not floating-point")
         if not space.low.size:
@@ -43,7 +42,7 @@ class _Leaf(NamedTuple):
 
     path: tuple[Any, ...]
     """Keys that lead to it."""
-    space: gymnasium.Space[Any]
+    space: Space[Any]
     part: slice
     """Its place in the flat vector."""
 
@@ -60,7 +59,7 @@ class Observations:
     """
 
     def __init__(self, space: Any):
-        if not isinstance(space, gymnasium.Space):
+        if not isinstance(space, Space):
             raise ValueError(f"its observation_space is {shown(space)}, not a space of Gymnasium")
         if not space.is_np_flattenable:
             raise ValueError(f"its observations ({space}) cannot be flattened")
@@ -111,6 +110,20 @@ class Observations:
         ]
 
 
+def flat_observations(space: Space[Any], obs: Any) -> tuple[Array, bool]:
+    """Flat observations [B, O] float32, and whether `obs` was a batch, as vector environments give it."""
+    part: Any = space
+    inner = obs
+    while isinstance(part, Dict | Tuple):
+        key: Any = next(iter(part)) if isinstance(part, Dict) else 0
+        part, inner = part[key], inner[key]
+    number = len(inner) if np.ndim(inner) > len(part.shape) else None
+    if isinstance(space, Box):
+        return np.asarray(obs, np.float32).reshape(number or 1, -1), number is not None
+    rows: Any = [obs] if number is None else iterate(batch_space(space, number), obs)
+    return np.array([flatten(space, row) for row in rows]).astype(np.float32), number is not None
+
+
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     """In which spaces two sets of facts differ, as words; nothing if they are the same."""
     return "; ".join(
@@ -135,11 +148,9 @@ def _word(value: Any) -> str:
     return f"{value}" if value is None or isinstance(value, bool) else f"a {type(value).__name__}"
 
 
-def _leaves(
-    space: gymnasium.Space[Any], path: tuple[Any, ...] = ()
-) -> Iterator[tuple[tuple[Any, ...], gymnasium.Space[Any]]]:
+def _leaves(space: Space[Any], path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Space[Any]]]:
     inner: Any = getattr(space, "spaces", None)
-    if isinstance(space, gymnasium.spaces.Dict | gymnasium.spaces.Tuple):
+    if isinstance(space, Dict | Tuple):
         for key, part in inner.items() if isinstance(inner, dict) else enumerate(inner):
             yield from _leaves(part, (*path, key))
     else:
@@ -165,7 +176,7 @@ def _flat(leaf: _Leaf, value: Any) -> Array:
     return array.ravel()
 
 
-def _facts(space: gymnasium.Space[Any]) -> dict[str, Any]:
+def _facts(space: Space[Any]) -> dict[str, Any]:
     if isinstance(space, Box):
         return {"kind": "Box", "shape": list(space.shape), "low": _bound(space.low), "high": _bound(space.high)}
     return {"kind": str(space)}
@@ -180,7 +191,3 @@ def _bound(values: Array) -> Any:
 def _short(facts: Any) -> str:
     text = str(facts).replace("'", "")
     return text if len(text) <= 300 else f"{text[:300]} ..."
-
-
-def _kind(space: Any) -> str:
-    return type(space).__name__ if isinstance(space, gymnasium.Space) else shown(space)

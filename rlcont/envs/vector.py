@@ -27,8 +27,9 @@ class Environments:
     def __init__(self, config: EnvConfig, seeds: list[int]):
         seed_globals(seeds[0])
         self.envs = [BoxEnv(config) for _ in seeds]
+        self.first = self.envs[0]
         self._doors = [env.door for env in self.envs]
-        self.spec = self.envs[0].spec
+        self.spec = self.first.spec
         self._info_names = config.info
         self.num_breakdowns = self.num_steps = 0
         self._seeds = seeds
@@ -50,13 +51,13 @@ class Environments:
         """Advances every environment by one step and resets those whose episode ended."""
         # Actions are scaled and observations checked for all environments at once: done one by one, that is most of the
         # time of a cheap environment's step.
-        first = self.envs[0]
         given = [
-            door.step(row, obs) for door, row, obs in zip(self._doors, first.to_env(action), self._rows, strict=True)
+            door.step(row, obs)
+            for door, row, obs in zip(self._doors, self.first.to_env(action), self._rows, strict=True)
         ]
         rewards, terminated, truncated, valid = zip(*given, strict=True)
         ended = [i for i in range(len(given)) if terminated[i] or truncated[i]]
-        next_obs = obs_to_act_on = first.checked(self._raw)
+        next_obs = obs_to_act_on = self.first.checked(self._raw)
         info: dict[str, Array] = {}
         if ended:
             self.num_breakdowns += valid.count(False)
@@ -82,22 +83,17 @@ class Environments:
         self.num_steps += 1
         return step
 
-    @property
-    def first(self) -> BoxEnv:
-        """The first of the environments."""
-        return self.envs[0]
-
-    def statistics(self) -> list[dict[str, Any]]:
-        """Running statistics of Gymnasium's wrappers, those of the first environment."""
-        return self.envs[0].statistics
-
     def state_dict(self) -> dict[str, Any]:
+        state = global_state()
+        with globals_seeded(self._seeds[0]):
+            untouched = to_message(global_state()) == to_message(state)
         return {
             "obs": self._obs,
             "num_breakdowns": self.num_breakdowns,
             "num_steps": self.num_steps,
             "envs": [env.state() for env in self.envs],
-            "globals": self._global_state(),
+            # Under the number of this process's first environment, where one has drawn from them.
+            "globals": {} if untouched else {"0": state},
         }
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
@@ -119,17 +115,6 @@ class Environments:
             set_global_state(state["globals"]["0"])
         return self._obs, restarted
 
-    def _global_state(self) -> dict[str, Any]:
-        """The state of the process-wide generators, under the number of the first environment of this process.
-
-        Empty if no environment has drawn from them.
-        """
-        state = global_state()
-        with globals_seeded(self._seeds[0]):
-            untouched = to_message(global_state()) == to_message(state)
-        return {} if untouched else {"0": state}
-
     def close(self) -> None:
-        """Closes the environments."""
         for env in self.envs:
             env.close()

@@ -70,15 +70,14 @@ class WorkerEnvironments:
         groups = [group.tolist() for group in np.array_split(seeds, num_workers)]
         self.num_breakdowns = 0
         self._num_envs = len(seeds)
-        self._ends = np.cumsum([len(group) for group in groups])
-        self._starts = [0, *self._ends[:-1].tolist()]
-        self._slices = list(map(slice, self._starts, self._ends.tolist()))
+        ends = np.cumsum([len(group) for group in groups]).tolist()
+        self._slices = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
         self._workers: list[_Worker] = []
         with self._ended_by_an_error():
             for group in groups[1:]:
                 self._workers.append(_Worker(config, group, patience))
             self._own = Environments(config, groups[0])
-        self.spec = self._own.spec
+        self.first, self.spec = self._own.first, self._own.spec
         self._info_names = config.info
         self._obs: Array = np.empty((len(seeds), self.spec.obs_dim), np.float32)
 
@@ -86,7 +85,6 @@ class WorkerEnvironments:
         return self._num_envs
 
     def reset(self) -> Array:
-        """Starts an episode in every environment, each from its own seed; returns observations [E, O]."""
         with self._ended_by_an_error():
             for worker in self._workers:
                 worker.ask(_RESET)
@@ -96,7 +94,6 @@ class WorkerEnvironments:
         return self._obs
 
     def step(self, action: Array) -> EnvStep:
-        """Advances every environment by one step and resets those whose episode ended."""
         groups = [action[rows] for rows in self._slices]
         with self._ended_by_an_error():
             for worker, group in zip(self._workers, groups[1:], strict=True):
@@ -108,39 +105,24 @@ class WorkerEnvironments:
         self._obs = step.obs_to_act_on
         return step
 
-    @property
-    def first(self) -> BoxEnv:
-        """The first of the environments, which this process steps."""
-        return self._own.first
-
-    def statistics(self) -> list[dict[str, Any]]:
-        """As `Environments`."""
-        return self._own.statistics()
-
     def state_dict(self) -> dict[str, Any]:
         with self._ended_by_an_error():
             for worker in self._workers:
                 worker.ask(_TAKE)
             groups = [self._own.state_dict(), *(from_message(worker.answer()) for worker in self._workers)]
+        pairs = zip(self._slices, groups, strict=True)
+        drawn = {str(rows.start): group["globals"]["0"] for rows, group in pairs if group["globals"]}
         envs = [env for group in groups for env in group["envs"]]
-        drawn = {
-            str(at): group["globals"]["0"] for at, group in zip(self._starts, groups, strict=True) if group["globals"]
-        }
-        steps = self._own.num_steps
-        return {
-            "obs": self._obs,
-            "num_breakdowns": self.num_breakdowns,
-            "num_steps": steps,
-            "envs": envs,
-            "globals": drawn,
-        }
+        whole = {"obs": self._obs, "num_breakdowns": self.num_breakdowns, "envs": envs, "globals": drawn}
+        return groups[0] | whole
 
     def put_back(self, state: dict[str, Any]) -> tuple[Array, Array]:
+        drawn = {start: {"0": each} for start, each in state["globals"].items()}
         own, *others = (
             state
-            | {"obs": state["obs"][start:end], "num_breakdowns": 0, "envs": state["envs"][start:end]}
-            | {"globals": {"0": state["globals"][str(start)]} if str(start) in state["globals"] else {}}
-            for start, end in zip(self._starts, self._ends, strict=True)
+            | {"obs": state["obs"][rows], "num_breakdowns": 0, "envs": state["envs"][rows]}
+            | {"globals": drawn.get(str(rows.start), {})}
+            for rows in self._slices
         )
         with self._ended_by_an_error():
             for worker, group in zip(self._workers, others, strict=True):
@@ -292,15 +274,8 @@ def _packed(step: EnvStep, info_names: tuple[str, ...]) -> Array:
 
 def _unpacked(rows: Array, obs: Array, action: Array, info_names: tuple[str, ...]) -> EnvStep:
     dim = obs.shape[1]
-    reward, terminated, truncated, valid, *info = rows[:, 2 * dim :].T
-    return EnvStep(
-        obs=obs,
-        action=action,
-        reward=reward,
-        next_obs=rows[:, :dim],
-        terminated=terminated.astype(bool),
-        truncated=truncated.astype(bool),
-        obs_to_act_on=rows[:, dim : 2 * dim],
-        valid=valid.astype(bool),
-        info=dict(zip(info_names, info, strict=True)),
-    )
+    next_obs, obs_to_act_on = rows[:, :dim], rows[:, dim : 2 * dim]
+    reward, *flags = rows[:, 2 * dim : 2 * dim + 4].T
+    terminated, truncated, valid = (flag.astype(bool) for flag in flags)
+    info = dict(zip(info_names, rows[:, 2 * dim + 4 :].T, strict=True))
+    return EnvStep(obs, action, reward, next_obs, terminated, truncated, obs_to_act_on, valid, info)

@@ -38,16 +38,12 @@ class DecayConfig:
 
 @schema
 class NoNoise:
-    """No exploration noise."""
-
     kind: Literal["none"]
     """No noise at all."""
 
 
 @schema
 class GaussianConfig:
-    """Independent normal noise."""
-
     kind: Literal["gaussian"]
     """Independent from step to step."""
     sigma: NonNegative

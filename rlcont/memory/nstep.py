@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from rlcont.core.state import Parts
-from rlcont.core.types import Array, EnvStep, Transitions
+from rlcont.core.types import Array, EnvStep, Transitions, joined
 
 
 class NStep(Parts):
@@ -36,8 +36,10 @@ class NStep(Parts):
 
     def add(self, step: EnvStep) -> Transitions:
         """Adds one step; returns the transitions that it completes, those of each environment oldest first."""
-        if self.n == 1:
-            return self._at_once(step)
+        if self.n == 1:  # No step waits.
+            discount = (self._powers[1] * ~step.terminated).astype(np.float32)
+            columns = (step.obs, step.action, step.reward, discount, step.next_obs)
+            return Transitions(*(column[step.valid] for column in columns))
         cut = None if step.valid.all() else self.cut_off(~step.valid)
         self._newest = (self._newest + 1) % self.n
         self._obs[self._newest], self._action[self._newest], self._reward[self._newest] = step.obs, step.action, 0
@@ -48,7 +50,7 @@ class NStep(Parts):
         self._reward[slots] += np.where(is_open, self._powers[:-1, None] * step.reward, 0)
         done = is_open & (step.ended | (self._ages == self.n - 1))
         completed = self._take(done, step.terminated)
-        return completed if cut is None else Transitions(*map(np.concatenate, zip(cut, completed, strict=True)))
+        return completed if cut is None else joined([cut, completed])
 
     def cut_off(self, envs: Array) -> Transitions:
         """Truncates the running episodes of the environments `envs` [E] bool after their last step."""
@@ -58,12 +60,6 @@ class NStep(Parts):
     def num_open(self) -> int:
         """Steps whose transitions are not complete."""
         return int(self._num_open.sum())
-
-    def _at_once(self, step: EnvStep) -> Transitions:
-        """The transitions of a single step, none of which waits."""
-        discount = (self._powers[1] * ~step.terminated).astype(np.float32)
-        columns = (step.obs, step.action, step.reward, discount, step.next_obs)
-        return Transitions(*(column[step.valid] for column in columns))
 
     def _take(self, which: Array, terminated: Array) -> Transitions:
         """Removes the open transitions `which` [n, E], by age and environment, and returns them."""

@@ -1,6 +1,6 @@
 """Experience replay that draws transitions with large errors more often."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,23 +20,13 @@ class PrioritizedReplay(Replay):
     Differs: a priority that is not finite counts as 0, so that the memory outlives the update that brought it.
     """
 
+    counters: ClassVar[tuple[str, ...]] = ("num_sampled",)
+    unsaved: ClassVar[tuple[str, ...]] = ("tree",)
     eps = 1e-6
     """Added to every priority, so that each row keeps a chance to be drawn."""
 
-    def __init__(
-        self,
-        capacity: int,
-        obs_dim: int,
-        action_dim: int,
-        generator: torch.Generator,
-        device: str = "cpu",
-        expected: int | None = None,
-        *,
-        alpha: float,
-        beta: float,
-        num_batches: int,
-    ):
-        super().__init__(capacity, obs_dim, action_dim, generator, device, expected)
+    def __init__(self, *arguments: Any, alpha: float, beta: float, num_batches: int):
+        super().__init__(*arguments)
         self.alpha = alpha
         self.start_beta = beta
         self.num_batches = num_batches
@@ -86,18 +76,11 @@ class PrioritizedReplay(Replay):
         return {"priority": Histogram(((edges[1:] + edges[:-1]) / 2).tolist(), counts.tolist())}
 
     def state_dict(self) -> dict[str, Any]:
-        own = {
-            "leaves": self.tree.leaves[: len(self)],
-            "max_priority": self.max_priority,
-            "num_sampled": self.num_sampled,
-        }
-        return super().state_dict() | own
+        return super().state_dict() | {"leaves": self.tree.leaves[: len(self)]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
+        super().load_state_dict({key: value for key, value in state.items() if key != "leaves"})
         self.tree.rebuild(state["leaves"])
-        self.max_priority.copy_(state["max_priority"])
-        self.num_sampled = state["num_sampled"]
 
     def _grow(self, num: int) -> None:
         super()._grow(num)

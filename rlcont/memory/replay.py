@@ -1,15 +1,16 @@
 """Uniform experience replay in one preallocated block."""
 
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
 
+from rlcont.core.state import Parts
 from rlcont.core.types import Array, Batch, Histogram, Metrics, Transitions
 from rlcont.memory.sizes import row_width
 
 
-class Replay:
+class Replay(Parts):
     """A ring of the last `capacity` transitions, sampled uniformly with replacement.
 
     One float32 row a transition, so that a batch is one gather and a write touches one stretch of memory.
@@ -21,6 +22,9 @@ class Replay:
     Shapes:
         rows [min(capacity, expected), 2 O + A + 2] as obs | action | reward | discount | next_obs.
     """
+
+    counters: ClassVar[tuple[str, ...]] = ("num_added",)
+    unsaved: ClassVar[tuple[str, ...]] = ("rows",)  # They are saved apart, by `read` and `write`.
 
     def __init__(
         self,
@@ -35,8 +39,7 @@ class Replay:
         self.generator = generator
         self.num_added = 0
         self._widths = [obs_dim, action_dim, 1, 1, obs_dim]
-        width = row_width(obs_dim, action_dim)
-        self.rows = torch.empty(min(capacity, expected or capacity), width, device=device)
+        self.rows = torch.empty(min(capacity, expected or capacity), row_width(obs_dim, action_dim), device=device)
 
     def __len__(self) -> int:
         return min(self.num_added, self.capacity)
@@ -71,30 +74,18 @@ class Replay:
         return {}
 
     def status(self) -> dict[str, float]:
-        """Numbers about the replay itself."""
         return {"replay_fill": len(self) / self.capacity}
 
     def distributions(self) -> dict[str, Histogram]:
-        """Distributions to log, by name."""
         return {}
 
     def read(self, first: int, last: int) -> Array:
-        """Rows first to last - 1 of all that were added, [last - first, 2 O + A + 2]; they must not be overwritten."""
         assert self.num_added - self.capacity <= first <= last <= self.num_added
         order = torch.arange(first, last, device=self.rows.device) % self.capacity
         return self.rows[order].cpu().numpy()
 
     def write(self, first: int, rows: Array) -> None:
-        """Puts back what `read` gave, at most `capacity` rows at once."""
         self._place(first, torch.from_numpy(rows))
-
-    def state_dict(self) -> dict[str, Any]:
-        """How many rows were added, and the generator; the rows are not in it."""
-        return {"num_added": self.num_added, "generator": self.generator.get_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.num_added = state["num_added"]
-        self.generator.set_state(state["generator"])
 
     def _batch(self, slot: torch.Tensor, weight: torch.Tensor) -> Batch:
         """The rows at `slot` [B], in one gather."""

@@ -1,7 +1,5 @@
 """Networks: multilayer perceptrons, policies and critics, and any of them over one flat vector of weights."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -278,7 +276,7 @@ class FlatNetwork:
             return torch.autograd.grad(loss, [self.weights])[0]
         return _flat(torch.autograd.grad(loss, self._params))
 
-    def frozen_copy(self) -> FlatNetwork:
+    def frozen_copy(self) -> "FlatNetwork":
         """An independent network with the same weights that is never differentiated: a target network."""
         return FlatNetwork(copy.deepcopy(self.module), trainable=False)
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlcont.core.errors import UserError
 from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
 from rlcont.report.groups import Curve, Group, group_runs
 from rlcont.runs.console import print_table
+from rlcont.runs.files import writing_to
 from rlcont.training.interrupt import whole_before_interrupts
 
 COLUMNS = ["runs", "steps", "last", "95 % interval", "IQM", "median", "best", "over training", "to threshold", "time"]
@@ -59,22 +59,19 @@ def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
     for group in groups:
         if group.unfinished:
             print(f"{group.env}, {group.label}: left out: {', '.join(map(_progress, group.unfinished))}", flush=True)
-    try:
-        with whole_before_interrupts():
-            to.mkdir(parents=True, exist_ok=True)
-            (to / "groups.md").write_text(_markdown(header, rows))
-            _write_csv(to / "groups.csv", Figures._fields, found)
-            _write_csv(to / "runs.csv", RUN_COLUMNS, _run_rows(groups))
-            for group in groups:
-                if group.curves:
-                    write_band(group, to / _file_name(group.env) / _file_name(group.label))
-            for env in dict.fromkeys(group.env for group in groups):
-                on_env = [group for group in groups if group.env == env]
-                plot_curves(on_env, to / f"curves-{_file_name(env)}")
-                if finished := [group for group in on_env if group.curves]:
-                    plot_aggregates(finished, to / f"aggregates-{_file_name(env)}")
-    except OSError as error:
-        raise UserError(f"to={to}: cannot be written ({error.strerror})") from None
+    with writing_to(f"to={to}"), whole_before_interrupts():
+        to.mkdir(parents=True, exist_ok=True)
+        (to / "groups.md").write_text(_markdown(header, rows))
+        _write_csv(to / "groups.csv", Figures._fields, found)
+        _write_csv(to / "runs.csv", RUN_COLUMNS, _run_rows(groups))
+        for group in groups:
+            if group.curves:
+                write_band(group, to / _file_name(group.env) / _file_name(group.label))
+        for env in dict.fromkeys(group.env for group in groups):
+            on_env = [group for group in groups if group.env == env]
+            plot_curves(on_env, to / f"curves-{_file_name(env)}")
+            if finished := [group for group in on_env if group.curves]:
+                plot_aggregates(finished, to / f"aggregates-{_file_name(env)}")
     print(f"{to}: groups.md, groups.csv, runs.csv, pictures; tensorboard --logdir {to} shows each group as one curve")
 
 

@@ -1,11 +1,10 @@
 """`rlcont export`: writes a policy as ONNX and torch.export files."""
 
-import contextlib
 import copy
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from rlcont.core.protocols import Policy
 from rlcont.core.types import Array
 from rlcont.envs.box import BoxEnv
 from rlcont.report.play import load_trained
-from rlcont.runs.files import shown, write_json, write_whole
+from rlcont.runs.files import shown, write_json, write_whole, writing_to
 from rlcont.runs.folder import load_config
 from rlcont.training.interrupt import interrupts_raise, whole_before_interrupts
 
@@ -60,14 +59,17 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
     env = BoxEnv(config.env)
     agent, facts = load_trained(config, folder, policy, env.spec)
     if "statistics" in facts:
-        env.put_statistics(facts["statistics"], freeze=True)
+        env.snapshots.put_statistics(facts["statistics"], freeze=True)
     obs = recorded_observations(agent, env, config.seed)
     expected = env.to_env(agent.act(obs, explore=False))
     env.close()
-    low, high = (torch.from_numpy(bound.astype(np.float32)) for bound in env.action_bounds)
+    low, high = (torch.from_numpy(bound.astype(np.float32)) for bound in (env.low, env.high))
     module = _on_its_own(ScaledPolicy(agent.policy_module(), low, high))
     differences = {}
-    with interrupts_raise(), tempfile.TemporaryDirectory() as scratch, _quiet():
+    with interrupts_raise(), tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        # The exporters warn of operators that no policy has.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         for name, write in (("policy.onnx", _write_onnx), ("policy.pt2", _write_pt2)):
             path = Path(scratch) / name
             actions = write(module, torch.from_numpy(obs), path)(obs)
@@ -76,14 +78,11 @@ def export_run(folder: Path, policy: str, to: Path) -> str:
                 raise UserError(
                     f"{name}: its actions differ from the agent's by {differences[name]:.1e}; nothing was written"
                 )
-        try:
-            with whole_before_interrupts():
-                to.mkdir(parents=True, exist_ok=True)
-                for name in differences:
-                    write_whole(to / name, (Path(scratch) / name).read_bytes())
-                write_json(to / "policy.json", _description(env, facts, differences, len(obs)))
-        except OSError as error:
-            raise UserError(f"to={shown(to)}: cannot be written ({error.strerror})") from None
+        with writing_to(f"to={shown(to)}"), whole_before_interrupts():
+            to.mkdir(parents=True, exist_ok=True)
+            for name in differences:
+                write_whole(to / name, (Path(scratch) / name).read_bytes())
+            write_json(to / "policy.json", _description(env, facts, differences, len(obs)))
     checked = ", ".join(f"{name} to {difference:.1e}" for name, difference in differences.items())
     return f"{shown(to)}: acts as the agent on {len(obs)} recorded observations ({checked} of half the action range)"
 
@@ -105,20 +104,7 @@ def _on_its_own(module: torch.nn.Module) -> torch.nn.Module:
     return copied
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences the exporters, which warn of operators that no policy has."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    logger.setLevel(level)
-
-
 def _write_onnx(module: torch.nn.Module, obs: torch.Tensor, path: Path) -> Callable[[Array], Array]:
-    batch = torch.export.Dim("batch")
     torch.onnx.export(
         module,
         (obs[:2],),
@@ -128,7 +114,7 @@ def _write_onnx(module: torch.nn.Module, obs: torch.Tensor, path: Path) -> Calla
         verbose=False,
         input_names=["obs"],
         output_names=["action"],
-        dynamic_shapes={"obs": {0: batch}},
+        dynamic_shapes={"obs": {0: torch.export.Dim("batch")}},
     )
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda rows: session.run(["action"], {"obs": rows})[0]
@@ -148,7 +134,7 @@ def _write_pt2(module: torch.nn.Module, obs: torch.Tensor, path: Path) -> Callab
 
 
 def _description(env: BoxEnv, facts: dict[str, Any], differences: dict[str, float], num: int) -> dict[str, Any]:
-    low, high = (bound.astype(np.float32).tolist() for bound in env.action_bounds)
+    low, high = (bound.astype(np.float32).tolist() for bound in (env.low, env.high))
     return {
         "env": env.spec.env_id,
         "input": "obs [batch, O] float32: the parts of observations one after the other, each flattened row by row",

@@ -5,7 +5,7 @@ from typing import Any
 
 from rlcont.core.types import Array
 from rlcont.envs.box import BoxEnv
-from rlcont.envs.units import flat_observations
+from rlcont.envs.spaces import flat_observations
 from rlcont.report.play import load_trained
 from rlcont.runs.folder import load_config
 from rlcont.training.preflight import check_spaces

@@ -8,6 +8,7 @@ import imageio_ffmpeg
 
 from rlcont.core.errors import UserError
 from rlcont.envs.box import BoxEnv
+from rlcont.runs.files import writing_to
 
 
 class VideoFiles:
@@ -30,13 +31,13 @@ class VideoFiles:
         self._shapes: dict[int, tuple[int, ...]] = {}
 
     def __enter__(self) -> Self:
-        with self._writing():
+        with writing_to(f"to={self.folder}"):
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / f"{self.name}-episode-0.mp4").open("ab").close()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        with self._writing():
+        with writing_to(f"to={self.folder}"):
             for writer in self._writers.values():
                 writer.close()
         if error is not None:
@@ -47,30 +48,17 @@ class VideoFiles:
 
     def __call__(self, episode: int, env: BoxEnv) -> None:
         """Appends a frame of the environment to the file of `episode`."""
-        frame = env.frame()
-        shape = self._shapes.setdefault(episode, frame.shape)
+        frame = env.door.frame()
+        height, width, _ = shape = self._shapes.setdefault(episode, frame.shape)
         if frame.shape != shape:
             raise UserError(
                 f"env={env.spec.env_id}: cannot be drawn: its pictures change from {shape} to {frame.shape}"
             )
-        with self._writing():
+        with writing_to(f"to={self.folder}"):
             if episode not in self._writers:
-                self._begin(episode, frame.shape[1], frame.shape[0], env.frames_per_second)
+                path, fps = self.folder / f"{self.name}-episode-{episode}.mp4", env.frames_per_second
+                writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=fps, macro_block_size=2, quality=7)
+                writer.send(None)
+                self._writers[episode] = writer
+                self.paths.append(path)
             self._writers[episode].send(frame.tobytes())
-
-    def _begin(self, episode: int, width: int, height: int, frames_per_second: float) -> None:
-        path = self.folder / f"{self.name}-episode-{episode}.mp4"
-        writer = imageio_ffmpeg.write_frames(
-            str(path), (width, height), fps=frames_per_second, macro_block_size=2, quality=7
-        )
-        writer.send(None)
-        self._writers[episode] = writer
-        self.paths.append(path)
-
-    @contextlib.contextmanager
-    def _writing(self) -> Any:
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or " ".join(str(error).split())[-200:]
-            raise UserError(f"to={self.folder}: cannot be written ({reason})") from error

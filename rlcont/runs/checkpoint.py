@@ -142,27 +142,22 @@ class Checkpoints:
         sync_folder(self.folder)
         self._segments = segments
 
-    def _segments_of(self, rows: Rows) -> list[Segment]:
-        """Segments that cover the rows in memory; one whose rows are not on disk yet has no check sum."""
+    def _write_segments(self, rows: Rows) -> list[Segment]:
+        """Writes the rows that are not on disk yet; returns the segments that cover all rows in memory."""
         oldest = max(0, rows.num_added - rows.capacity)
         segments = [segment for segment in self._segments if segment.last > oldest]
         first = max(oldest, segments[-1].last if segments else 0)
-        return [*segments, Segment(first, rows.num_added, 0, "")] if first < rows.num_added else segments
-
-    def _write_segments(self, rows: Rows) -> list[Segment]:
-        segments = self._segments_of(rows)
-        for number, segment in enumerate(segments):
-            if segment.sha256:
-                continue
-            buffer = io.BytesIO()
-            np.save(buffer, rows.read(segment.first, segment.last), allow_pickle=False)
-            content = buffer.getvalue()
-            partial = self.rows_folder / f"{UNFINISHED}{segment.name}"
-            write(partial, content)
-            os.rename(partial, self.rows_folder / segment.name)
-            segments[number] = segment._replace(bytes=len(content), sha256=_sum(content))
-            sync_folder(self.rows_folder)
-        return segments
+        if first == rows.num_added:
+            return segments
+        buffer = io.BytesIO()
+        np.save(buffer, rows.read(first, rows.num_added), allow_pickle=False)
+        content = buffer.getvalue()
+        segment = Segment(first, rows.num_added, len(content), _sum(content))
+        partial = self.rows_folder / f"{UNFINISHED}{segment.name}"
+        write(partial, content)
+        os.rename(partial, self.rows_folder / segment.name)
+        sync_folder(self.rows_folder)
+        return [*segments, segment]
 
     def _load(self, step: int, rows: Rows | None) -> tuple[Any, list[Segment]]:
         path = self._path(step)

@@ -74,7 +74,6 @@ class LineReporter:
         self.remaining = RemainingTime(total_steps)
 
     def progress(self, step: int, learns: bool, train_return: float | None, steps_per_second: float) -> None:
-        """Shows step, return, speed and remaining time of training."""
         print(
             f"step {step}/{self.total_steps}  return {format_return(train_return)}  {steps_per_second:.0f} steps/s  "
             f"ETA {self.remaining.mark(step, learns)}",
@@ -82,11 +81,9 @@ class LineReporter:
         )
 
     def evaluating(self, text: str) -> None:
-        """Shows how far a long evaluation is."""
         print(f"evaluating: {text}", flush=True)
 
     def evaluated(self, step: int, row: Mapping[str, float]) -> None:
-        """Shows an evaluation."""
         print(f"step {step}/{self.total_steps}  evaluation {format_returns(row)}", flush=True)
 
     def close(self) -> None:

@@ -48,16 +48,18 @@ def make_exclusively(parent: Path, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def writing_to(output: str) -> Iterator[None]:
-    """Turns an OSError into a UserError that names the output folder."""
+def writing_to(place: str, when: str = "") -> Iterator[None]:
+    """Turns an OSError, such as a full disk or a missing folder, into a UserError that names the place."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"output={output}: cannot be written ({error.strerror})") from None
+        reason = error.strerror or " ".join(str(error).split())[-200:]
+        raise UserError(f"{place}: cannot be written{when} ({reason})") from error
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
+    """Writes a file as `write_whole` does; arrays become lists."""
+    write_whole(path, (json.dumps(value, indent=2, default=lambda array: array.tolist()) + "\n").encode())
 
 
 def write_whole(path: Path, content: bytes) -> None:

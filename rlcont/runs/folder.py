@@ -30,7 +30,7 @@ def create_run_folder(output: Path, config: RunConfig, choices: dict[str, str | 
     Of two runs that start in the same second, the second one's folder gets a number appended.
     """
     parent = Path(output, *(re.sub(r"[^\w.+-]", "-", name) for name in (config.env.id, config.algo_name)))
-    with writing_to(config.output):
+    with writing_to(f"output={config.output}"):
         folder = make_exclusively(parent, f"{folder_time()}-s{config.seed}")
         describe_run(folder, config, {**provenance(), "choices": choices})
     return folder
@@ -55,10 +55,8 @@ def forget(folder: Path) -> None:
 @contextlib.contextmanager
 def in_use(folder: Path) -> Iterator[None]:
     """Locks a run's folder for this process. The system releases the lock when the process ends, even by a kill."""
-    try:
+    with writing_to(str(folder)):
         lock = (folder / ".lock").open("a+")
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
     with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,7 +76,6 @@ def describe_run(folder: Path, config: RunConfig, description: dict[str, Any]) -
 
 
 def load_config(folder: Path) -> RunConfig:
-    """The configuration of the run in `folder`."""
     path = folder / "config.yaml"
     if not path.is_file():
         raise UserError(f"{folder}: no run (it has no config.yaml){_nearest_run(folder)}")

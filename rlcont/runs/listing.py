@@ -16,6 +16,7 @@ from rlcont.runs.labels import distinguishing_settings
 from rlcont.runs.status import Status, read_status
 
 COLUMNS = ["algo", "env", "what differs", "step", "state", "last return", "age", "folder"]
+NAMES = {"algo": "algo_name", "env": "env.id"}
 # The C loader is ten times as fast; PyYAML may have been built without it.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -53,10 +54,10 @@ def list_runs(root: Path, sort: str = "age", where: tuple[str, str] | None = Non
 
 def _values(run: Run, key: str) -> list[str]:
     """What a run has under `key`, `algo`, `env`, `state`, or keys that end so."""
-    names = {"algo": "algo_name", "env": "env.id"}
-    ends = (names.get(key, key), f".{key}")
-    found = [spelled(value) for name, value in run.config.items() if name == ends[0] or name.endswith(ends[1])]
-    return [run.state] if key == "state" else found
+    if key == "state":
+        return [run.state]
+    whole, end = NAMES.get(key, key), f".{key}"
+    return [spelled(value) for name, value in run.config.items() if name == whole or name.endswith(end)]
 
 
 def _place(run: Run, column: str) -> Any:
@@ -64,12 +65,10 @@ def _place(run: Run, column: str) -> Any:
     if column in ("step", "return"):
         value = run.status and (run.status.step if column == "step" else run.status.return_mean)
         return -math.inf if value is None else value
-    names = {"algo": "algo_name", "env": "env.id"}
-    return run.state if column == "state" else str(run.config.get(names[column], "")) if column in names else 0
+    return run.state if column == "state" else str(run.config.get(NAMES[column], "")) if column in NAMES else 0
 
 
 def read_run(folder: Path) -> Run:
-    """Reads the files in a run's folder."""
     try:
         config = flat_keys(yaml.load((folder / "config.yaml").read_text(), LOADER))
         description = json.loads((folder / "run.json").read_text())

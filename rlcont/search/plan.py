@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rlcont.config.compose import Plan, make_plan
 from rlcont.config.run import RunConfig, SearchConfig, to_container
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import flat_keys, spelled
 from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, writing_to
 from rlcont.runs.provenance import provenance
 from rlcont.search.space import Space, read_space
-from rlcont.sweep.plan import Plan, make_plan
 from rlcont.sweep.shares import jobs_at_once
 
 NAME = "search.json"
@@ -78,7 +78,7 @@ def runs_at_once(plan: SearchPlan) -> int:
 def make_search_folder(plan: SearchPlan) -> Path:
     """Creates <output>/searches/<time> with the description of the search."""
     output = plan.config.output
-    with writing_to(output):
+    with writing_to(f"output={output}"):
         folder = make_exclusively(Path(output) / "searches", folder_time())
         write_json(folder / NAME, {**provenance(), "overrides": plan.overrides})
     return folder

@@ -48,8 +48,8 @@ def run_search(plan: SearchPlan, folder: Path, at_once: int, stop: Stop) -> int:
         )
         _SearchRunner(plan, folder, study, at_once, show).run(stop)
     _print_summary(plan, folder, study)
-    if stop.requests:
-        return stop.exit_code
+    if stop.received is not None:
+        return 128 + stop.received
     return 0 if study.best() else 1
 
 
@@ -87,7 +87,6 @@ class _SearchRunner(Runner):
             status = read_status(folder)
             if status is None or status.state != "finished":
                 if not (folder / "config.yaml").exists():
-                    folder.mkdir(exist_ok=True)
                     describe_job(folder, self.plan.run(trial.params, seed), self.origin)
                 status = StatusFile(folder, "waiting", self.plan.config.total_steps).status
             jobs.append(Job(trial.number * len(self.plan.space.seeds) + place, folder, status))

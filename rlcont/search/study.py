@@ -57,11 +57,9 @@ class Study:
 
     @property
     def has_more(self) -> bool:
-        """Whether there are trials left to start."""
         return self._num_left > 0
 
     def ask(self) -> Trial:
-        """A new trial."""
         self._num_left -= 1
         return self._study.ask(self._distributions)
 
@@ -100,7 +98,6 @@ class Study:
         return sorted(complete, key=lambda trial: -trial.values[0])[:most]
 
     def counts(self) -> dict[str, int]:
-        """Numbers of complete, pruned and failed trials."""
         names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
         states = [trial.state.name for trial in self._study.get_trials(deepcopy=False)]
         return {name: states.count(state) for state, name in names.items()}

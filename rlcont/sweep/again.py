@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from rlcont.config.compose import make_plan
 from rlcont.config.run import RunConfig
 from rlcont.core.errors import UserError
 from rlcont.runs.checkpoint import Checkpoints
@@ -9,7 +10,7 @@ from rlcont.runs.files import read_json
 from rlcont.runs.folder import in_use, load_config
 from rlcont.runs.provenance import provenance
 from rlcont.runs.status import LIVE, Status, StatusFile, read_status
-from rlcont.sweep.plan import config_identity, describe_job, make_plan
+from rlcont.sweep.plan import config_identity, describe_job
 from rlcont.sweep.process import Job
 
 
@@ -45,7 +46,6 @@ def _unfinished(place: Path, overrides: list[str], identity: str, status: Status
         if config_identity(plan.config) != identity:
             typed = " ".join(overrides)
             raise UserError(f"{place}: is gone, and {typed} now gives another configuration than in the sweep")
-        place.mkdir(exist_ok=True)
         describe_job(place, plan, provenance())
         return plan.config
     with in_use(place):

@@ -6,10 +6,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from rlcont.config.compose import compose_job
+from rlcont.config.compose import make_plan
 from rlcont.config.names import CONFIG_DIR
 from rlcont.config.overrides import free_kwargs
-from rlcont.config.validate import validate
 from rlcont.core.resources import prepare_threads
 
 
@@ -24,5 +23,5 @@ def _job(config: DictConfig) -> None:
     prepare_threads()
     from rlcont.training.run import run
 
-    composed = compose_job(list(HydraConfig.get().overrides.task))
-    run(validate(composed.container), composed.choices)
+    plan = make_plan(list(HydraConfig.get().overrides.task))
+    run(plan.config, plan.choices)

@@ -7,11 +7,10 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from rlcont.config.compose import compose_job, expand_sweep
-from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
-from rlcont.config.validate import validate, validate_settings
+from rlcont.config.compose import Plan
+from rlcont.config.run import RunConfig
 from rlcont.core.errors import UserError
 from rlcont.runs.files import folder_time, make_exclusively, write_json, writing_to
 from rlcont.runs.folder import config_text, describe_run
@@ -23,21 +22,6 @@ from rlcont.sweep.process import Job
 MAX_LENGTH = 100  # Characters of a name, without the number appended to a duplicate.
 
 
-class Plan(NamedTuple):
-    """A job whose configuration is valid, before it has a folder."""
-
-    overrides: list[str]
-    config: RunConfig
-    choices: dict[str, str | None]
-    sweep: SweepConfig
-    search: SearchConfig
-
-
-def make_plans(overrides: list[str]) -> list[Plan]:
-    """Composes and validates all jobs of a sweep."""
-    return [make_plan(job) for job in expand_sweep(overrides)]
-
-
 def check_difference(plans: Sequence[Plan], overrides: list[str]) -> None:
     """Refuses two jobs that are the same run."""
     numbers: dict[str, int] = {}
@@ -46,13 +30,6 @@ def check_difference(plans: Sequence[Plan], overrides: list[str]) -> None:
         if first != number:
             swept = " ".join(word for word in plan.overrides if word not in overrides)
             raise UserError(f"{swept}: job {number} would be the same run as job {first}; list each value once")
-
-
-def make_plan(overrides: list[str]) -> Plan:
-    composed = compose_job(overrides)
-    config = validate(composed.container, composed.origins)
-    sweep = validate_settings(SweepConfig, "sweep", composed.sweep)
-    return Plan(overrides, config, composed.choices, sweep, validate_settings(SearchConfig, "search", composed.search))
 
 
 def config_identity(config: RunConfig) -> str:
@@ -70,7 +47,8 @@ def check_agreement(plans: Sequence[Plan]) -> None:
 
 
 def describe_job(folder: Path, plan: Plan, origin: dict[str, Any]) -> None:
-    """Writes the files that a job's process needs to run in `folder`."""
+    """Makes the folder of a job, with the files that its process needs to run in it."""
+    folder.mkdir(exist_ok=True)
     describe_run(folder, plan.config, {**origin, "overrides": plan.overrides, "choices": plan.choices})
 
 
@@ -79,7 +57,7 @@ def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
     output = plans[0].config.output
     names, differing = names_of(plans), varying_overrides([plan.overrides for plan in plans])
     origin = provenance()
-    with writing_to(output):
+    with writing_to(f"output={output}"):
         sweep = make_exclusively(Path(output) / "sweeps", folder_time())
         jobs = [
             {"folder": name, "differs": differs, "overrides": plan.overrides, "config": config_identity(plan.config)}
@@ -89,14 +67,12 @@ def make_folders(plans: Sequence[Plan]) -> tuple[Path, list[Job]]:
         made = []
         for number, (name, plan) in enumerate(zip(names, plans, strict=True), 1):
             folder = sweep / name
-            folder.mkdir()
             describe_job(folder, plan, origin)
             made.append(Job(number, folder, StatusFile(folder, "waiting", plan.config.total_steps).status))
     return sweep, made
 
 
 def names_of(plans: Sequence[Plan]) -> list[str]:
-    """The names of a sweep's jobs."""
     return job_names(varying_overrides([plan.overrides for plan in plans]), [plan.config.seed for plan in plans])
 
 

@@ -67,7 +67,6 @@ class Job:
             self.conclude("failed", _last_line(self.folder / "output.log"))
 
     def conclude(self, state: str, error: str | None = None) -> None:
-        """Sets and writes the final state."""
         self.status = dataclasses.replace(self.status, state=state, error=error)
         # If a user deletes the folder of one job, the other jobs go on; the table still shows this state.
         with suppress(OSError):

@@ -21,16 +21,12 @@ REFRESH = 0.5  # Seconds between two reads of the jobs' status files.
 class Stop(Interrupt):
     """A context in which Ctrl-C, SIGTERM and SIGHUP are only counted, with the time of the first."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.requests = 0
-        self.since = float("inf")
-        self.exit_code = 0
+    requests = 0
+    since = float("inf")
 
     def take(self, number: int, frame: object) -> None:
-        if not self.requests:
-            self.since = time.monotonic()
-            self.exit_code = 128 + number
+        if self.received is None:
+            self.received, self.since = number, time.monotonic()
         self.requests += 1
 
     @property
@@ -45,8 +41,8 @@ def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int, stop: Stop) -> int
     show = make_show(f"{part}{len(jobs)} jobs, {at_once} at once; {folder}", len(jobs))
     Runner(waiting, at_once, show).run(stop)
     print_summary(jobs)
-    if stop.requests:
-        return stop.exit_code
+    if stop.received is not None:
+        return 128 + stop.received
     return 0 if all(job.status.state == "finished" for job in jobs) else 1
 
 

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rlcont.runs.console import format_return, on_terminal, print_table, span
+from rlcont.runs.console import format_return, format_returns, on_terminal, print_table, span
 from rlcont.runs.status import Status
 from rlcont.sweep.process import Job
 
@@ -33,7 +33,6 @@ class LineShow:
         self._told: dict[int, tuple[float, int | None]] = {}
 
     def started(self, job: Job) -> None:
-        """Called when a job's process has started."""
         self._told[job.number] = (time.monotonic(), 0)
         self._print(self._about(job, "started"))
 
@@ -47,7 +46,6 @@ class LineShow:
                 self._print(self._about(job, text))
 
     def ended(self, job: Job) -> None:
-        """Called when a job's process has ended."""
         self._print(self._about(job, ending(job)), STYLES[job.status.state])
 
     def stopping(self, num_running: int) -> None:
@@ -138,9 +136,7 @@ def ending(job: Job) -> str:
 
 def evaluation(status: Status) -> str:
     """Mean and deviation of the last evaluation."""
-    if status.return_mean is None:
-        return "-"
-    return f"{format_return(status.return_mean)} ± {format_return(status.return_std)}"
+    return "-" if status.return_mean is None else format_returns(vars(status))
 
 
 def progress(status: Status) -> str:

@@ -62,7 +62,7 @@ def choose(
 ) -> Acceleration:
     """What `compile` and `precision` come to for a run of `num_updates` updates on this machine.
 
-    An automatic precision is fp32: agents trained in bf16 were behind after 100 k steps (docs/results/ddpg.md).
+    An automatic precision is fp32: agents trained in bf16 were behind after 100 k steps (docs/results/log.md).
     """
     required = compile_ is True
     is_long = num_updates >= UPDATES_THAT_EARN_A_COMPILATION

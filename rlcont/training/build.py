@@ -55,7 +55,7 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> Ru
     if evaluate is not None:
         env = evaluate.envs[0]
         if envs is not None:
-            evaluate.statistics = envs.statistics
+            evaluate.statistics = envs.first.snapshots.statistics
     elif envs is not None:
         env = envs.first
     else:

@@ -72,7 +72,6 @@ class CompiledUpdate:
         return self.update(batch)
 
     def _give_up(self, why: str, error: Exception | None = None) -> None:
-        """From now on eager."""
         if self.required:
             raise UserError(f"compile=true: {why}; allowed: auto, false") from error
         log.warning("rlcont: %s; it runs eagerly", why)
@@ -120,14 +119,8 @@ def _with_own_code(update: Update) -> Update:
     hyper-parameters, which are not looked at.
     """
     function: Any = getattr(update, "__func__", update)
-    own = types.FunctionType(
-        function.__code__.replace(),
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    own.__kwdefaults__ = function.__kwdefaults__
+    own = types.FunctionType(function.__code__.replace(), function.__globals__, closure=function.__closure__)
+    own.__defaults__, own.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
     return types.MethodType(own, update.__self__) if hasattr(update, "__self__") else own
 
 

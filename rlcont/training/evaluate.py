@@ -46,7 +46,7 @@ class Evaluator:
             self.envs = [BoxEnv(config) for _ in range(min(episodes, at_once))]
         self.spec = self.envs[0].spec
         self.info_names = config.info
-        own = self.envs[0].statistics
+        own = self.envs[0].snapshots.statistics()
         self.statistics: Callable[[], list[dict[str, Any]]] = lambda: own
         """Running statistics of Gymnasium's wrappers that all episodes are played with, in place of their own."""
         self.watch = watch
@@ -57,7 +57,7 @@ class Evaluator:
         """Plays all episodes; returns None if `stop` returns true before the end."""
         num, statistics = len(self.envs), self.statistics()
         for env in self.envs:
-            env.put_statistics(statistics, freeze=True)
+            env.snapshots.put_statistics(statistics, freeze=True)
         groups = []
         for first in range(0, len(self.seeds), num):
             with globals_seeded(self.seeds[first]):

@@ -34,7 +34,6 @@ class Interrupt:
             signal.signal(number, handler)
 
     def take(self, number: int, frame: FrameType | None) -> None:
-        """Handles a signal."""
         if self.received is None:
             self.received = number
             return

@@ -4,20 +4,18 @@ import contextlib
 import logging
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rlcont.config.run import RunConfig, to_container
-from rlcont.core.errors import ActorsLost, Stopped, UserError
+from rlcont.core.errors import ActorsLost, Stopped
 from rlcont.core.spelling import flat_keys
 from rlcont.core.types import Evaluation
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.console import make_reporter
 from rlcont.runs.evaluations import evaluation_row
-from rlcont.runs.files import shown
+from rlcont.runs.files import shown, writing_to
 from rlcont.runs.folder import config_text
 from rlcont.runs.log import RunLog
 from rlcont.runs.policies import save_policy
@@ -52,7 +50,7 @@ class RunObserver:
         self.status = StatusFile(folder, "running", config.total_steps)
         self.status.update(step=step)
         self.reporter = make_reporter(config.total_steps, lambda: (parts.training.step, parts.training.learns))
-        self.statistics: Callable[[], list[dict[str, Any]]] = lambda: parts.env.statistics
+        self.statistics: Callable[[], list[dict[str, Any]]] = parts.env.snapshots.statistics
         """Running statistics of the environments' wrappers, which belong to a policy."""
         if parts.evaluate is not None:
             self.statistics = parts.evaluate.statistics
@@ -124,7 +122,7 @@ class RunObserver:
     def _save_policies(self, names: list[str], facts: dict[str, Any]) -> None:
         state, statistics = self.agent.policy_state(), self.statistics()
         if any(statistics):
-            facts["statistics"] = _as_lists(statistics)
+            facts["statistics"] = statistics
         for name in names:
             save_policy(self.folder, name, state, facts)
 
@@ -144,19 +142,5 @@ class RunObserver:
             return "it kept no checkpoint (checkpoint.every=null)"
         return f"rlcont resume {shlex.quote(str(shown(self.folder)))} goes on"
 
-    @contextlib.contextmanager
-    def _writing(self, step: int) -> Iterator[None]:
-        """Turns an OSError, such as a full disk or a missing folder, into a UserError."""
-        try:
-            yield
-        except OSError as error:
-            raise UserError(
-                f"{shown(self.folder)}: cannot be written at step {step} ({error.strerror or error})"
-            ) from error
-
-
-def _as_lists(value: Any) -> Any:
-    """Nested values with their arrays as lists of numbers."""
-    if isinstance(value, dict):
-        return {key: _as_lists(inner) for key, inner in value.items()}
-    return [_as_lists(inner) for inner in value] if isinstance(value, list) else np.asarray(value).tolist()
+    def _writing(self, step: int) -> contextlib.AbstractContextManager[None]:
+        return writing_to(str(shown(self.folder)), f" at step {step}")

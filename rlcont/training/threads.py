@@ -4,8 +4,6 @@ Two threads of OpenMP wait for each other after every product. On an idle machin
 another process runs, one waits until the other has its turn, and both together are slower than one.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from typing import Any
@@ -140,9 +138,5 @@ class AdaptiveThreads:
             torch.set_num_threads(choice.threads)
         if choice.favourite != favourite and self.num_lines < MOST_LINES:
             self.num_lines += 1
-            log.warning("rlcont: %s", told(choice.favourite))
-
-
-def told(threads: int) -> str:
-    """One line about a change to `threads`."""
-    return f"{threads} threads update faster again" if threads > 1 else "1 thread updates faster at the moment"
+            again = f"{choice.favourite} threads update faster again"
+            log.warning("rlcont: %s", again if choice.favourite > 1 else "1 thread updates faster at the moment")

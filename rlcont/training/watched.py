@@ -1,5 +1,6 @@
 """The Python values that compiled code holds as constants, and whether one of them has changed."""
 
+import contextlib
 import dataclasses
 import enum
 import re
@@ -69,8 +70,11 @@ class WatchedValues:
 
     def change(self) -> str:
         """What has changed since the update was compiled, or nothing."""
-        if self.code is None or self._now() == tuple(self.values.values()):
+        if self.code is None:
             return ""
+        with contextlib.suppress(AttributeError, LookupError):  # Something is gone.
+            if eval(self.code, self.scope) == tuple(self.values.values()):
+                return ""
         for expression, before in self.values.items():
             try:
                 now = eval(expression, self.scope)
@@ -79,13 +83,6 @@ class WatchedValues:
             if now != before:
                 return f"{_readable(expression)}, which has changed from {before!r} to {now!r}"
         return ""
-
-    def _now(self) -> Any:
-        assert self.code is not None
-        try:
-            return eval(self.code, self.scope)
-        except (AttributeError, LookupError):  # Something is gone.
-            return None
 
     def _watch(self, expression: str) -> None:
         owner = re.fullmatch(r"(?:\w+\()?(.+?)(?:\.\w+|\[[^\[\]]+\])\)?", expression)

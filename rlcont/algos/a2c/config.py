@@ -21,8 +21,6 @@ learns."""
 
 @schema
 class A2CConfig(AlgorithmConfig):
-    """Hyper-parameters of A2C."""
-
     on_policy: ClassVar[bool] = True
 
     policy: Literal["gaussian", "bounded_gaussian", "squashed", "beta"]
@@ -62,7 +60,6 @@ class A2CConfig(AlgorithmConfig):
     """Divide rewards by the running standard deviation of the discounted return."""
 
     def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:
-        """Refuses what cannot work in a run of these sizes."""
         if noise.kind != "none":
             name = type(self).__name__.removesuffix("Config")
             raise UserError(
@@ -77,10 +74,9 @@ class A2CConfig(AlgorithmConfig):
                 f"algo.rollout_steps={self.rollout_steps}: a rollout of num_envs={num_envs} times as many steps must "
                 f"fit into total_steps={total_steps}, or nothing is learned"
             )
-        if self.normalize_advantage and self.rollout_steps * num_envs < 2:
-            raise UserError("algo.normalize_advantage=true: a rollout of one step has no deviation; allowed: false")
-
         rows = self.rollout_steps * num_envs
+        if self.normalize_advantage and rows < 2:
+            raise UserError("algo.normalize_advantage=true: a rollout of one step has no deviation; allowed: false")
         if rows % self.num_minibatches != 0:
             raise UserError(
                 f"algo.num_minibatches={self.num_minibatches}: must divide the {rows} rows of a rollout "
@@ -88,7 +84,6 @@ class A2CConfig(AlgorithmConfig):
             )
 
     def num_updates(self, total_steps: int, num_envs: int) -> int:
-        """Gradient steps in a run of `total_steps` environment steps."""
         return total_steps // (self.rollout_steps * num_envs) * self.num_minibatches
 
     def memory_demand(self, spec: EnvSpec, total_steps: int, num_envs: int) -> tuple[str, int]:

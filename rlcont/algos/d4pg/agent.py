@@ -61,15 +61,12 @@ class D4PG(DDPG):
         loss = -(target * log_probs).sum(-1)
         logs = log_probs.detach()
         probs = logs.exp()
-        return (
-            loss.sum(0),
-            loss.detach().amax(0),
-            {
-                "q_mean": self._mean(probs).mean(),
-                "value_entropy": -(probs * logs).sum(-1).mean(),
-                "clipped_mass": clipped.mean(),
-            },
-        )
+        metrics = {
+            "q_mean": self._mean(probs).mean(),
+            "value_entropy": -(probs * logs).sum(-1).mean(),
+            "clipped_mass": clipped.mean(),
+        }
+        return loss.sum(0), loss.detach().amax(0), metrics
 
     def receive(self, experience: Experience) -> None:
         super().receive(experience)
@@ -90,11 +87,9 @@ class D4PG(DDPG):
         if clipped <= 0.05:
             return ""
         v_min, v_max = self.support.bounds
-        way_out = (
-            "leave algo.v_min and algo.v_max at null to have them found"
-            if self.support.given
-            else ("they grow beyond any return seen")
-        )
+        way_out = "they grow beyond any return seen"
+        if self.support.given:
+            way_out = "leave algo.v_min and algo.v_max at null to have them found"
         return (
             f"{100 * clipped:.0f}% of the values lie outside the critic's support, v_min={v_min:.4g} to "
             f"v_max={v_max:.4g}, and are clipped; {way_out}"

@@ -1,9 +1,7 @@
 """The hyper-parameters of D4PG."""
 
-from __future__ import annotations
-
 import math
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -13,8 +11,6 @@ from rlcont.core.schema import LARGEST, SMALLEST, Count, Number, schema
 
 @schema
 class D4PGConfig(DDPGConfig):
-    """Hyper-parameters of D4PG."""
-
     num_atoms: Annotated[Count, Field(ge=2)]
     """Atoms of the value distribution."""
     v_min: Number | None
@@ -31,7 +27,7 @@ class D4PGConfig(DDPGConfig):
         return (-self.return_bound, self.return_bound) if self.normalize_reward and self.return_bound else None
 
     @model_validator(mode="after")
-    def _bounds_make_sense(self) -> D4PGConfig:
+    def _bounds_make_sense(self) -> Self:
         if (self.v_min is None) != (self.v_max is None):
             raise ValueError("v_min and v_max are given both, or neither (null)")
         if self.bounds is None:

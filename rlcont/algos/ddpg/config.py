@@ -6,8 +6,6 @@ from rlcont.core.schema import NonNegative, Positive, schema
 
 @schema
 class DDPGConfig(OffPolicyConfig):
-    """Hyper-parameters of DDPG."""
-
     target_sigma: NonNegative
     """Standard deviation of the noise that smooths the target policy, in units of half the action range; 0: none."""
     target_clip: Positive

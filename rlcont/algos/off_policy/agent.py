@@ -64,18 +64,12 @@ class OffPolicy(Learner):
         """The memory, empty."""
         config = self.config
         sizes = (config.replay_size, self.spec.obs_dim, self.spec.action_dim)
-        expected = config.num_rows(total_steps, self.num_envs)
+        arguments = (*sizes, generator, self.device, config.num_rows(total_steps, self.num_envs))
         if config.replay == "uniform":
-            return Replay(*sizes, generator, self.device, expected)
-        return PrioritizedReplay(
-            *sizes,
-            generator,
-            self.device,
-            expected,
-            alpha=config.priority_alpha,
-            beta=config.priority_beta,
-            num_batches=config.num_updates(total_steps, self.num_envs),
-        )
+            return Replay(*arguments)
+        alpha, beta = config.priority_alpha, config.priority_beta
+        num_batches = config.num_updates(total_steps, self.num_envs)
+        return PrioritizedReplay(*arguments, alpha=alpha, beta=beta, num_batches=num_batches)
 
     @classmethod
     def make_explorer(

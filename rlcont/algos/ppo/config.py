@@ -6,8 +6,6 @@ from rlcont.core.schema import Count, Positive, PositiveFraction, schema
 
 @schema
 class PPOConfig(A2CConfig):
-    """Hyper-parameters of PPO."""
-
     num_epochs: Count
     """Passes over the rows of a rollout, each in an order of its own."""
     clip_range: PositiveFraction

@@ -8,8 +8,6 @@ from rlcont.exploration.config import NoiseConfig
 
 @schema
 class SACConfig(OffPolicyConfig):
-    """Hyper-parameters of SAC."""
-
     init_temperature: Positive
     """Weight of the policy's entropy beside the return, at first."""
     temperature_lr: NonNegative

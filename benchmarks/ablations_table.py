@@ -1,0 +1,106 @@
+"""The table of docs/results/ablations.md from the runs under docs/results/ablations.
+
+    python benchmarks/ablations_table.py
+
+Each run is docs/results/ablations/ARM/ENV/seed-N.csv; benchmarks/ablations.yaml lists the arms, and
+`python benchmarks/campaign.py OUTPUT benchmarks/ablations.yaml` makes the runs. docs/results/ablations/speed.csv has
+each arm's steps per second (benchmarks/arm_speed.py).
+"""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from results_table import DOCS, Run, all_runs
+
+ARMS = Path(__file__).with_name("ablations.yaml")
+RUNS = DOCS / "results/ablations"
+BEGIN, END = "<!-- made by benchmarks/ablations_table.py -->", "<!-- end -->"
+STANDARDS = {"d4pg": "default", "td3": "td3"}
+"""By algorithm, the arm that the others are compared with."""
+WINDOW = 30_000
+"""Steps before a moment whose evaluations are averaged; a single one is noisy."""
+
+
+def returns_at(runs: list[Run], step: float) -> float:
+    """Mean over the runs of their mean return in the WINDOW steps before `step`."""
+    means = [run.returns[(run.steps > step - WINDOW) & (run.steps <= step)].mean() for run in runs]
+    return statistics.mean(float(mean) for mean in means)
+
+
+def differences(runs: list[Run], standard: list[Run], speed: float) -> tuple[float, float]:
+    """How much more an arm reaches than the standard: at the same step, and at the same time.
+
+    Args:
+        speed: the arm's steps per second over the standard's. The time is that at which the faster has made all steps.
+    """
+    last = float(min(run.steps[-1] for run in [*runs, *standard]))
+    at_step = returns_at(runs, last) - returns_at(standard, last)
+    at_time = returns_at(runs, last * min(1.0, speed)) - returns_at(standard, last * min(1.0, 1 / speed))
+    return at_step, at_time
+
+
+def table(runs: dict[str, dict[str, dict[int, list[Run]]]], arms: dict[str, str], speeds: dict[str, float]) -> str:
+    """One line an arm: its speed, and for each environment its return and what it has over the standard."""
+    envs = sorted(runs)
+    heads = ["setting", "× speed", *(head for env in envs for head in (env, "per step", "per second"))]
+    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    for arm, algo in arms.items():
+        standard = STANDARDS[algo]
+        speed = speeds[arm] / speeds[standard] if {arm, standard} <= speeds.keys() else None
+        cells = [arm, f"{speed:.2f}" if speed else "–"]
+        for env in envs:
+            cells += _cells(runs[env].get(arm), runs[env].get(standard), speed, is_standard=arm == standard)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cells(
+    own: dict[int, list[Run]] | None, other: dict[int, list[Run]] | None, speed: float | None, *, is_standard: bool
+) -> list[str]:
+    if not own or not other:
+        return ["–"] * 3
+    (runs,), (standard,) = own.values(), other.values()
+    last = float(min(run.steps[-1] for run in runs))
+    at_step, at_time = differences(runs, standard, speed or 1.0)
+    reached = f"{returns_at(runs, last):.0f}" + (f" ({len(runs)} seeds)" if len(runs) > 1 else "")
+    return [reached, "" if is_standard else f"{at_step:+.0f}", "" if is_standard or not speed else f"{at_time:+.0f}"]
+
+
+def arms_of(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """The algorithm of each arm, in the order of the entries."""
+    return {entry["arm"]: entry["algo"] for entry in entries}
+
+
+def measured_speeds(path: Path) -> dict[str, float]:
+    """Median steps per second of each arm."""
+    if not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        arm: statistics.median(float(row["steps_per_second"]) for row in rows if row["arm"] == arm)
+        for arm in dict.fromkeys(row["arm"] for row in rows)
+    }
+
+
+def page(text: str) -> str:
+    """The page with the table between its markers made anew."""
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    arms = arms_of(yaml.safe_load(ARMS.read_text()))
+    return f"{before}{BEGIN}\n\n{table(all_runs(RUNS), arms, measured_speeds(RUNS / 'speed.csv'))}\n\n{END}{after}"
+
+
+def main() -> None:
+    path = DOCS / "results/ablations.md"
+    path.write_text(page(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
