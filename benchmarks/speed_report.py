@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import statistics
+import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -318,11 +319,13 @@ def _circumstances(rows: list[Row]) -> str:
     loads = [float(row["load"]) for row in quiet(rows)]
     busy = [float(row["busy_percent"]) for row in quiet(rows)]
     dates = sorted({row["date"][:10] for row in rows})
-    return (
+    return textwrap.fill(
         f"HalfCheetah-v4, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}; windows of {_windows(rows)} steps. "
         f"Machine: {'; '.join(sorted({row['machine'] for row in rows}))}. "
         f"Load average {loads[0]:.2f} at the start, {min(loads):.2f}–{max(loads):.2f} between the runs; "
-        f"in the second before each run other processes used {min(busy):.0f}–{max(busy):.0f} % of the machine."
+        f"in the second before each run other processes used {min(busy):.0f}–{max(busy):.0f} % of the machine.",
+        100,
+        break_on_hyphens=False,
     )
 
 

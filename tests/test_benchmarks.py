@@ -134,7 +134,7 @@ def test_the_window_is_set_for_ddpg_alone():
 
 def test_report_tells_machine_versions_and_load(tmp_path):
     rows = [row("rlcont-256", 200, load="0.50"), row("sb3-256", 50, busy_percent="7")]
-    text = speed_report.report([*rows, row("rlcont-256-x2", 300, steps="8000")], tmp_path)
+    text = " ".join(speed_report.report([*rows, row("rlcont-256-x2", 300, steps="8000")], tmp_path).split())
     for fact in (
         "a CPU, 2 cores",
         "- torch 1",
@@ -145,7 +145,7 @@ def test_report_tells_machine_versions_and_load(tmp_path):
     ):
         assert fact in text
     elsewhere = row("sb3-a2c", 50, steps="61440", machine="another CPU")
-    ddpg, a2c = speed_report.report([*rows, elsewhere], tmp_path).split("| A2C |")
+    ddpg, a2c = " ".join(speed_report.report([*rows, elsewhere], tmp_path).split()).split("| A2C |")
     assert "windows of 4000 steps. Machine: a CPU, 2 cores." in ddpg
     assert "windows of 61440 steps. Machine: another CPU." in a2c
 

@@ -47,6 +47,13 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(place), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_are_wrapped(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    # Tables, code and pictures cannot be broken.
+    assert [line for line in text.splitlines() if len(line) > 100 and not line.startswith(("|", "    ", "!["))] == []
+
+
 def test_readme_is_short_and_names_every_algorithm():
     assert len(README) <= 9000
     assert all(len(line) <= 120 for line in README.splitlines())
