@@ -86,7 +86,9 @@ def extensions(entry: dict[str, Any], output: Path) -> list[list[str]]:
 
 def folder(entry: dict[str, Any], output: Path) -> Path:
     """Where the sweep of an entry is made."""
-    return output / entry.get("arm", entry["algo"]) / entry["env"] / f"{entry['commit']}-{entry['steps']}"
+    # A path with an equals sign would be read as KEY=VALUE.
+    name = entry.get("arm", entry["algo"]).replace("=", "-")
+    return output / name / entry["env"] / f"{entry['commit']}-{entry['steps']}"
 
 
 def program(output: Path, commit: str) -> Path:

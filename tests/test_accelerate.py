@@ -659,3 +659,33 @@ def test_a_compiled_run_from_the_command_line(tmp_path, monkeypatch):
         "threads": 1,
         "workers": 1,
     }
+
+
+@pytest.mark.slow
+def test_code_that_was_being_compiled_when_its_process_was_killed_is_compiled_anew(tmp_path, monkeypatch):
+    monkeypatch.delenv(accelerate.CACHE_DIR, raising=False)
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    assert rlcont(tmp_path, *tiny("compile=true"), env=cache).returncode == 0
+    files = list((tmp_path / "cache").rglob("*.so"))
+    assert all(accelerate._is_whole(path) for path in files)
+    for path in files:
+        os.truncate(path, path.stat().st_size // 2)
+        os.utime(path, (0, 0))
+    result = rlcont(tmp_path, *tiny("compile=true"), env=cache)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert all(accelerate._is_whole(path) for path in files if path.exists())
+
+
+def test_half_written_libraries_are_discarded_unless_they_may_be_in_work(tmp_path):
+    whole = Path(torch._C.__file__).read_bytes()
+    lengths = {"whole": len(whole), "cut": len(whole) // 2, "head": 63, "empty": 0, "in_work": len(whole) // 2}
+    for name, length in lengths.items():
+        path = tmp_path / "ab" / f"{name}.so"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(whole[:length])
+        if name != "in_work":
+            os.utime(path, (0, 0))
+    (tmp_path / "ab" / "text.so").write_text("x" * 100)
+    os.utime(tmp_path / "ab" / "text.so", (0, 0))
+    accelerate._discard_damaged(tmp_path)
+    assert {path.stem for path in tmp_path.rglob("*.so")} == {"whole", "in_work", "text"}

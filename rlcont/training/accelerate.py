@@ -3,10 +3,12 @@
 Everything else is written for eager PyTorch, which stays the reference.
 """
 
+import contextlib
 import dataclasses
 import logging
 import os
 import shutil
+import struct
 import sysconfig
 import tempfile
 import time
@@ -26,6 +28,8 @@ UPDATES_THAT_EARN_A_COMPILATION = 30_000
 """Compiling takes 21 s the first time and saves about a millisecond an update (docs/benchmarks.md)."""
 CACHE_DIR = "TORCHINDUCTOR_CACHE_DIR"
 """The environment variable that says where compiled code is kept for the next run."""
+SECONDS_TO_WRITE = 5.0
+"""A library that was changed later than so long ago may still be being written by another run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +74,7 @@ def choose(
     if wanted:
         # torch._dynamo, which what follows imports, would choose a temporary folder.
         os.environ.setdefault(CACHE_DIR, str(_cache_folder()))
+        _discard_damaged(Path(os.environ[CACHE_DIR]))
     obstacle = _obstacle_to_compiling(device) if wanted else ""
     if required and obstacle:
         raise UserError(f"compile=true: {obstacle}; allowed: auto, false")
@@ -148,3 +153,25 @@ def _cache_folder() -> Path:
     except (OSError, RuntimeError):
         return Path(tempfile.mkdtemp(prefix="rlcont-compiled-"))
     return folder
+
+
+def _discard_damaged(folder: Path) -> None:
+    """Deletes libraries that a process has left half written that was killed while it compiled.
+
+    The compiler writes them in place, and loading one would fail, or end this process.
+    """
+    for path in folder.rglob("*.so"):
+        with contextlib.suppress(OSError):  # Another run may have discarded it.
+            if not _is_whole(path) and time.time() - path.stat().st_mtime > SECONDS_TO_WRITE:
+                path.unlink()
+
+
+def _is_whole(library: Path) -> bool:
+    """Whether an ELF file (System V ABI, chapter 4) reaches to the end of its section headers, its last part."""
+    with library.open("rb") as file:
+        header = file.read(64)
+    if len(header) < 64 or header[:4] != b"\x7fELF":
+        return len(header) == 64  # Another system's library.
+    (offset,) = struct.unpack_from("<Q", header, 0x28)
+    size, number = struct.unpack_from("<HH", header, 0x3A)
+    return library.stat().st_size >= offset + size * number
