@@ -4,7 +4,6 @@ import csv
 import itertools
 import json
 import math
-import signal
 import statistics
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from difference import difference_interval
 from hypothesis import given
 from hypothesis import strategies as st
+from interrupting import interrupt_once
 from interruptions import train
 from script import rlcont
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -158,15 +158,7 @@ def test_tables_and_pictures_are_left_behind(outputs, tmp_path, capsys):
 
 
 def test_ctrl_c_waits_until_all_is_written(outputs, tmp_path, monkeypatch):
-    write = compare_module._write_csv
-    coming = [signal.SIGINT]
-
-    def interrupted(*arguments):
-        write(*arguments)
-        if coming:
-            signal.raise_signal(coming.pop())
-
-    monkeypatch.setattr(compare_module, "_write_csv", interrupted)
+    interrupt_once(monkeypatch, compare_module, "_write_csv")
     with pytest.raises(Stopped, match=r"^interrupted$") as stopped:
         compare([outputs], tmp_path / "to", None)
     assert stopped.value.exit_code == 130

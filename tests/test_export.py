@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interrupting import interrupt_once
 from script import rlcont
 from tiny import TINY, TINY_A2C, TINY_PPO, tiny
 
@@ -106,15 +107,7 @@ def test_what_acts_otherwise_is_not_kept(trained, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_waits_until_all_files_are_written(trained, tmp_path, monkeypatch):
-    write = export.write_whole
-    coming = [signal.SIGINT]
-
-    def interrupted(*arguments):
-        write(*arguments)
-        if coming:
-            signal.raise_signal(coming.pop())
-
-    monkeypatch.setattr(export, "write_whole", interrupted)
+    interrupt_once(monkeypatch, export, "write_whole")
     with pytest.raises(Stopped, match=r"^interrupted$") as stopped:
         export_run(trained, "last", tmp_path / "export")
     assert stopped.value.exit_code == 130
