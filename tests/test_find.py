@@ -7,7 +7,7 @@ import pytest
 from script import rlcont
 
 from rlcont.core.errors import UserError
-from rlcont.runs.find import named_folder
+from rlcont.runs.find import named_folder, run_folders
 
 
 @pytest.fixture
@@ -48,6 +48,17 @@ def test_several_are_refused_and_none_is_left_to_the_command(outputs):
     assert named_folder(Path("nowhere")) == Path("nowhere")
     with pytest.raises(UserError, match="elsewhere/latest: no run below elsewhere"):
         named_folder(Path("elsewhere/latest"))
+
+
+def test_links_are_followed_and_each_run_counts_once(outputs):
+    elsewhere = Path("elsewhere")
+    elsewhere.mkdir()
+    (elsewhere / "sweep").symlink_to(Path("../outputs/sweeps/20260103"))
+    (elsewhere / "again").symlink_to(Path("../outputs/sweeps"))
+    (elsewhere / "loop").symlink_to(Path())
+    found = {os.path.realpath(folder) for folder in run_folders(elsewhere)}
+    assert found == {os.path.realpath(outputs / f"sweeps/20260103/s{seed}") for seed in (0, 1)}
+    assert len(list(run_folders(elsewhere))) == 2
 
 
 def test_the_commands_take_it(outputs):

@@ -17,11 +17,16 @@ ZOO = _IN_CLONE if _IN_CLONE.is_dir() else _PACKAGE / "zoo"
 
 
 def run_folders(root: Path) -> Iterator[Path]:
-    """Folders of runs: `root` itself, or all below it."""
-    for folder, inner, files in os.walk(root):
-        if "config.yaml" in files and "run.json" in files:
+    """Folders of runs: `root` itself, or all below it, each once, those that links lead to as well."""
+    seen: set[str] = set()
+    for folder, inner, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        is_run = "config.yaml" in files and "run.json" in files
+        if is_run or real in seen:
             inner.clear()
+        if is_run and real not in seen:
             yield Path(folder)
+        seen.add(real)
 
 
 def named_folder(name: Path, *, whole: bool = False) -> Path:
