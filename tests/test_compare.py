@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import math
+import shutil
 import statistics
 
 import numpy as np
@@ -100,6 +101,16 @@ def test_runs_that_differ_in_their_seed_alone_are_a_group(outputs):
     # A run that is named twice counts once.
     again = group_runs([outputs, outputs / "Pendulum-v1"])
     assert [len(group.curves) for group in again] == [len(group.curves) for group in groups]
+
+
+def test_a_run_behind_a_link_or_copied_counts_once(outputs, capsys):
+    numbers = [len(group.curves) for group in group_runs([outputs])]
+    link = outputs.parent / "link"
+    link.symlink_to(outputs)
+    assert [len(group.curves) for group in group_runs([link, outputs])] == numbers
+    copy = shutil.copytree(outputs, outputs.parent / "copy")
+    assert [len(group.curves) for group in group_runs([outputs, copy])] == numbers
+    assert capsys.readouterr().err.count(": left out, a copy of ") == sum(numbers)
 
 
 def test_keys_that_do_not_change_what_is_learned_make_no_groups(tmp_path):

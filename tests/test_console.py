@@ -28,7 +28,7 @@ def clock(monkeypatch):
 
 def test_the_remaining_time_goes_by_the_steps_since_learning_began(clock):
     remaining = RemainingTime(10_000)
-    assert remaining.mark(1000, False) == "after warm-up"
+    assert remaining.mark(1000, False) == "not yet known"
     clock.now += 1
     assert remaining.mark(2000, True) == "-"
     clock.now += 100
@@ -51,7 +51,7 @@ def test_lines_are_plain_and_complete(capsys, clock):
     reporter.evaluated(200, ROW)
     reporter.close()
     assert capsys.readouterr().out.splitlines() == [
-        "step 100/1000  return -  500 steps/s  ETA after warm-up",
+        "step 100/1000  return -  500 steps/s  ETA not yet known",
         "step 200/1000  return -12.3  50 steps/s  ETA -",
         "step 300/1000  return -12.3  50 steps/s  ETA 0:00:28",
         "step 200/1000  evaluation -1234.6 ± 123.4",
@@ -74,7 +74,7 @@ def test_the_bar_is_one_line_at_every_width(width, clock):
     now = [(0, False)]
     screen = io.StringIO()
     reporter = BarReporter(Console(file=screen, force_terminal=True, width=width), 1_000_000, lambda: now[0])
-    assert reporter.line().plain.endswith("0/1,000,000  0%  0:00:00  ETA after warm-up")
+    assert reporter.line().plain.endswith("0/1,000,000  0%  0:00:00  ETA not yet known")
     now[0] = (100_000, True)
     reporter.line()
     clock.now += 8

@@ -91,8 +91,9 @@ def test_a_command_describes_itself_and_its_keys(tmp_path, nothing_heavy, name):
         assert field.meaning in " ".join(text.split())
 
 
-def test_the_help_of_train_is_the_general_one(tmp_path, nothing_heavy):
-    assert said(tmp_path, nothing_heavy, "train", "--help") == said(tmp_path, nothing_heavy, "--help")
+@pytest.mark.parametrize("words", [["train", "--help"], ["help"]])
+def test_other_ways_to_ask_give_the_general_help(tmp_path, nothing_heavy, words):
+    assert said(tmp_path, nothing_heavy, *words) == said(tmp_path, nothing_heavy, "--help")
 
 
 def test_the_help_of_resume_names_all_that_it_can_change(tmp_path, nothing_heavy):

@@ -26,7 +26,6 @@ from rlcont.runs.folder import load_config
 ROOT = Path(__file__).parent.parent
 
 COMMANDS_AND_OPTIONS = [
-    ("help", "did you mean --help?"),
     ("version", "did you mean --version?"),
     ("search -m algo.gamma=0.9,0.99", "-m: does not count in a search"),
     ("tain", "did you mean train?"),
@@ -69,6 +68,9 @@ SWEEPS = [
         "-m sweep.zip=[seed,noise] seed=0,1,2 noise=ou,none",
         "as many values of each key are needed; there are 3 of seed",
     ),
+    ("-m algo=ddpg,ppo algo.warmup_steps=100", "algo=ppo: algo.warmup_steps=100: no such key"),
+    ("-m algo=ddpg,sac algo.batch_size=64,0", "algo=ddpg: algo.batch_size=0: "),
+    ("-m seed=0,1 algo.tau=abc", "rlcont: algo.tau=abc: "),
 ]
 RUNS = [
     ("runs nowhere", "nowhere: no such folder"),
@@ -110,7 +112,7 @@ GROUPS_AND_KEYS = [
     ("-m totalsteps=1e5,1e6", "did you mean total_steps?"),
     ("-m hydra/launcher=joblibb seed=0,1", "hydra/launcher=joblibb: "),
     ("-m lr=1e-3,1e-4", "did you mean algo.actor.lr or algo.critic.lr?"),
-    ("-m tuned=none,foo", "tuned=foo: allowed: none or ALGO/ENV"),
+    ("-m tuned=none,foo", "tuned=foo: allowed: none, ALGO/ENV of rlcont's own files"),
     ("-m experiment=article/ddpg,article/d4p", "did you mean article/d4pg?"),
     ("-m +seed=0,1", "no + is needed"),
 ]
@@ -242,6 +244,7 @@ OTHER_LIBRARIES = [
     ("-n 1000", "did you mean total_steps?"),
     ("-i trained.zip", "init=RUN_DIR starts from its policy"),
     ("--track", "log.wandb=PROJECT copies what every run writes for TensorBoard"),
+    ("eval.freq=1000", "did you mean eval.every?"),
     ("env=FetchReach-v4", "type env=gymnasium_robotics:FetchReach-v4"),
     ("env=dm_control/cheetah-run-v0", "type env=shimmy:dm_control/cheetah-run-v0"),
 ]
@@ -417,7 +420,7 @@ def test_a_folder_above_a_run_suggests_it(tmp_path, no_torch):
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(rlcont(tmp_path, "--cfg", "env=Pendulum-v1").stdout)
     assert_one_line(rlcont(tmp_path, "eval", "outputs", env=no_torch), "did you mean outputs/Pendulum-v1/ddpg/one?")
-    assert_one_line(rlcont(tmp_path, "eval", str(run), "checkpoint=bets", env=no_torch), "keeps none")
+    assert_one_line(rlcont(tmp_path, "eval", str(run), "checkpoint=bets", env=no_torch), "has saved no policy; did you")
     (run / "policies").mkdir()
     (run / "policies" / "best.safetensors").touch()
     assert_one_line(rlcont(tmp_path, "eval", str(run), "checkpoint=bets", env=no_torch), "did you mean best?")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from own_algorithm import NAME, write_package
 from script import rlcont
 from tiny import tiny
 
@@ -12,7 +13,7 @@ from rlcont.config.compose import compose_job
 from rlcont.config.run import to_container
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
-from rlcont.runs.folder import load_config
+from rlcont.runs.folder import config_text, load_config
 
 HEADER = "# @package _global_\n"
 ENV = """\
@@ -106,15 +107,29 @@ def test_from_takes_a_runs_values_but_for_groups_and_keys_that_are_typed(d4pg):
         compose_job(["from=nowhere"])
 
 
+def test_what_an_algorithm_decided_for_its_run_another_one_decides_anew(tmp_path):
+    ddpg = validate(compose_job(["algo=ddpg", "env=Pendulum-v1", "eval.episodes=3"]).container)
+    (tmp_path / "config.yaml").write_text(config_text(ddpg))
+    a2c = validate(compose_job([f"from={tmp_path}", "algo=a2c"]).container)
+    plain = validate(compose_job(["algo=a2c", "env=Pendulum-v1"]).container)
+    assert (a2c.num_envs, a2c.noise, a2c.checkpoint.every) == (plain.num_envs, plain.noise, plain.checkpoint.every)
+    assert (a2c.eval.episodes, a2c.total_steps) == (3, ddpg.total_steps)
+
+
 def test_init_starts_from_the_policy_of_a_run(d4pg, tmp_path):
     short = tiny("algo=d4pg", "total_steps=200", f"output={tmp_path}", "eval.episodes=2", "seed=3")
     run = rlcont_from_python.train(f"init={d4pg}", *short)
     assert rlcont_from_python.evaluations(run)[0]["return_mean"] == pytest.approx(
         rlcont_from_python.evaluations(d4pg)[-1]["return_mean"]
     )
-    with pytest.raises(UserError, match=r"does not fit; actor.body.0.weight is \[16, 3\] there and \[17, 3\] here"):
+    with pytest.raises(UserError, match=r"of algo=d4pg does not fit; actor.body.0.weight is \[16, 3\]"):
         rlcont_from_python.train(
             f"init={d4pg}", *[word.replace("actor.hidden=[16]", "actor.hidden=[17]") for word in short]
         )
-    with pytest.raises(UserError, match="nowhere keeps none"):
+    with pytest.raises(UserError, match="init=nowhere: nowhere: no run"):
         rlcont_from_python.train("init=nowhere", *short)
+
+
+def test_help_finds_an_algorithm_of_the_working_directory(tmp_path):
+    write_package(tmp_path)
+    assert "algo.scale" in rlcont(tmp_path, "--help", f"algo={NAME}").stdout

@@ -181,7 +181,7 @@ def test_its_values_need_not_begin_from_anothers(module, tmp_path):
     ("text", "values", "cls", "expected"),
     [
         (CONFIG + AGENT, None, "Scaled", "algo={name}:Scaled: has no file of values; expected {folder}/Scaled.yaml"),
-        (CONFIG + AGENT, VALUES, "Scald", "has no file of values; expected {folder}/Scald.yaml"),
+        (CONFIG + AGENT, VALUES, "Scald", "expected {folder}/Scald.yaml; did you mean Scaled?"),
         ("", VALUES, "Scaled", "algo={name}:Scaled: {name} defines no class ScaledConfig"),
         (
             "class ScaledConfig: ...",

@@ -96,7 +96,7 @@ def test_what_rlcont_does_by_itself_is_said(name):
         ("[{stack_size:3}]", "{stack_size:3} must be NAME, or {name:NAME,ARGUMENT:VALUE}"),
         ("[FrameStackObservation]", "env.wrappers=FrameStackObservation: env=Pendulum-v1: cannot be made: "),
         ("[{name:ClipReward,low:1}]", "env.wrappers={name:ClipReward,low:1}: env=Pendulum-v1: cannot be made: "),
-        ("[gymnasium:Env]", "env.wrappers=gymnasium:Env: gymnasium defines no wrapper of Gymnasium's called Env"),
+        ("[gymnasium:Env]", "env.wrappers=gymnasium:Env: gymnasium defines no gymnasium.Wrapper Env"),
         ("[no_such_module:Mine]", "env.wrappers=no_such_module:Mine: module 'no_such_module' cannot be imported"),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlcont.core.errors import UserError, require
+from rlcont.core.spelling import counted
 
 if TYPE_CHECKING:
     from rlcont.config.compose import Plan
@@ -72,11 +73,11 @@ def _sweep(overrides: list[str], *, only_list: bool) -> None:
             raise UserError(f"{override}: counts only with a launcher of Hydra's, as in hydra/launcher=basic")
         if override.startswith("sweep.") and by_hydra:
             raise UserError(f"{override}: does not count with a launcher or sweeper of Hydra's")
-    from rlcont.config.compose import expand_sweep, make_plan
+    from rlcont.config.compose import expand_sweep
     from rlcont.sweep.plan import check_agreement, check_difference, make_folders, names_of
     from rlcont.sweep.shares import jobs_at_once
 
-    plans = [make_plan(job) for job in expand_sweep(overrides)]
+    plans = _plans(expand_sweep(overrides), overrides)
     if not by_hydra:
         check_agreement(plans)
     check_difference(plans, overrides)
@@ -87,7 +88,7 @@ def _sweep(overrides: list[str], *, only_list: bool) -> None:
     _check_device({plan.config.device for plan in plans})
     if only_list:
         lines = [f"{name}: {' '.join(plan.overrides)}" for name, plan in zip(names_of(plans), plans, strict=True)]
-        return print(*lines, f"{len(plans)} jobs, {at_once} at once", sep="\n")
+        return print(*lines, f"{counted(len(plans), 'job')}, {at_once} at once", sep="\n")
     if by_hydra:
         from rlcont.sweep.by_hydra import sweep_by_hydra
 
@@ -96,6 +97,32 @@ def _sweep(overrides: list[str], *, only_list: bool) -> None:
 
     with Stop() as stop:  # From here on, so that no folder is left half made.
         sys.exit(run_jobs(*make_folders(plans), at_once, stop))
+
+
+def _plans(jobs: list[list[str]], overrides: list[str]) -> list[Plan]:
+    """The plan of each job of a sweep; a mistake that not every job has is told with the job's own words."""
+    from rlcont.config.compose import make_plan
+
+    plans: list[Plan] = []
+    for job in jobs:
+        try:
+            plans.append(make_plan(job))
+        except UserError as error:
+            own = " ".join(word for word in job if word not in overrides and not str(error).startswith(word))
+            if own and (plans or not all(_fails_so(other, str(error)) for other in jobs)):
+                raise UserError(f"{own}: {error}") from None
+            raise
+    return plans
+
+
+def _fails_so(job: list[str], message: str) -> bool:
+    from rlcont.config.compose import make_plan
+
+    try:
+        make_plan(job)
+    except UserError as error:
+        return str(error) == message
+    return False
 
 
 def _check_device(devices: set[str]) -> None:

@@ -19,10 +19,13 @@ def main() -> None:
 
 
 def _dispatch(arguments: list[str]) -> None:
-    if not arguments or "--help" in arguments or "-h" in arguments:
+    if arguments in ([], ["help"]) or "--help" in arguments or "-h" in arguments:
         from rlcont.cli.help import help_text
+        from rlcont.cli.words import allow_typed
 
-        return print(help_text([argument for argument in arguments if argument not in ("--help", "-h")]), end="")
+        words = [argument for argument in arguments if argument not in ("--help", "-h", "help")]
+        allow_typed(words)
+        return print(help_text(words), end="")
     if "--version" in arguments:
         from rlcont import __version__
 

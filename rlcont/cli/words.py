@@ -91,10 +91,16 @@ def _read_overrides(arguments: list[str]) -> dict[str, Any]:
             raise UserError(_not_key_value(word, after, place == 0 and not flags))
         if word.startswith("="):
             raise UserError(f"{word}: no key before the =; write key=value without spaces")
+    allow_typed(overrides)
+    return {"overrides": overrides, "flags": flags}
+
+
+def allow_typed(words: list[str]) -> None:
+    """Lets the modules that the words name be imported from the working directory."""
+    for word in words:
         if word.startswith(("env=", "algo=", "env.wrappers=")):
             for module in re.findall(r"([A-Za-z_][\w.]*):", word):
                 allow(module)
-    return {"overrides": overrides, "flags": flags}
 
 
 def _with_folder(word: str) -> str:

@@ -19,7 +19,7 @@ from rlcont.config import auto, names
 from rlcont.config.fields import kinds
 from rlcont.config.names import GROUPS, file_values, is_option, merged, option_file, origin, short
 from rlcont.config.overrides import check_decay, check_key, check_option, line_of, parse, parse_one_run
-from rlcont.config.run import RunConfig, SearchConfig, SweepConfig
+from rlcont.config.run import BY_ALGORITHM, RunConfig, SearchConfig, SweepConfig
 from rlcont.config.sources import hydra_loader
 from rlcont.config.validate import validate, validate_settings
 from rlcont.core.errors import UserError
@@ -160,7 +160,21 @@ def _begun(overrides: list[Override]) -> tuple[list[Override], dict[str, Any]]:
     config = names.read_yaml(path)
     if not {"algo_name", "env", "algo", "noise", "actors"} <= config.keys():
         raise UserError(f"from={typed.value()}: no configuration of a run")
+    if any(override.key_or_group == "algo" for override in overrides):
+        _leave_to_algorithm(config)
     return [override for override in overrides if override is not typed], config
+
+
+def _leave_to_algorithm(config: dict[str, Any]) -> None:
+    """Drops from a run's configuration what its algorithm decided for it, where another algorithm is to decide."""
+    values = file_values("algo", config["algo_name"])
+    for key, (name, default) in BY_ALGORITHM.items():
+        place, _, leaf = key.rpartition(".")
+        part = config[place] if place else config
+        if part.get(leaf) == values.get(name, default):
+            del part[leaf]
+    if config["noise"] == names.complete_noise(values.get("auto_noise", {"kind": "none"})):
+        config["noise"] = {"kind": "auto"}
 
 
 def _begun_choices(config: dict[str, Any], typed: set[str]) -> list[Override]:

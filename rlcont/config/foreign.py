@@ -38,7 +38,7 @@ THEIRS = {
     "log.wandb": "wandb_project_name track",
     "env": "env_id env_name",
     "env.kwargs.NAME": "env_kwargs",
-    "eval.every": "eval_freq",
+    "eval.every": "eval_freq freq",
     "eval.episodes": "eval_episodes n_eval_episodes",
     "checkpoint.every": "save_freq",
     "log.every": "log_interval",

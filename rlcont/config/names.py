@@ -67,7 +67,9 @@ def existing_file(group: str, option: str) -> Path:
     if path is not None:
         return path
     if group == "algo" and ":" in option:
-        raise UserError(f"algo={option}: has no file of values; expected {yaml_file(option)}")
+        expected: Any = yaml_file(option)
+        near = nearest(expected.stem, [path.stem for path in expected.parent.glob("*.yaml")])
+        raise UserError(f"algo={option}: has no file of values; expected {expected}{near}")
     allowed = options(group)
     raise UserError(f"{group}={option}: allowed: {', '.join(allowed)}{nearest(option, allowed)}")
 

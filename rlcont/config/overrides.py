@@ -101,7 +101,7 @@ def check_option(override: Override, algo: str) -> None:
         return find_env(value)
     listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)
     if group == "tuned":
-        listed = "none or ALGO/ENV, a file in configs/tuned"
+        listed = "none, ALGO/ENV of rlcont's own files or of ./configs, or PATH.yaml"
         allowed = [option for option in allowed if option.startswith(f"{algo}/")] or allowed
     raise UserError(f"{group}={spelled(value)}: allowed: {listed}{nearest(str(value), allowed)}")
 

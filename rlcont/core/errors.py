@@ -2,7 +2,9 @@
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -58,6 +60,14 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, UserError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def place(error: BaseException) -> str:
+    """The last line that an error went through which is neither rlcont's nor of an installed package; in brackets."""
+    frames = traceback.extract_tb(error.__traceback__)
+    not_own = (str(Path(__file__).parent.parent), "<frozen")
+    own = [each for each in frames if "site-packages" not in each.filename and not each.filename.startswith(not_own)]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def require(what: str, extra: str, *modules: str) -> None:

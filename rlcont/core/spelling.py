@@ -39,6 +39,11 @@ def spelled(value: Any) -> str:
     return "null" if value is None else str(value).lower()
 
 
+def counted(number: int, noun: str) -> str:
+    """1 job, 2 jobs."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def nearest(name: str, allowed: Iterable[str], cutoff: float = 0.5) -> str:
     """'; did you mean …?' with the closest allowed name; empty if none is close."""
     return did_you_mean(close(name, allowed, cutoff))

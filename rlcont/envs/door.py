@@ -7,9 +7,7 @@ import functools
 import importlib
 import logging
 import math
-import traceback
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,8 +16,8 @@ import gymnasium.wrappers
 import numpy as np
 from gymnasium.envs.registration import registry
 
-from rlcont.core.errors import ForeignError, UserError
-from rlcont.core.spelling import close, did_you_mean, spelled
+from rlcont.core.errors import ForeignError, UserError, place
+from rlcont.core.spelling import close, did_you_mean, nearest, spelled
 from rlcont.core.typed import importable
 from rlcont.core.types import Array
 from rlcont.envs.config import EnvConfig
@@ -155,9 +153,11 @@ class Door:
         name, arguments = (wrapper, {}) if isinstance(wrapper, str) else (wrapper["name"], dict(wrapper))
         arguments.pop("name", None)
         module, _, attribute = name.rpartition(":")
-        found = getattr(imported("env.wrappers", module, name) if module else gymnasium.wrappers, attribute, None)
-        if not (isinstance(found, type) and issubclass(found, gymnasium.Wrapper)):
-            raise UserError(f"env.wrappers={name}: {module} defines no wrapper of Gymnasium's called {attribute}")
+        source = imported("env.wrappers", module, name) if module else gymnasium.wrappers
+        found: Any = getattr(source, attribute, None)
+        if not _is_wrapper(found):
+            near = nearest(attribute, [key for key, value in vars(source).items() if _is_wrapper(value)])
+            raise UserError(f"env.wrappers={name}: {source.__name__} defines no gymnasium.Wrapper {attribute}{near}")
         try:
             wrapped = self._call("make", functools.partial(found, self.env, **arguments))
         except UserError as error:
@@ -198,7 +198,7 @@ class Door:
     def _failure(self, what: str, error: BaseException) -> UserError:
         reason = " ".join(str(error).split()).partition(" was raised from the environment creator")[0]
         if what in ("reset", "step") or not reason:
-            reason = f"{type(error).__name__}: {reason}".removesuffix(": ") + _place(error)
+            reason = f"{type(error).__name__}: {reason}".removesuffix(": ") + place(error)
         return ForeignError(f"{self.name}{self.arguments}: {FAILED[what]}: {reason[:500]}")
 
 
@@ -216,7 +216,7 @@ def find_env(env_id: str) -> None:
     known = [key for key in registry if getattr(registry[key].entry_point, "__module__", "") != retired]
     if name not in known:
         near = [f"{module}:{key}" if module else key for key in close(name, known, 0.5, 2)]
-        hint = package_hint(name) or did_you_mean(near)
+        hint = package_hint(name) or did_you_mean(near) + ("" if module else f"; one of your own is env=MODULE:{name}")
         raise UserError(f"env={env_id}: Gymnasium has no such environment{hint}")
 
 
@@ -226,6 +226,10 @@ def imported(key: str, module: str, value: str) -> ModuleType:
         return importlib.import_module(module)
 
 
+def _is_wrapper(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, gymnasium.Wrapper)
+
+
 def _array(value: Any) -> Array | None:
     """Numbers as an array; None if they are none."""
     try:
@@ -233,14 +237,6 @@ def _array(value: Any) -> Array | None:
     except Exception:  # Of foreign __array__ methods, too.
         return None
     return array if array.dtype.kind in "biuf" else None
-
-
-def _place(error: BaseException) -> str:
-    """The last line of the user's own code that an error went through."""
-    frames = traceback.extract_tb(error.__traceback__)
-    not_own = (str(Path(__file__).parent), "<frozen")
-    own = [each for each in frames if "site-packages" not in each.filename and not each.filename.startswith(not_own)]
-    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """Groups of runs that differ only in their seed."""
 
+import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,8 +75,8 @@ def group_runs(places: Sequence[Path]) -> list[Group]:
     for place in places:
         if not place.is_dir():
             raise UserError(f"{place}: no such folder")
-    folders = dict.fromkeys(folder for place in places for folder in sorted(run_folders(place)))
-    curves = [curve for folder in folders if (curve := read_curve(folder)) is not None]
+    folders = {folder.resolve(): folder for place in places for folder in sorted(run_folders(place))}
+    curves = _without_copies(curve for folder in folders.values() if (curve := read_curve(folder)) is not None)
     if not any(len(curve.steps) for curve in curves):
         raise UserError(f"{', '.join(map(str, places))}: no run in it has an evaluation")
     labels = distinguishing_settings([curve.run.config for curve in curves], but_for=NOT_LEARNING)
@@ -87,6 +88,16 @@ def group_runs(places: Sequence[Path]) -> list[Group]:
         finished = [curve for curve in members if curve.is_finished]
         groups.append(Group(env, label, finished, [curve for curve in members if not curve.is_finished]))
     return groups
+
+
+def _without_copies(curves: Iterable[Curve]) -> list[Curve]:
+    """The curves but for those of copied folders, which are named: counted twice, a run would narrow its interval."""
+    firsts: dict[str, Curve] = {}
+    for curve in curves:
+        first = firsts.setdefault(f"{curve.run.started} {curve.run.config}", curve)
+        if first is not curve:
+            print(f"{curve.run.folder}: left out, a copy of {first.run.folder}", file=sys.stderr, flush=True)
+    return list(firsts.values())
 
 
 def read_curve(folder: Path) -> Curve | None:

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from rlcont.core.spelling import counted
 from rlcont.report.aggregate import bootstrap_interval, interquartile_mean
 from rlcont.report.groups import Group
 
@@ -81,7 +82,7 @@ def _style(number: int) -> tuple[str, str]:
 
 
 def _label(group: Group) -> str:
-    runs = f"{len(group.curves)} run{'s' if len(group.curves) > 1 else ''}" if group.curves else "no finished run"
+    runs = counted(len(group.curves), "run") if group.curves else "no finished run"
     return textwrap.fill(f"{group.label} ({runs})", 48)
 
 

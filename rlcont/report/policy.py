@@ -28,6 +28,9 @@ class TrainedPolicy:
             environment's action space, a batch [B, ...].
         """
         flat, is_batch = flat_observations(self._env.env.observation_space, obs)
+        if flat.shape[1] != self._env.spec.obs_dim:
+            wanted = f"{self._env.spec.env_id} has {self._env.spec.obs_dim}"
+            raise ValueError(f"an observation of {flat.shape[1]} values; {wanted}")
         actions = self._env.to_env(self._policy.act(flat, explore=False))
         shape: Any = self._env.env.action_space.shape
         return actions.reshape(-1, *shape) if is_batch else actions.reshape(shape)

@@ -55,7 +55,7 @@ class RemainingTime:
     def mark(self, step: int, learns: bool) -> str:
         """Notes how far the run is; returns the remaining time as text."""
         if not learns:
-            return "after warm-up"
+            return "not yet known"
         self._marks.append((time.monotonic(), step))
         while len(self._marks) > 2 and self._marks[-1][0] - self._marks[1][0] > WINDOW:
             self._marks.popleft()

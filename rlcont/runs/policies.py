@@ -31,8 +31,9 @@ def policy_path(folder: Path, name: str) -> Path:
     kept = sorted(file.stem for file in path.parent.glob("*.safetensors"))
     if name not in kept:
         saves = "; eval.save_policies=true keeps that of each evaluation"
-        hint = saves if name.startswith("step-") else nearest(name, kept)
-        raise UserError(f"checkpoint={name}: {folder} keeps {', '.join(kept) or 'none'}{hint}")
+        hint = saves if name.startswith("step-") else nearest(name, kept or ["last", "best"])
+        has = f"keeps {', '.join(kept)}" if kept else "has saved no policy"
+        raise UserError(f"checkpoint={name}: {folder} {has}{hint}")
     return path
 
 

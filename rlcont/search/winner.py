@@ -28,7 +28,8 @@ def write_tuned(plan: SearchPlan, folder: Path, best: FrozenTrial, counts: dict[
     typed = shlex.join(["rlcont", "search", *plan.overrides])
     trials = ", ".join(f"{count} {name}" for name, count in counts.items())
     assert best.value is not None
-    seeds = f"mean of seeds {', '.join(plan.space.seeds)}"
+    listed = ", ".join(plan.space.seeds)
+    seeds = f"mean of seeds {listed}" if len(plan.space.seeds) > 1 else f"seed {listed}"
     text = (
         "# @package _global_\n"
         f"# Source: {typed} ({trials}).\n"

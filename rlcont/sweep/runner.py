@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rlcont.core.errors import one_line
 from rlcont.core.resources import available_cores, available_memory
+from rlcont.core.spelling import counted
 from rlcont.runs.status import read_status
 from rlcont.sweep.job import GRACE
 from rlcont.sweep.process import Job
@@ -38,7 +39,7 @@ def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int, stop: Stop) -> int
     """Runs the waiting jobs of a sweep, `at_once` at a time; returns 0, 1 if one did not finish, or 128 + signal."""
     waiting = [job for job in jobs if job.status.state == "waiting"]
     part = "" if len(waiting) == len(jobs) else f"{len(waiting)} of "
-    show = make_show(f"{part}{len(jobs)} jobs, {at_once} at once; {folder}", len(jobs))
+    show = make_show(f"{part}{counted(len(jobs), 'job')}, {at_once} at once; {folder}", len(jobs))
     Runner(waiting, at_once, show).run(stop)
     print_summary(jobs)
     if stop.received is not None:

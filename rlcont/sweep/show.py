@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rlcont.core.spelling import counted
 from rlcont.runs.console import format_return, format_returns, on_terminal, print_table, span
 from rlcont.runs.status import Status
 from rlcont.sweep.process import Job
@@ -50,7 +51,7 @@ class LineShow:
 
     def stopping(self, num_running: int) -> None:
         """Called at the first Ctrl-C or SIGTERM."""
-        self._print(f"ending {num_running} running jobs; once more kills them")
+        self._print(f"ending {counted(num_running, 'running job')}; once more kills them")
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
@@ -115,7 +116,7 @@ def print_summary(jobs: Sequence[Job]) -> None:
     print_table(["job", "status", "last return", "folder"], rows)
     for job in jobs:
         if job.status.state == "failed":
-            print(f"job {job.number}: {job.status.error}", flush=True)
+            print(f"job {job.number}: {job.status.error}; see {job.folder / 'output.log'}", flush=True)
 
 
 def state(job: Job) -> str:

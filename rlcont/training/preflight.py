@@ -18,7 +18,7 @@ from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
 from rlcont.envs.spaces import difference
 from rlcont.runs.files import shown
-from rlcont.runs.folder import description
+from rlcont.runs.folder import description, load_config
 from rlcont.runs.policies import policy_path
 
 
@@ -33,7 +33,7 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
         check_output(config.output)
         check_packages(config)
         if config.init is not None:
-            policy_path(Path(config.init), "last")
+            _check_init(config.init)
         spec = next((spec for env, spec in specs if env == config.env), None)
         if spec is None:
             spec = check_env(config.env)
@@ -43,6 +43,15 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
         if config.device == "cpu" or not may_have_gpu:
             key, needed = config.algo.memory_demand(spec, config.total_steps, config.num_envs)
             check_memory(key, needed, available_memory() // at_once)
+
+
+def _check_init(init: str) -> None:
+    """Checks that a run to start from is one and has a policy."""
+    try:
+        load_config(Path(init))
+        policy_path(Path(init), "last")
+    except UserError as error:
+        raise UserError(f"init={init}: {error}") from None
 
 
 def check_output(output: str) -> None:

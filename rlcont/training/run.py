@@ -12,12 +12,13 @@ from rlcont.config.names import folders, option_file, short
 from rlcont.config.run import RunConfig
 from rlcont.core.agent import Agent
 from rlcont.core.errors import UserError, one_line
+from rlcont.core.spelling import counted
 from rlcont.envs.selftest import findings
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.console import format_returns
 from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.files import shown
-from rlcont.runs.folder import add_to_description, create_run_folder, in_use
+from rlcont.runs.folder import add_to_description, create_run_folder, in_use, load_config
 from rlcont.runs.policies import load_policy
 from rlcont.runs.resume import ResumePlan
 from rlcont.training.build import RunParts, build
@@ -89,7 +90,11 @@ def start_from(run: Path, agent: Agent) -> None:
     for name in [*own, *state]:
         theirs, ours = (list(each[name].shape) if name in each else "nothing" for each in (state, own))
         if theirs != ours:
-            raise UserError(f"init={shown(run)}: does not fit; {name} is {theirs} there and {ours} here")
+            algo = load_config(run).algo_name
+            raise UserError(
+                f"init={shown(run)}: the policy of that run of algo={algo} does not fit; "
+                f"{name} is {theirs} there and {ours} here"
+            )
     agent.load_policy_state(state)
 
 
@@ -117,9 +122,9 @@ def _print_machine(config: RunConfig, parts: RunParts, found: list[str]) -> None
     threads = torch.get_num_threads()
     stepped = f"; {config.num_envs} environments in {parts.workers} processes" if parts.workers > 1 else ""
     if isinstance(config.actors, RayActors):
-        stepped = f"; {config.actors.num} actor{'s' if config.actors.num > 1 else ''} of Ray"
+        stepped = f"; {counted(config.actors.num, 'actor')} of Ray"
     acceleration = parts.acceleration
-    print(f"{acceleration}, {threads} thread{'s' if threads > 1 else ''} on {acceleration.device}{stepped}", flush=True)
+    print(f"{acceleration}, {counted(threads, 'thread')} on {acceleration.device}{stepped}", flush=True)
     if parts.env.spec.max_episode_steps is None:
         print(f"{config.env.id} has no time limit; env.max_episode_steps=N sets one", flush=True)
     for line in found:
