@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from global_generators import untouched_global_generators
-from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, play
+from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, paid_at_the_end, play, two_sides
 
 from rlcont.algos.a2c.agent import A2C, mean_over
 from rlcont.algos.a2c.config import A2CConfig
@@ -506,20 +506,13 @@ def test_probe_of_one_step_finds_the_best_action(policy):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_probe_whose_best_action_depends_on_the_observation(policy):
-    rng = np.random.default_rng(0)
-
-    def sides():
-        return rng.choice(np.float32([-1, 1]), (16, 1))
-
-    probe = Probe(lambda obs, action: -((np.clip(action, -1, 1) - 0.5 * obs) ** 2), draw=sides, num_envs=16)
-    agent = solve(probe, 500, policy=policy, normalize_advantage=True)
+    agent = solve(two_sides(), 500, policy=policy, normalize_advantage=True)
     action, _ = action_and_value(agent, -1, 1)
     assert action == pytest.approx([-0.5, 0.5], abs=0.15)
 
 
 def test_probe_of_two_steps_discounts_the_second_reward():
-    # 0 for the first step, 2 for the second, whatever the actions.
-    agent = solve(Probe(lambda obs, action: 2 * obs + 0 * action, length=2, num_envs=4), 500, gamma=0.8)
+    agent = solve(paid_at_the_end(), 500, gamma=0.8)
     _, value = action_and_value(agent, 0, 1)
     assert value == pytest.approx([0.8 * 2, 2], abs=0.1)
 

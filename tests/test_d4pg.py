@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from test_ddpg import batch_of, gaussian, make_agent, policy_and_value, random_batch
-from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, play
+from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, paid_at_the_end, play
 
 from rlcont.algos.d4pg.agent import D4PG
 from rlcont.algos.ddpg.agent import DDPG
@@ -297,8 +297,7 @@ def test_probe_whose_best_action_depends_on_the_observation(unit):
 @pytest.mark.parametrize("replay", ["uniform", "prioritized"])
 @pytest.mark.parametrize("n_step", [1, 2, 5])
 def test_probe_of_two_steps_discounts_the_second_reward(n_step, replay):
-    # 0 for the first step, 2 for the second, whatever the actions.
-    probe = Probe(lambda obs, action: 2 * obs + 0 * action, length=2)
+    probe = paid_at_the_end()
     agent = solve(probe, 500, gamma=0.8, n_step=n_step, replay=replay)
     _, value = policy_and_value(agent, 0, 1)
     assert value == pytest.approx([0.8 * 2, 2], abs=0.15)

@@ -9,7 +9,7 @@ import torch
 from global_generators import untouched_global_generators
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, play
+from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, paid_at_the_end, play
 
 from rlcont.algos.ddpg.agent import DDPG
 from rlcont.algos.ddpg.config import DDPGConfig
@@ -593,8 +593,7 @@ def test_probe_whose_best_action_depends_on_the_observation():
 
 
 def test_probe_of_two_steps_discounts_the_second_reward():
-    # 0 for the first step, 2 for the second, whatever the actions.
-    agent = solve(Probe(lambda obs, action: 2 * obs + 0 * action, length=2), 500, gamma=0.8)
+    agent = solve(paid_at_the_end(), 500, gamma=0.8)
     _, value = policy_and_value(agent, 0, 1)
     assert value == pytest.approx([0.8 * 2, 2], abs=0.1)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_a2c import NO_NOISE, POLICIES, TO_ZERO, Reference, action_and_value, log_prob_and_entropy, weights
 from test_a2c import make_config as make_a2c_config
-from worlds import Probe, RandomWorld, assert_same, play
+from worlds import RandomWorld, assert_same, paid_at_the_end, play, two_sides
 
 from rlcont.algos.a2c.agent import mean_over
 from rlcont.algos.find import agent_class, config_class
@@ -339,19 +339,12 @@ def solve(probe, num_rollouts, **changes):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_probe_whose_best_action_depends_on_the_observation(policy):
-    rng = np.random.default_rng(0)
-
-    def sides():
-        return rng.choice(np.float32([-1, 1]), (16, 1))
-
-    probe = Probe(lambda obs, action: -((np.clip(action, -1, 1) - 0.5 * obs) ** 2), draw=sides, num_envs=16)
-    agent = solve(probe, 120, policy=policy, normalize_advantage=True)
+    agent = solve(two_sides(), 120, policy=policy, normalize_advantage=True)
     action, _ = action_and_value(agent, -1, 1)
     assert action == pytest.approx([-0.5, 0.5], abs=0.15)
 
 
 def test_probe_of_two_steps_discounts_the_second_reward():
-    # 0 for the first step, 2 for the second, whatever the actions.
-    agent = solve(Probe(lambda obs, action: 2 * obs + 0 * action, length=2, num_envs=4), 120, gamma=0.8)
+    agent = solve(paid_at_the_end(), 120, gamma=0.8)
     _, value = action_and_value(agent, 0, 1)
     assert value == pytest.approx([0.8 * 2, 2], abs=0.1)

@@ -67,6 +67,21 @@ class Still(Probe):
         return super().step(action)._replace(next_obs=np.zeros((self.num_envs, 1), np.float32))
 
 
+def two_sides(num_envs=16):
+    """Its best action is half of the observation, which is -1 or 1; actions beyond the box count as its edge."""
+    rng = np.random.default_rng(0)
+
+    def sides():
+        return rng.choice(np.float32([-1, 1]), (num_envs, 1))
+
+    return Probe(lambda obs, action: -((np.clip(action, -1, 1) - 0.5 * obs) ** 2), draw=sides, num_envs=num_envs)
+
+
+def paid_at_the_end():
+    """Two steps: 0 for the first, 2 for the second, whatever the actions."""
+    return Probe(lambda obs, action: 2 * obs + 0 * action, length=2)
+
+
 def play(agent, world, num_steps):
     """The training loop; returns the actions, [T, E, A]."""
     actions = []
