@@ -36,6 +36,8 @@ def test_a_batch_gives_the_actions_of_its_rows(run):
     assert actions.shape == (3, 1)
     assert envs.single_action_space.contains(actions[0])
     np.testing.assert_allclose(actions, [policy.act(row) for row in obs], rtol=1e-5)
+    with pytest.raises(ValueError, match="an observation of 2 values; Pendulum-v1 has 3"):
+        policy.act([1.0, 2.0])
 
 
 def test_evaluations_are_the_numbers_of_the_table(run):

@@ -58,6 +58,17 @@ def test_an_end_is_told_with_its_reason(tmp_path, error, state, line):
     assert (status.state, status.error) == (state, line)
 
 
+def test_a_failure_in_ones_own_code_is_told_with_its_place(tmp_path):
+    own = tmp_path / "mine.py"
+    own.write_text("def learn():\n    return 1 / 0\n")
+    code = {}
+    exec(compile(own.read_text(), own, "exec"), code)
+    with pytest.raises(ZeroDivisionError) as caught:
+        code["learn"]()
+    StatusFile(tmp_path, "running", 1).end(caught.value)
+    assert read_status(tmp_path).error == "ZeroDivisionError: division by zero (mine.py, line 2)"
+
+
 @pytest.mark.parametrize("state", ["running", "waiting"])
 def test_who_says_it_goes_on_but_has_no_process_was_killed(tmp_path, gone, state):
     status = dataclasses.replace(StatusFile(tmp_path, state, 1).status, pid=gone)
