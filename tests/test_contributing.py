@@ -33,6 +33,7 @@ def said(package, *words):
     return result
 
 
+@pytest.mark.slow
 def test_it_passes_the_type_checker(package):
     command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "blurry"]
     result = subprocess.run(

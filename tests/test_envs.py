@@ -361,8 +361,8 @@ def test_an_unknown_or_retired_id_is_answered_with_the_nearest_that_exist(env_id
     assert "-v3" not in message.replace(env_id, "")
 
 
-def test_an_id_that_resembles_nothing_gets_no_suggestion():
-    with pytest.raises(UserError, match=r"no such environment$"):
+def test_an_id_that_resembles_nothing_may_be_ones_own():
+    with pytest.raises(UserError, match=r"no such environment; one of your own is env=MODULE:xyzzy$"):
         find_env("xyzzy")
 
 

@@ -66,7 +66,14 @@ def test_any_encoding_of_a_terminal_shows_what_it_can(encoding, tmp_path):
     assert (" +- " if encoding == "ascii" else " ± ") in result.stdout.decode(encoding)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGHUP, 129),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+    ],
+)
 def test_every_signal_ends_a_run_with_a_checkpoint(number, code, tmp_path):
     endless = tiny("total_steps=1000000", "log.every=20", "eval.every=1000000", "env=odd_envs:Odd-v0", base=TINY_A2C)
     with subprocess.Popen(

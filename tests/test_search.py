@@ -347,7 +347,8 @@ def test_a_trial_that_breaks_down_does_not_end_the_search(tmp_path):
     assert "not finite" in result.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_search_that_was_ended_goes_on(tmp_path, number):
     words = [*PUSH, "search.trials=2", "sweep.jobs=1", "checkpoint.every=50"]
     environment = {**os.environ, **TESTS, "OMP_NUM_THREADS": "1"}
