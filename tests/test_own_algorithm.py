@@ -255,9 +255,8 @@ def test_it_can_be_installed_from_a_wheel(tmp_path):
     empty.mkdir()
     write_package(project)
     (project / "pyproject.toml").write_text(
-        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
         '[project]\nname = "scaled-plugin"\nversion = "1"\n'
-        '[tool.setuptools]\npackages = ["scaled_plugin"]\npackage-data = {"scaled_plugin" = ["*.yaml"]}\n'
     )
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     subprocess.run(
