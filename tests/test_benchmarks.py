@@ -284,11 +284,8 @@ def test_a_window_of_a2c_must_end_with_a_rollout(steps, capsys):
         ),
         pytest.param(
             "ddpg",
-            [
-                *("--warmup", "300", "--settle", "100", "--steps", "100"),
-                *("--settings", "algo=d4pg", "algo.updates_per_step=2", "compile=false"),
-            ],
-            {"critic and actor": 200},
+            ["--warmup", "300", "--settle", "100", "--steps", "100", "--settings", "algo=d4pg", "compile=false"],
+            {"critic and actor": 100},
             marks=pytest.mark.slow,
         ),
         pytest.param(

@@ -50,5 +50,4 @@ window.print_result(
     measured.begin,
     measured.seconds,
     rlcont_command.PACKAGES,
-    1 / float(settings.get("algo.updates_per_step", 1)),
 )

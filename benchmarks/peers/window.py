@@ -71,7 +71,7 @@ def print_result(
     begin: float,
     seconds: float,
     packages: list[str],
-    steps_per_update: float = 1,
+    steps_per_update: int = 1,
     chosen: str = "",
 ) -> None:
     """The driver's last line; `chosen` are settings that the system chose by itself, as in workers=2."""
