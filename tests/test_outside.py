@@ -133,3 +133,14 @@ def test_init_starts_from_the_policy_of_a_run(d4pg, tmp_path):
 def test_help_finds_an_algorithm_of_the_working_directory(tmp_path):
     write_package(tmp_path)
     assert "algo.scale" in rlcont(tmp_path, "--help", f"algo={NAME}").stdout
+
+
+def test_an_environment_without_a_time_limit_is_told_at_the_start(tmp_path):
+    entry = "gymnasium.envs.classic_control:PendulumEnv"
+    (tmp_path / "free.py").write_text(f"import gymnasium\ngymnasium.register('Free-v0', '{entry}')\n")
+    words = tiny("env=free:Free-v0", "total_steps=150", "eval.every=null")
+    said = rlcont(tmp_path, *words).stdout
+    assert "free:Free-v0 has no time limit; env.max_episode_steps=N sets one\n" in said
+    said = rlcont(tmp_path, *words, "env.max_episode_steps=50").stdout
+    assert "time limit" not in said
+    assert "150 steps" in said
