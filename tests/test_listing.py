@@ -83,7 +83,6 @@ def test_runs_are_listed_with_what_differs_the_newest_last(outputs):
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        (["where=noise=ou"], []),
         (["where=kind=ou"], [0]),
         (["where=algo=ddpg", "sort=return"], [4, 3, 2, 1, 0]),
         (["where=seed=1"], [1]),
@@ -96,13 +95,24 @@ def test_runs_are_listed_with_what_differs_the_newest_last(outputs):
 def test_runs_are_chosen_and_ordered(outputs, words, found):
     cwd, folders = outputs
     result = rlcont(cwd, "runs", *words)
-    if not found:
-        assert result.stderr == f"rlcont: {words[0]}: no run in outputs has that\n"
-        return
     listed = [str(cwd / row[-1]) for row in rows(result.stdout)]
     assert sorted(listed) == sorted(str(folders[i]) for i in found)
     if 4 not in found:  # The run without a status is dated by its file.
         assert listed == [str(folders[i]) for i in found]
+
+
+@pytest.mark.parametrize(
+    ("where", "hint"),
+    [
+        ("algoo=ddpg", "; did you mean algo?"),
+        ("actor.l=0.02", "; did you mean algo.actor.lr?"),
+        ("state=finishd", "; did you mean finished?"),
+        ("seed=77", ""),
+    ],
+)
+def test_a_condition_that_no_run_meets_is_one_line(outputs, where, hint):
+    result = rlcont(outputs[0], "runs", f"where={where}")
+    assert result.stderr == f"rlcont: where={where}: no run in outputs has that{hint}\n"
 
 
 def test_a_part_of_the_outputs_can_be_listed_and_one_run_alone(outputs):

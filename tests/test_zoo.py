@@ -23,7 +23,8 @@ def test_a_policy_acts_as_it_did(name):
     kept = json.loads((folder / "policies/last.json").read_text())
     text = evaluate_run(folder, "last", 1, None)
     played = float(text.partition("return ")[2].split()[0])
-    assert kept["return_min"] * 0.95 <= played <= kept["return_max"] * 1.05
+    low, high = kept["return_min"], kept["return_max"]
+    assert low - 0.05 * abs(low) <= played <= high + 0.05 * abs(high)
 
 
 @pytest.mark.parametrize("name", NAMES)

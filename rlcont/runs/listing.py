@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import flat_keys, spelled
+from rlcont.core.spelling import flat_keys, nearest, nearest_key, spelled
 from rlcont.runs.console import format_return, print_table
 from rlcont.runs.find import run_folders
 from rlcont.runs.labels import distinguishing_settings
@@ -43,9 +43,13 @@ def list_runs(root: Path, sort: str = "age", where: tuple[str, str] | None = Non
     if not runs:
         raise UserError(f"{root}: no run in it (a run's folder holds config.yaml and run.json)")
     if where is not None:
-        runs = [run for run in runs if where[1] in _values(run, where[0])]
-        if not runs:
-            raise UserError(f"where={'='.join(where)}: no run in {root} has that")
+        found = [run for run in runs if where[1] in _values(run, where[0])]
+        if not found:
+            there = {value for run in runs for value in _values(run, where[0])}
+            keys = dict.fromkeys(key for run in runs for key in ("state", *NAMES, *run.config))
+            near = nearest(where[1], there) if there else nearest_key(where[0], keys)
+            raise UserError(f"where={'='.join(where)}: no run in {root} has that{near}")
+        runs = found
     runs.sort(key=lambda run: _place(run, sort))
     now = datetime.datetime.now().astimezone()
     differing = distinguishing_settings([run.config for run in runs])
