@@ -245,6 +245,11 @@ OTHER_LIBRARIES = [
     ("-i trained.zip", "init=RUN_DIR starts from its policy"),
     ("--track", "log.wandb=PROJECT copies what every run writes for TensorBoard"),
     ("eval.freq=1000", "did you mean eval.every?"),
+    ("verbose=1", "did you mean log.every?"),
+    ("exp_name=first", "did you mean output?"),
+    ("capture_video=true", "did you mean rlcont eval RUN_DIR video=true?"),
+    ("search algo.actor.lr=loguniform(1e-5,1e-2)", "no function loguniform; allowed: interval(LOW,HIGH), tag(log,"),
+    ("-m algo.gamma=linspace(0.9,0.99,3)", "no function linspace; allowed: interval(LOW,HIGH), tag(log,"),
     ("env=FetchReach-v4", "type env=gymnasium_robotics:FetchReach-v4"),
     ("env=dm_control/cheetah-run-v0", "type env=shimmy:dm_control/cheetah-run-v0"),
 ]
@@ -320,9 +325,9 @@ def test_training_would_have_met_the_missing_torch(tmp_path, no_torch):
 @pytest.mark.parametrize(
     ("typed", "hint"),
     [
-        ("FetchReach-v4", "; pip install gymnasium-robotics, and type env=gymnasium_robotics:FetchReach-v4"),
-        ("gymnasium_robotics:A-v0", "; pip install gymnasium-robotics, and type env=gymnasium_robotics:A-v0"),
-        ("dm_control/a-b-v0", "; pip install 'shimmy[dm-control]', and type env=shimmy:dm_control/a-b-v0"),
+        ("FetchReach-v4", "; pip install gymnasium-robotics 'mujoco<3.4', and type env=gymnasium_robotics:FetchReach-v4"),
+        ("gymnasium_robotics:A-v0", "; pip install gymnasium-robotics 'mujoco<3.4', and type env=gymnasium_robotics:A-v0"),
+        ("dm_control/a-b-v0", "; pip install 'shimmy[dm-control]' 'mujoco<3.4', and type env=shimmy:dm_control/a-b-v0"),
         ("HalfCheetah-v9", ""),
     ],
 )
@@ -337,7 +342,7 @@ def test_every_name_of_another_library_leads_to_a_key_of_some_algorithm():
     }
     ends = {key[place:] for key in known for place, sign in enumerate(f".{key}") if sign == "."}
     theirs = {name for names in THEIRS.values() for name in names.split()}
-    assert THEIRS.keys() - {"env", "noise", "env.kwargs.NAME"} <= ends
+    assert THEIRS.keys() - {"env", "noise", "env.kwargs.NAME", "rlcont eval RUN_DIR video=true"} <= ends
     assert not theirs & {key.rpartition(".")[2] for key in known}
 
 

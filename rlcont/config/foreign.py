@@ -41,10 +41,12 @@ THEIRS = {
     "eval.every": "eval_freq freq",
     "eval.episodes": "eval_episodes n_eval_episodes",
     "checkpoint.every": "save_freq",
-    "log.every": "log_interval",
-    "output": "tensorboard_log log_folder f",
+    "log.every": "log_interval verbose",
+    "output": "tensorboard_log log_folder f exp_name run_name",
+    "rlcont eval RUN_DIR video=true": "capture_video",
 }
-"""The end of a key of ours, and what other libraries call it; of two keys, the first that the chosen algorithm has."""
+"""The end of a key of ours, or a command, and what other libraries call it; of two keys, the first that the chosen
+algorithm has."""
 
 
 def ours(theirs: str) -> list[str]:

@@ -44,7 +44,12 @@ def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Over
             raise UserError(f"{override}: one = too many; did you mean {key}={value.lstrip('=')}?")
         try:
             (one,) = parser.parse_overrides([override])
-        except HydraException:
+        except HydraException as error:
+            if unknown := re.search(r"Unknown function '(\w+)'", str(error)):
+                raise UserError(
+                    f"{key}={value}: no function {unknown[1]}; allowed: interval(LOW,HIGH), "
+                    "tag(log,interval(LOW,HIGH)), range(START,STOP,STEP), choice(A,B), glob(*PATTERN*)"
+                ) from None
             if re.search(r"\s[\w.]+=", value):
                 raise UserError(f"{key}={value}: one word for several; drop the quotes around them") from None
             if value.startswith("~"):

@@ -8,6 +8,8 @@ PACKAGES = (
     (r"dm_control/", "shimmy", "'shimmy[dm-control]'"),
 )
 """How ids look, the module that registers them, and what pip calls it."""
+MUJOCO = "'mujoco<3.4'"
+"""Their models do not load in newer ones."""
 
 
 def package_hint(env_id: str) -> str:
@@ -15,6 +17,6 @@ def package_hint(env_id: str) -> str:
     module, _, name = env_id.rpartition(":")
     for pattern, package, installed_as in PACKAGES:
         if module == package or (not module and re.search(pattern, name)):
-            install = "" if importlib.util.find_spec(package) else f"pip install {installed_as}, and "
+            install = "" if importlib.util.find_spec(package) else f"pip install {installed_as} {MUJOCO}, and "
             return f"; {install}type env={package}:{name}"
     return ""
