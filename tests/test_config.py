@@ -44,6 +44,12 @@ def test_every_tuned_file_says_its_source_and_what_was_measured(name):
     assert "# Measured: " in text
 
 
+@pytest.mark.parametrize("env", sorted({name.partition("/")[2] for name in TUNED}))
+def test_all_algorithms_have_one_size_on_a_task(env):
+    configs = [config_of(f"algo={algo}", f"env={env}") for algo in options("algo")]
+    assert len({config.total_steps for config in configs}) == 1
+
+
 @pytest.mark.parametrize("env", ["HalfCheetah", "Hopper", "Walker2d", "Ant", "Humanoid", "Reacher", "Swimmer"])
 def test_a_tuned_v5_file_inherits_v4(env):
     assert config_of(f"env={env}-v5").algo == config_of(f"env={env}-v4").algo
