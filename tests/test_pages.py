@@ -66,6 +66,12 @@ def test_readme_is_short_and_names_every_algorithm():
     }
 
 
+def test_readme_installs_the_torch_that_is_tested():
+    assert set(re.findall(r"torch==[\d.]+", README)) == {
+        line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch==")
+    }
+
+
 @pytest.mark.parametrize("line", _here(OTHERS))
 def test_commands_that_train_are_right(line):
     words = shlex.split(line)[1:]
