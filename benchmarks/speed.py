@@ -57,7 +57,7 @@ PACES = {
     "ddpg": Pace(2000, 150, 15),
     "d4pg": Pace(2000, 150, 15),
     "td3": Pace(2000, 120, 12),
-    "a2c": Pace(5120, 5000, 200),
+    "a2c": Pace(153_600, 10_000, 200),
 }
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NPROC", "PJRT_NPROC")
 CPU_FLAGS = ["avx2", "avx512f", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8"]

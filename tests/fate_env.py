@@ -1,8 +1,8 @@
 """An environment that decides what becomes of its run; importing this registers it."""
 
-import multiprocessing
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 from gymnasium.spaces import Box
 
 LAST_STEP = 120
+IN_WORKER = sys.argv[0] == "-c" and sys.argv[1:] != [] and sys.argv[1].startswith("[")
+"""Whether a worker's command line began this process (`START` of rlcont.envs.workers)."""
 
 
 class Fate(gymnasium.Env):
@@ -24,7 +26,7 @@ class Fate(gymnasium.Env):
     observation_space = Box(-1, 1, (1,))
 
     def __init__(self, fate: str):
-        spared = fate.startswith("worker-") and multiprocessing.parent_process() is None
+        spared = fate.startswith("worker-") and not IN_WORKER
         self.fate = "none" if spared else fate.removeprefix("worker-")
         self.num_steps = 0
 

@@ -302,7 +302,7 @@ def test_the_drivers_of_rlcont_measure_the_command(algo, sizes, updates):
     result = json.loads(output.splitlines()[-1])
     assert result["updates"] == updates
     assert result["steps_per_second"] > 0
-    assert re.fullmatch(r"workers=\d+" if algo == "a2c" else "", result["chosen"])
+    assert re.fullmatch(r"workers=\d+ at first" if algo == "a2c" else "", result["chosen"])
 
 
 def test_a_failed_run_is_told_by_the_last_line_of_what_it_said():

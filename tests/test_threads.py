@@ -9,12 +9,13 @@ from tiny import TINY, TINY_A2C, TINY_PPO, tiny
 
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
+from rlcont.core import choice
+from rlcont.core.choice import LONGEST_PAUSE, SETTLE, SHARE_OF_TRYING, SHORTEST_PAUSE, WINDOW, Choice
 from rlcont.envs.vector import Environments
 from rlcont.nn.optim import clip_norm
 from rlcont.training import threads
 from rlcont.training.accelerate import Acceleration
 from rlcont.training.build import make_agent
-from rlcont.training.threads import LONGEST_PAUSE, SETTLE, SHARE_OF_TRYING, SHORTEST_PAUSE, WINDOW, ThreadChoice
 
 IDLE, BUSY = {1: 0.007, 2: 0.005}, {1: 0.008, 2: 0.025}
 """Seconds of an update by its number of threads."""
@@ -24,16 +25,16 @@ class Machine:
     """Updates that take as long as the machine of the moment says, with a clock of its own."""
 
     def __init__(self):
-        self.choice, self.now, self.made = ThreadChoice(2), 0.0, []
+        self.choice, self.now, self.made = Choice(2), 0.0, []
 
     def work(self, seconds, of):
         """Updates for so many seconds; returns (time, favourite) of each change."""
         end, changes = self.now + seconds, []
         while self.now < end:
             before = self.choice.favourite
-            taken = of[self.choice.threads]
+            taken = of[self.choice.number]
             self.now += taken
-            self.made.append((self.choice.threads, taken))
+            self.made.append((self.choice.number, taken))
             self.choice.update(taken, self.now)
             if self.choice.favourite != before:
                 changes.append((self.now, self.choice.favourite))
@@ -113,14 +114,14 @@ def test_a_difference_within_the_noise_changes_nothing():
 
 
 def test_a_change_is_told_and_made_and_not_too_often(monkeypatch, caplog):
-    monkeypatch.setattr(threads, "SETTLE", 0)
+    monkeypatch.setattr(choice, "SETTLE", 0)
     asked, clock, of = [], [0.0], [IDLE]
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     monkeypatch.setattr(threads.time, "perf_counter", lambda: clock[0])
     adaptive = threads.AdaptiveThreads(2)
 
     def update(batch):
-        clock[0] += of[0][adaptive.choice.threads]
+        clock[0] += of[0][adaptive.choice.number]
         return {}
 
     update = adaptive.watched(update)
@@ -129,7 +130,7 @@ def test_a_change_is_told_and_made_and_not_too_often(monkeypatch, caplog):
             of[0], end = load, clock[0] + 200
             while clock[0] < end:
                 assert update(None) == {}
-    assert asked[-1] == adaptive.choice.threads == 1
+    assert asked[-1] == adaptive.choice.number == 1
     one, two = "rlcont: 1 thread updates faster at the moment", "rlcont: 2 threads update faster again"
     assert caplog.messages == [one, two, one]
 
@@ -184,6 +185,19 @@ def test_an_update_is_the_same_with_one_thread_and_with_two(algo, compiled):
     one, two, both = (tensors(trained(LARGE[algo], compiled, numbers)) for numbers in ((1,), (2,), (2, 1)))
     assert [place for place in one if not torch.equal(one[place], two[place])] == []
     assert [place for place in one if not torch.equal(one[place], both[place])] == []
+
+
+@pytest.mark.parametrize("algo", LARGE)
+def test_an_agent_begins_the_same_with_one_thread_and_with_two(algo):
+    config = validate(compose_job(LARGE[algo]).container)
+    spec = Environments(config.env, [0]).spec
+    states = []
+    for number in (1, 2):
+        torch.set_num_threads(number)
+        states.append(tensors(make_agent(config, spec).state_dict()))
+        assert torch.get_num_threads() == number
+    torch.set_num_threads(1)
+    assert [place for place in states[0] if not torch.equal(states[0][place], states[1][place])] == []
 
 
 def test_a_clipped_gradient_is_the_same_with_one_thread_and_with_two():

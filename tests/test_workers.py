@@ -65,9 +65,9 @@ def test_closing_ends_every_worker():
     envs = WorkerEnvironments(config("Pendulum-v1"), [0, 1, 2], 3)
     envs.reset()
     processes = [worker.process for worker in envs._workers]
-    assert [process.is_alive() for process in processes] == [True, True]
+    assert [process.poll() for process in processes] == [None, None]
     envs.close()
-    assert [process.exitcode for process in processes] == [0, 0]
+    assert [process.returncode for process in processes] == [0, 0]
 
 
 def step_until_fate(envs):
@@ -91,7 +91,7 @@ def test_a_lost_worker_is_an_error_that_names_the_environment(fate, error, messa
     with pytest.raises(error, match=message):
         step_until_fate(envs)
     envs.close()
-    assert envs._workers[0].process.exitcode == exit_code
+    assert envs._workers[0].process.returncode == exit_code
 
 
 def test_after_an_error_there_is_nothing_left_to_be_stepped():
@@ -100,7 +100,7 @@ def test_after_an_error_there_is_nothing_left_to_be_stepped():
     envs.reset()
     with pytest.raises(UserError, match="action is nan"):
         envs.step(np.full((2, 1), np.nan, np.float32))
-    assert not envs._workers[0].process.is_alive()
+    assert envs._workers[0].process.poll() is not None
     with pytest.raises(OSError, match="closed"):
         envs.step(np.zeros((2, 1), np.float32))
     envs.close()
@@ -127,25 +127,26 @@ def test_a_mistake_of_the_environment_reads_the_same_from_a_worker():
     assert messages[0] == messages[1] == "env=probe_envs:NanAtStep3-v0: observation 0 is nan"
 
 
-def test_a_worker_is_deaf_to_ctrl_c_and_does_not_outlive_the_process_that_trains():
-    script = (
+def test_a_worker_is_deaf_to_ctrl_c_and_does_not_outlive_the_process_that_trains(tmp_path):
+    # A script without the usual guard, which must not be run once more in the worker.
+    (tmp_path / "script.py").write_text(
         "import sys\n"
         "from rlcont.envs.config import EnvConfig\n"
         "from rlcont.envs.workers import WorkerEnvironments\n"
-        "if __name__ == '__main__':\n"
-        "    config = EnvConfig(id='Pendulum-v1', kwargs={}, max_episode_steps=None, wrappers=(), info=())\n"
-        "    envs = WorkerEnvironments(config, [0, 1], 2)\n"
-        "    envs.reset()\n"
-        "    print(envs._workers[0].process.pid, flush=True)\n"
-        "    sys.stdin.readline()\n"
-        "    envs.reset()\n"
-        "    print('reset once more', flush=True)\n"
-        "    sys.stdin.readline()\n"
+        "config = EnvConfig(id='Pendulum-v1', kwargs={}, max_episode_steps=None, wrappers=(), info=())\n"
+        "envs = WorkerEnvironments(config, [0, 1], 2)\n"
+        "envs.reset()\n"
+        "print(envs._workers[0].process.pid, flush=True)\n"
+        "sys.stdin.readline()\n"
+        "envs.reset()\n"
+        "print('reset once more', flush=True)\n"
+        "sys.stdin.readline()\n"
     )
-    command, pipe = [sys.executable, "-c", script], subprocess.PIPE
+    command, pipe = [sys.executable, str(tmp_path / "script.py")], subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1) as parent:
         worker = psutil.Process(int(parent.stdout.readline()))
         os.kill(worker.pid, signal.SIGINT)
+        os.kill(worker.pid, signal.SIGTERM)
         parent.stdin.write("\n")
         assert parent.stdout.readline() == "reset once more\n"
         parent.kill()

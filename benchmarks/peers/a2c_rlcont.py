@@ -55,5 +55,5 @@ window.print_result(
     measured.seconds,
     rlcont_command.PACKAGES,
     steps_per_update=setting.STEPS_PER_UPDATE,
-    chosen=f"workers={measured.workers}",
+    chosen=f"workers={measured.workers} at first",
 )

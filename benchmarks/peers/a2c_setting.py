@@ -25,7 +25,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(description=description.partition("\n")[0])
     arguments.add_argument("--hidden", type=window.widths, default=[64, 64], help="units of policy and value, each")
     arguments.add_argument("--steps", type=whole_rollouts, default=61_440, help="environment steps of the window")
-    arguments.add_argument("--settle", type=whole_rollouts, default=5120, help="environment steps before the window")
+    arguments.add_argument("--settle", type=whole_rollouts, default=153_600, help="environment steps before the window")
     arguments.add_argument("--seed", type=int, default=0)
     return arguments
 

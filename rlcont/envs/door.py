@@ -220,6 +220,13 @@ def find_env(env_id: str) -> None:
         raise UserError(f"env={env_id}: Gymnasium has no such environment{hint}")
 
 
+def entry_point(config: EnvConfig) -> str:
+    """Where the class of an environment is, MODULE:CLASS."""
+    find_env(config.id)
+    given = registry[config.id.rpartition(":")[2]].entry_point
+    return given if isinstance(given, str) else f"{getattr(given, '__module__', '')}:{getattr(given, '__name__', '')}"
+
+
 def imported(key: str, module: str, value: str) -> ModuleType:
     """The module of a `module:name`, the value of `key`."""
     with importable(module, f"{key}={value}", package_hint(value)):

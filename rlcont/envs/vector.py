@@ -22,11 +22,15 @@ class Environments:
 
     Shapes:
         action [E, A] in [-1, 1], clipped if not; observations [E, O] float32.
+
+    Args:
+        envs: the environments, where there are some already.
     """
 
-    def __init__(self, config: EnvConfig, seeds: list[int]):
-        seed_globals(seeds[0])
-        self.envs = [BoxEnv(config) for _ in seeds]
+    def __init__(self, config: EnvConfig, seeds: list[int], envs: list[BoxEnv] | None = None):
+        if envs is None:
+            seed_globals(seeds[0])
+        self.envs = envs or [BoxEnv(config) for _ in seeds]
         self.first = self.envs[0]
         self._doors = [env.door for env in self.envs]
         self.spec = self.first.spec

@@ -1,13 +1,16 @@
 """Environments that are stepped by several processes."""
 
 import contextlib
-import multiprocessing
+import dataclasses
+import json
 import select
 import signal
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from rlcont.core.packing import from_message, to_message
 from rlcont.core.types import Array, EnvStep
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
+from rlcont.envs.door import entry_point
 from rlcont.envs.vector import Environments
 
 PATIENCE = 300.0
@@ -29,6 +33,12 @@ TIMED_STEPS = 50
 SPIN_SECONDS = 1e-3
 """How long both ends poll for a message before they sleep: an idle core takes longer to wake than a step takes."""
 
+START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from rlcont.envs.workers import serve; "
+    "serve(int(sys.argv[2]))"
+)
+"""What a worker's process runs. One of multiprocessing would first run the main script of this one again."""
+
 _RESET, _TAKE, _PUT_BACK = b"r", b"t", b"p"
 _OK, _MISTAKE, _FAILURE = b"o", b"m", b"f"
 
@@ -36,7 +46,7 @@ _OK, _MISTAKE, _FAILURE = b"o", b"m", b"f"
 def useful_workers(config: EnvConfig, num_envs: int, cores: int) -> int:
     """The number of processes that step `num_envs` environments fastest, judged by the time of a few steps."""
     most = min(cores, num_envs)
-    if most == 1:
+    if most == 1 or entry_point(config).startswith("__main__:"):  # No other process finds it.
         return 1
     seconds = _step_seconds(config)
     largest_group = -(-num_envs // most)
@@ -64,19 +74,30 @@ class WorkerEnvironments:
     Each environment has its own seed and is independent of the others, so the numbers are those of `Environments`.
     After an error, Ctrl-C included, all workers are ended: their pending answers would be taken for those to the next
     step.
+
+    Args:
+        own: the environments of the first group, where there are some already.
     """
 
-    def __init__(self, config: EnvConfig, seeds: list[int], num_workers: int, patience: float = PATIENCE):
+    def __init__(
+        self,
+        config: EnvConfig,
+        seeds: list[int],
+        num_workers: int,
+        patience: float = PATIENCE,
+        own: list[BoxEnv] | None = None,
+    ):
         groups = [group.tolist() for group in np.array_split(seeds, num_workers)]
         self.num_breakdowns = 0
         self._num_envs = len(seeds)
         ends = np.cumsum([len(group) for group in groups]).tolist()
         self._slices = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
         self._workers: list[_Worker] = []
+        self._called: list[_Worker] = []
         with self._ended_by_an_error():
             for group in groups[1:]:
                 self._workers.append(_Worker(config, group, patience))
-            self._own = Environments(config, groups[0])
+            self._own = Environments(config, groups[0], own and own[: len(groups[0])])
         self.first, self.spec = self._own.first, self._own.spec
         self._info_names = config.info
         self._obs: Array = np.empty((len(seeds), self.spec.obs_dim), np.float32)
@@ -135,7 +156,7 @@ class WorkerEnvironments:
 
     def close(self) -> None:
         """Ends the workers and closes the environments."""
-        self._end_workers()
+        self.end_workers()
         self._own.close()
 
     @contextlib.contextmanager
@@ -143,10 +164,26 @@ class WorkerEnvironments:
         try:
             yield
         except BaseException:
-            self._end_workers()
+            self.end_workers()
             raise
 
-    def _end_workers(self) -> None:
+    def call_workers(self) -> None:
+        """Lets the workers make their environments; `workers_are_there` says when they have."""
+        for worker in self._workers:
+            worker.ask(_RESET)
+        self._called = list(self._workers)
+
+    def workers_are_there(self) -> bool:
+        """Whether the workers that were called have answered.
+
+        Raises:
+            UserError, RuntimeError: as `_Worker.answer`.
+        """
+        while self._called and self._called[-1].poll.poll(0):
+            self._called.pop().answer()
+        return not self._called
+
+    def end_workers(self) -> None:
         for worker in self._workers:
             worker.connection.close()
         for worker in self._workers:
@@ -159,13 +196,17 @@ class _Worker:
     def __init__(self, config: EnvConfig, seeds: list[int], patience: float):
         self.env_id = config.id
         self.patience = patience
-        # A forked process would lack torch's threads and hang.
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, config, seeds), daemon=True)
-        self.process.start()
+        self.connection, theirs = Pipe()
+        command = [sys.executable, "-c", START, json.dumps(sys.path), str(theirs.fileno())]
+        # A terminal sends Ctrl-C to all its processes. Workers are born deaf to it; the training process ends them.
+        deaf = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, deaf)
         theirs.close()
         self.poll = _poll(self.connection)
+        self.ask(to_message({"config": dataclasses.asdict(config), "seeds": seeds}))
 
     def ask(self, message: bytes) -> None:
         with contextlib.suppress(BrokenPipeError):  # `answer` reports why.
@@ -191,9 +232,10 @@ class _Worker:
         try:
             message = self.connection.recv_bytes()
         except (EOFError, OSError):
-            self.process.join(5)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
             raise UserError(
-                f"env={self.env_id}: a worker process died (exit code {self.process.exitcode}); "
+                f"env={self.env_id}: a worker process died (exit code {self.process.returncode}); "
                 "workers=1 steps all environments in one process"
             ) from None
         kind, content = message[:1], message[1:]
@@ -205,25 +247,26 @@ class _Worker:
 
     def end(self) -> None:
         """Waits until the process ends, which it does once its connection is closed; kills it if it does not."""
-        self.process.join(CLOSING_SECONDS)
-        if self.process.is_alive():
+        try:
+            self.process.wait(CLOSING_SECONDS)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.join()
+            self.process.wait()
 
 
-def _serve(connection: Connection, config: EnvConfig, seeds: list[int]) -> None:
+def serve(file: int) -> None:
     """The main function of a worker: answers messages until the other end of the connection is closed."""
-    # A terminal sends Ctrl-C to all its processes. Workers ignore it; the training process ends them.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    connection = Connection(file)
     envs: Environments | None = None
     poll = _poll(connection)
     with contextlib.suppress(EOFError, OSError):
+        given = from_message(connection.recv_bytes())
+        config = EnvConfig(**given["config"])
         while True:
             _arrives(poll, None)
             message = connection.recv_bytes()
             try:
-                envs = envs or Environments(config, seeds)
+                envs = envs or Environments(config, given["seeds"])
                 connection.send_bytes(_OK + _answer(envs, config.info, message, connection))
             except UserError as error:
                 connection.send_bytes(_MISTAKE + str(error).encode())

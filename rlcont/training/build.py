@@ -1,6 +1,7 @@
 """Builds the objects of a run from its configuration."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple, cast
 
 import torch
@@ -16,11 +17,12 @@ from rlcont.core.protocols import Accelerate, Collector, Policy, eager
 from rlcont.core.resources import available_memory, check_memory
 from rlcont.core.seeding import integers
 from rlcont.core.types import EnvSpec
+from rlcont.envs.adaptive import FEWEST_ENVS, AdaptiveEnvironments, can_move
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.vector import Environments
 from rlcont.envs.workers import WorkerEnvironments, useful_workers
 from rlcont.training.accelerate import Acceleration, choose
-from rlcont.training.collector import InlineCollector
+from rlcont.training.collector import AnyEnvironments, InlineCollector
 from rlcont.training.evaluate import Evaluator
 from rlcont.training.loop import Training
 from rlcont.training.threads import MOST_THREADS, AdaptiveThreads
@@ -89,14 +91,17 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def make_environments(config: RunConfig) -> tuple[Environments | WorkerEnvironments, int]:
-    """The environments that a run trains in, and the number of processes that step them.
+def make_environments(config: RunConfig) -> tuple[AnyEnvironments, int]:
+    """The environments that a run trains in, and the number of processes that step them at first.
 
-    Torch leaves the workers their share of the cores: its threads would spin on them between two updates.
+    Torch leaves workers that stay their share of the cores: its threads would spin on them between two updates.
     """
     seeds = integers(config.seed, "environments", config.num_envs)
     cores = torch.get_num_threads()
     workers = useful_workers(config.env, config.num_envs, cores) if config.workers == "auto" else config.workers
+    if config.workers == "auto" and min(cores, config.num_envs) > 1 and can_move(config.env):
+        most = workers if workers > 1 else min(cores, max(2, config.num_envs // FEWEST_ENVS))
+        return AdaptiveEnvironments(config.env, seeds, most, workers), workers
     if workers == 1:
         return Environments(config.env, seeds), 1
     torch.set_num_threads(max(1, cores // workers))
@@ -110,21 +115,33 @@ def choose_acceleration(config: RunConfig) -> Acceleration:
 
 
 def make_agent(config: RunConfig, spec: EnvSpec, accelerate: Accelerate = eager) -> Agent:
-    agent = agent_class(config.algorithm)(
-        config.algo,
-        config.noise,
-        spec,
-        num_envs=config.num_envs,
-        total_steps=config.total_steps,
-        seed=config.seed,
-        device=resolve_device(config.device),
-        accelerate=accelerate,
-    )
+    with one_thread():
+        agent = agent_class(config.algorithm)(
+            config.algo,
+            config.noise,
+            spec,
+            num_envs=config.num_envs,
+            total_steps=config.total_steps,
+            seed=config.seed,
+            device=resolve_device(config.device),
+            accelerate=accelerate,
+        )
     try:
         check_parts(agent)
     except TypeError as error:
         raise UserError(f"algo={config.algo_name}: {error}") from error
     return agent
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A context in which torch computes with one thread: the last bits of orthogonal weights depend on their number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def make_policy(config: RunConfig, spec: EnvSpec) -> Policy:

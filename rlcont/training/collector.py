@@ -4,15 +4,18 @@ from typing import Any
 
 from rlcont.core.agent import Agent
 from rlcont.core.types import Array, Collected
+from rlcont.envs.adaptive import AdaptiveEnvironments
 from rlcont.envs.episodes import Episodes
 from rlcont.envs.vector import Environments
 from rlcont.envs.workers import WorkerEnvironments
+
+AnyEnvironments = Environments | WorkerEnvironments | AdaptiveEnvironments
 
 
 class InlineCollector:
     """One step of every environment at a time; an `rlcont.core.protocols.Collector`."""
 
-    def __init__(self, agent: Agent, envs: Environments | WorkerEnvironments):
+    def __init__(self, agent: Agent, envs: AnyEnvironments):
         self.agent = agent
         self.envs = envs
         self.episodes = Episodes(len(envs))
