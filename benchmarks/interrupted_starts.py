@@ -2,9 +2,8 @@
 
     python benchmarks/interrupted_starts.py [--moments 200] [--at-once 1]
 
-The moments are spread evenly over the time from the start of the process to its first step, which the last of them
-meets. Each is to end in one line and exit code 130, and to leave nothing or a run that can be resumed. For some five
-milliseconds before the first no Python runs that could print: a signal ends the process there, 130 for a shell.
+The moments are spread evenly from the start of the process to its first step. Each is to end in one line and exit code
+130, and to leave nothing or a run that can be resumed. Python itself answers before it has come to rlcont's first line.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def outcomes(folder: Path, moments: int, at_once: int = 1) -> Iterator[str]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     whole = _seconds_of_a_start(folder / "whole")
     with ThreadPoolExecutor(at_once) as pool:
-        yield from pool.map(lambda moment: _end(folder / str(moment), moment / moments * whole), range(1, moments + 1))
+        yield from pool.map(lambda moment: _end(folder / str(moment), (moment + 0.5) / moments * whole), range(moments))
 
 
 def _end(place: Path, seconds: float) -> str:
