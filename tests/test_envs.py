@@ -111,7 +111,7 @@ def test_a_second_reset_starts_again_from_the_seeds():
 def test_a_wrong_number_of_actions_is_an_error(rows):
     envs = Environments(config("Counter-v0"), [0, 1])
     envs.reset()
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="actions for 2 environments"):
         envs.step(np.zeros((rows, 1)))
 
 

@@ -32,14 +32,15 @@ class Environments:
             seed_globals(seeds[0])
         self.envs = envs or [BoxEnv(config) for _ in seeds]
         self.first = self.envs[0]
-        self._doors = [env.door for env in self.envs]
         self.spec = self.first.spec
         self._info_names = config.info
         self.num_breakdowns = self.num_steps = 0
         self._seeds = seeds
         self._obs: Array = np.empty((len(seeds), self.spec.obs_dim), np.float32)
         self._raw = np.empty((len(seeds), self.spec.obs_dim))
-        self._rows = list(self._raw)
+        self._steps = [(i, env.door.step, row) for i, (env, row) in enumerate(zip(self.envs, self._raw, strict=True))]
+        self._none, self._all = np.zeros(len(seeds), bool), np.ones(len(seeds), bool)
+        self._none.flags.writeable = self._all.flags.writeable = False  # Many steps share them.
 
     def __len__(self) -> int:
         return len(self.envs)
@@ -55,37 +56,30 @@ class Environments:
         """Advances every environment by one step and resets those whose episode ended."""
         # Actions are scaled and observations checked for all environments at once: done one by one, that is most of the
         # time of a cheap environment's step.
-        given = [
-            door.step(row, obs)
-            for door, row, obs in zip(self._doors, self.first.to_env(action), self._rows, strict=True)
-        ]
-        rewards, terminated, truncated, valid = zip(*given, strict=True)
-        ended = [i for i in range(len(given)) if terminated[i] or truncated[i]]
-        next_obs = obs_to_act_on = self.first.checked(self._raw)
-        info: dict[str, Array] = {}
-        if ended:
-            self.num_breakdowns += valid.count(False)
-            for i in ended:
-                if not valid[i]:
-                    next_obs[i] = self._obs[i]
-            obs_to_act_on = next_obs.copy()
-            info = dict(zip(self._info_names, np.array([door.info() for door in self._doors]).T, strict=True))
-            for i in ended:
-                obs_to_act_on[i] = self.envs[i].reset()
-        step = EnvStep(
-            self._obs,
-            action,
-            np.array(rewards, np.float32),
-            next_obs,
-            np.array(terminated),
-            np.array(truncated),
-            obs_to_act_on,
-            np.array(valid),
-            info,
-        )
-        self._obs = obs_to_act_on
+        given = self.first.to_env(action)
+        if len(given) != len(self._steps):
+            raise ValueError(f"{len(given)} actions for {len(self._steps)} environments")
+        results = [step(given[i], row) for i, step, row in self._steps]
+        rewards, terminated, truncated, valid = zip(*results, strict=True)
+        reward, next_obs = np.array(rewards, np.float32), self.first.checked(self._raw)
         self.num_steps += 1
+        if not (True in terminated or True in truncated):
+            step = EnvStep(self._obs, action, reward, next_obs, self._none, self._none, next_obs, self._all)
+        else:
+            step = self._at_ends(action, reward, next_obs, np.array(terminated), np.array(truncated), np.array(valid))
+        self._obs = step.obs_to_act_on
         return step
+
+    def _at_ends(self, action: Array, reward: Array, next_obs: Array, *flags: Array) -> EnvStep:
+        """A step in which episodes end: begins the next ones."""
+        terminated, truncated, valid = flags
+        self.num_breakdowns += int((~valid).sum())
+        next_obs[~valid] = self._obs[~valid]
+        info = dict(zip(self._info_names, np.array([env.door.info() for env in self.envs]).T, strict=True))
+        obs_to_act_on = next_obs.copy()
+        for i in np.flatnonzero(terminated | truncated).tolist():
+            obs_to_act_on[i] = self.envs[i].reset()
+        return EnvStep(self._obs, action, reward, next_obs, terminated, truncated, obs_to_act_on, valid, info)
 
     def state_dict(self) -> dict[str, Any]:
         state = global_state()
