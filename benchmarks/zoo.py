@@ -22,15 +22,15 @@ ZOO = DOCS / "results/zoo"
 
 def main(output: str) -> None:
     folders = {}
-    for path in sorted(Path(output).glob("**/policies/last.safetensors")):
-        config = yaml.safe_load((path.parents[1] / "config.yaml").read_text())
-        folders[config["algo_name"], config["env"]["id"], config["seed"], config["total_steps"]] = path.parents[1]
+    for path in sorted(Path(output).glob("*/*/*/sweeps/*/*/policies/last.safetensors")):
+        run = path.parents[1]
+        folders[json.loads((run / "run.json").read_text())["started"], run.name] = run
     for env, algorithms in all_runs(DOCS / "results/runs").items():
         for algo, cells in algorithms.items():
-            steps = max(cells)
-            run = middle(cells[steps])
-            if (algo, env, run.seed, steps) in folders:
-                keep(folders[algo, env, run.seed, steps], ZOO / algo / env, run.origin)
+            run = middle(cells[max(cells)])
+            made = run.origin["started"], f"s{run.seed}"
+            if made in folders:
+                keep(folders[made], ZOO / algo / env, run.origin)
 
 
 def middle(runs: list[Run]) -> Run:
