@@ -10,6 +10,7 @@ from pathlib import Path
 
 import a2c_setting
 import gymnasium
+import learn
 import numpy as np
 import profile_step
 import pytest
@@ -423,3 +424,17 @@ def test_workers_table_compares_with_one_process():
         "| Any-v1 | 100 (1.00 ×) | 150 (1.50 ×) | 2 |",
         "| Other-v1 | 9 (1.00 ×) | 3 (0.33 ×) | 1 |",
     ]
+
+
+def test_a_run_is_worse_that_lies_further_below_its_range_than_that_is_wide():
+    entries = [{"run": name, "range": [100.0, 120.0]} for name in ("better", "near", "far")]
+    lines = learn.compare(entries, [[150.0], [80.0], [79.9]])
+    assert [line.partition(":")[0] for line in lines] == ["as before", "as before", "WORSE"]
+
+
+def test_learn_has_a_range_for_every_algorithm_on_two_tasks():
+    entries = learn.yaml.safe_load(learn.ENTRIES.read_text())
+    tasks = {tuple(word.partition("=")[2] for word in entry["run"].split()[:2]) for entry in entries}
+    algorithms = ("a2c", "ppo", "ddpg", "td3", "sac", "d4pg")
+    assert tasks == {(algo, env) for algo in algorithms for env in ("Pendulum-v1", "HalfCheetah-v4")}
+    assert all(low < high for low, high in (entry["range"] for entry in entries))
