@@ -63,12 +63,15 @@ def table(runs: dict[str, dict[str, dict[int, list[Run]]]], arms: dict[str, str]
 def _cells(
     own: dict[int, list[Run]] | None, other: dict[int, list[Run]] | None, speed: float | None, *, is_standard: bool
 ) -> list[str]:
-    if not own or not other:
+    if not own:
         return ["–"] * 3
-    (runs,), (standard,) = own.values(), other.values()
+    (runs,) = own.values()
     last = float(min(run.steps[-1] for run in runs))
-    at_step, at_time = differences(runs, standard, speed or 1.0)
     reached = f"{returns_at(runs, last):.0f}" + (f" ({len(runs)} seeds)" if len(runs) > 1 else "")
+    if not other:
+        return [reached, "–", "–"]
+    (standard,) = other.values()
+    at_step, at_time = differences(runs, standard, speed or 1.0)
     return [reached, "" if is_standard else f"{at_step:+.0f}", "" if is_standard or not speed else f"{at_time:+.0f}"]
 
 

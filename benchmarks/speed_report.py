@@ -108,12 +108,21 @@ ITEMS = [
         algo="d4pg",
     ),
     Item(
-        "rlcont-d4pg-tuned",
+        "rlcont-d4pg-defaults",
         "rlcont",
-        "D4PG by its defaults",
+        "D4PG by its defaults: two critics, 128 rows",
         "256,256",
         "rlcont-d4pg-ddpg",
         ("--settings", "algo=d4pg", "algo.batch_size=128"),
+        algo="d4pg",
+    ),
+    Item(
+        "rlcont-d4pg-tuned",
+        "rlcont",
+        "D4PG as tuned for HalfCheetah: one critic",
+        "256,256",
+        "rlcont-d4pg-ddpg",
+        ("--settings", "algo=d4pg", "algo.num_critics=1"),
         algo="d4pg",
     ),
     Item("rlcont-td3", "rlcont", "rlcont", "256,256", "", ("--settings", "algo=td3"), algo="td3"),
@@ -130,7 +139,7 @@ HEADINGS = {
 
 LEARNERS = [
     # Label, evaluations of its runs, the item whose speed it trains at: the network of its settings.
-    ("rlcont, D4PG", ("runs/d4pg/HalfCheetah-v4/seed-*.csv",), "rlcont-d4pg-tuned"),
+    ("rlcont, D4PG by its defaults", ("runs/d4pg/HalfCheetah-v4/seed-*.csv",), "rlcont-d4pg-defaults"),
     ("rlcont, DDPG", ("ddpg/HalfCheetah-v4/gaussian-0.1-s*.csv", "ddpg/HalfCheetah-v4/fp32-s*.csv"), "rlcont-256"),
     ("Stable-Baselines3, DDPG", ("peers/HalfCheetah-v4/sb3-s*.csv",), "sb3-400-300"),
     ("SBX (JAX), DDPG", ("peers/HalfCheetah-v4/sbx-s*.csv",), "sbx-400-300"),
