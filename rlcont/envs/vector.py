@@ -38,7 +38,7 @@ class Environments:
         self._seeds = seeds
         self._obs: Array = np.empty((len(seeds), self.spec.obs_dim), np.float32)
         self._raw = np.empty((len(seeds), self.spec.obs_dim))
-        self._steps = [(i, env.door.step, row) for i, (env, row) in enumerate(zip(self.envs, self._raw, strict=True))]
+        self._doors = [(i, env.door, row) for i, (env, row) in enumerate(zip(self.envs, self._raw, strict=True))]
         self._none, self._all = np.zeros(len(seeds), bool), np.ones(len(seeds), bool)
         self._none.flags.writeable = self._all.flags.writeable = False  # Many steps share them.
 
@@ -57,9 +57,9 @@ class Environments:
         # Actions are scaled and observations checked for all environments at once: done one by one, that is most of the
         # time of a cheap environment's step.
         given = self.first.to_env(action)
-        if len(given) != len(self._steps):
-            raise ValueError(f"{len(given)} actions for {len(self._steps)} environments")
-        results = [step(given[i], row) for i, step, row in self._steps]
+        if len(given) != len(self._doors):
+            raise ValueError(f"{len(given)} actions for {len(self._doors)} environments")
+        results = [door.step(given[i], row) for i, door, row in self._doors]
         rewards, terminated, truncated, valid = zip(*results, strict=True)
         reward, next_obs = np.array(rewards, np.float32), self.first.checked(self._raw)
         self.num_steps += 1
