@@ -9,6 +9,8 @@ import copy
 import dataclasses
 import json
 import os
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,7 +83,7 @@ def there(batch):
 
 def compiled(update, device):
     """`update` as code; for the device cuda, recorded too."""
-    return compiled_updates.CompiledUpdate(update, device, required=True)
+    return compiled_updates.CompiledUpdate(update, device, required=True, folder=Path(tempfile.gettempdir()))
 
 
 if DEVICE == "cpu":

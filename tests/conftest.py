@@ -3,6 +3,7 @@
 import importlib
 import os
 import signal
+import tempfile
 
 import torch
 from hypothesis import settings
@@ -31,6 +32,8 @@ LONGEST = (
 importlib.import_module("probe_envs")
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # Of the processes that tests start.
+# Compiled code is shared by the tests and the processes that they start, and nothing is written to the user's cache.
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{tempfile.gettempdir()}/rlcont-tests-{os.getuid()}")
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("repeatable")
 

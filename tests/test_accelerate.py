@@ -237,6 +237,10 @@ def test_on_cuda_a_compiled_update_is_recorded_and_an_eager_one_is_not(monkeypat
         made.append("compiled")
         return update
 
+    def library(update, watched, folder):
+        made.append("library")
+        return update
+
     def record(update, batch):
         made.append("recorded")
         return lambda: {"sum": update(batch)["sum"]}
@@ -245,10 +249,11 @@ def test_on_cuda_a_compiled_update_is_recorded_and_an_eager_one_is_not(monkeypat
         return {"sum": sum(tensor.sum() for tensor in batch)}
 
     monkeypatch.setattr(torch, "compile", compiled)
+    monkeypatch.setattr(compiled_updates, "LibraryUpdate", library)
     monkeypatch.setattr(compiled_updates, "_record_cuda_graph", record)
     for device, compile_, expected in (
         ("cuda", True, ["compiled", "recorded"]),
-        ("cpu", True, ["compiled"]),
+        ("cpu", True, ["library"]),
         ("cuda", False, []),
     ):
         made.clear()

@@ -125,7 +125,7 @@ def test_the_loop_knows_no_algorithm_no_configuration_and_no_terminal():
 def test_only_accelerate_compiles_and_lowers_precision():
     words = ("torch.compile(", "_dynamo", "bfloat16)")
     users = {name for name in FILES if any(word in FILES[name].read_text() for word in words)}
-    assert users == {"training.accelerate", "training.compiled"}
+    assert users == {"training.accelerate", "training.ahead", "training.compiled", "training.library"}
 
 
 def test_nothing_that_is_kept_is_read_with_pickle():

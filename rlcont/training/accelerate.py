@@ -50,7 +50,7 @@ class Acceleration:
         """`update` with matrix products in `precision`, compiled, and on CUDA replayed as a graph."""
         if self.precision == "bf16":
             update = _in_bf16(update, self.device)
-        return CompiledUpdate(update, self.device, self.required) if self.compile else update
+        return CompiledUpdate(update, self.device, self.required, _cache()) if self.compile else update
 
     def facts(self) -> dict[str, Any]:
         """What was chosen, for the run's description."""
@@ -72,9 +72,7 @@ def choose(
     is_long = num_updates >= UPDATES_THAT_EARN_A_COMPILATION
     wanted = required or (compile_ == "auto" and is_long)
     if wanted:
-        # torch._dynamo, which what follows imports, would choose a temporary folder.
-        os.environ.setdefault(CACHE_DIR, str(_cache_folder()))
-        _discard_damaged(Path(os.environ[CACHE_DIR]))
+        _discard_damaged(_cache())
     obstacle = _obstacle_to_compiling(device) if wanted else ""
     if required and obstacle:
         raise UserError(f"compile=true: {obstacle}; allowed: auto, false")
@@ -119,7 +117,7 @@ def _bf16_gain() -> float:
 
 def _obstacle_to_compiling(device: str) -> str:
     """What keeps torch.compile from working here, or nothing."""
-    if not hasattr(torch._dynamo.config, "trace_autograd_ops"):
+    if torch.__version__ < "2.11":  # As versions, which they are.
         return f"torch {torch.__version__} cannot compile gradients (2.11 or newer can)"
     if device == "cuda":
         return ""
@@ -142,6 +140,13 @@ def _in_bf16(update: Update, device: str) -> Update:
             return update(batch)
 
     return in_bf16
+
+
+def _cache() -> Path:
+    """Where compiled code is kept; torch is told, which would choose a temporary folder."""
+    if CACHE_DIR not in os.environ:
+        os.environ[CACHE_DIR] = str(_cache_folder())
+    return Path(os.environ[CACHE_DIR])
 
 
 def _cache_folder() -> Path:

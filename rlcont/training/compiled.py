@@ -1,7 +1,6 @@
-"""An update as one compiled function, and on CUDA as a recorded graph."""
+"""An update as compiled code, and on CUDA as a recorded graph."""
 
 import logging
-import math
 import types
 import warnings
 from collections.abc import Callable
@@ -13,13 +12,13 @@ import torch
 from rlcont.core.errors import UserError
 from rlcont.core.protocols import Update
 from rlcont.core.types import Metrics
+from rlcont.training.ahead import NotCompilable, for_any_number_of_threads
+from rlcont.training.library import LibraryUpdate
 from rlcont.training.watched import WatchedValues
 
 log = logging.getLogger(__name__)
 
 CALLS_BEFORE_RECORDING = 3
-THREADS_TO_DIVIDE_FOR = 2
-"""Threads that a loop must be long enough for if compiled code is to divide it."""
 Recorder = Callable[[Update, Any], Callable[[], Metrics]]
 """From an update and the batch it is to read to a function that replays it."""
 
@@ -29,29 +28,25 @@ class RecordingError(Exception):
 
 
 class CompiledUpdate:
-    """An update as one compiled function, on CUDA replayed as a graph; eager where that cannot be.
+    """An update as compiled code: on the CPU a library, on CUDA replayed as a graph; eager where that cannot be.
 
     Compiled code holds the Python values that the update read as constants. They are watched, and the update runs
     eagerly from the moment that one of them has changed.
 
     Args:
         required: whether an update that cannot be compiled, or whose Python values change, is an error.
+        folder: where libraries are kept for later runs.
     """
 
-    def __init__(self, update: Update, device: str, required: bool):
+    def __init__(self, update: Update, device: str, required: bool, folder: Path):
         self.update = update
+        self.device = device
         self.required = required
         self.watched: WatchedValues | None = WatchedValues(update, addresses=device == "cuda")
-        # Tensors are looked at by the compiler before each call, Python values by `watched`, which is cheaper.
-        options: dict[str, Any] = {"guard_filter_fn": self.watched.take_over}
-        # On a GPU the compiler recommends TF32, which rounds to 10 bits; fp32 is what was asked for.
-        warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
-        if device == "cpu":
-            options |= _for_any_number_of_threads()
-        compiled: Update = torch.compile(_with_own_code(update), fullgraph=True, dynamic=False, options=options)
-        # Made once: torch keeps something of every patch for ever.
-        self.gradients_in_the_graph = torch._dynamo.config.patch(trace_autograd_ops=True)
-        self.fast = recorded(compiled, _record_cuda_graph) if device == "cuda" else compiled
+        if device == "cuda":
+            self.fast = recorded(just_in_time(update, self.watched, device), _record_cuda_graph)
+        else:
+            self.fast = LibraryUpdate(_with_own_code(update), self.watched, folder)
 
     def __call__(self, batch: NamedTuple) -> Metrics:
         if self.watched is not None and (change := self.watched.change()):
@@ -61,14 +56,16 @@ class CompiledUpdate:
         if self.watched is None:
             return self.update(batch)
         try:
-            with self.gradients_in_the_graph:
-                return self.fast(batch)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            # It is raised before anything is computed, so nothing is half done.
-            self._give_up(f"the update cannot be compiled ({_reason(error)})", error)
+            return self.fast(batch)
+        # Each of these is raised before anything is computed, so nothing is half done.
+        except NotCompilable as reason:
+            log.debug("no library can be made of the update: %s", reason)
+            self.fast = just_in_time(self.update, self.watched, self.device)
+            return self(batch)
         except RecordingError as error:
-            # Recording computes nothing either.
             self._give_up(f"the update cannot be recorded as a CUDA graph ({error})", error)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            self._give_up(f"the update cannot be compiled ({_reason(error)})", error)
         return self.update(batch)
 
     def _give_up(self, why: str, error: Exception | None = None) -> None:
@@ -78,31 +75,23 @@ class CompiledUpdate:
         self.watched = None
 
 
-def _for_any_number_of_threads() -> dict[str, Any]:
-    """Lets compiled code run with any number of threads, and to the same numbers; returns the options for it.
+def just_in_time(update: Update, watched: WatchedValues, device: str) -> Update:
+    """`update`, compiled in this process at its first call."""
+    # Tensors are looked at by the compiler before each call, Python values by `watched`, which is cheaper.
+    options: dict[str, Any] = {"guard_filter_fn": watched.take_over}
+    # On a GPU the compiler recommends TF32, which rounds to 10 bits; fp32 is what was asked for.
+    warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
+    if device == "cpu":
+        options |= for_any_number_of_threads()
+    compiled: Update = torch.compile(_with_own_code(update), fullgraph=True, dynamic=False, options=options)
+    # Made once: torch keeps something of every patch for ever.
+    gradients_in_the_graph = torch._dynamo.config.patch(trace_autograd_ops=True)
 
-    Where a loop that sums is divided among threads, its result depends on their number, so only loops in which each
-    output is computed by one thread are divided. The compiler, told that the number of threads may change, would
-    divide the shortest of them too.
-    """
-    from torch._inductor import config
-    from torch._inductor.codegen import cpp
+    def run(batch: NamedTuple) -> Metrics:
+        with gradients_in_the_graph:
+            return compiled(batch)
 
-    loop_nest: Any = cpp.LoopNest
-    divisible = loop_nest.max_parallel_depth
-    if not getattr(divisible, "keeps_numbers", False):
-
-        def max_parallel_depth(nest: Any) -> Any:
-            depth = divisible(nest)
-            if nest.loops is None:
-                return depth
-            is_sum = nest.loops[depth.start_depth].is_reduction
-            is_short = math.prod(loop.size for loop in nest.loops) < THREADS_TO_DIVIDE_FOR * config.cpp.min_chunk_size
-            return cpp.ParallelDepth(0, depth.start_depth) if is_sum or is_short else depth
-
-        max_parallel_depth.keeps_numbers = True  # type: ignore[attr-defined]
-        loop_nest.max_parallel_depth = max_parallel_depth
-    return {"cpp.threads": THREADS_TO_DIVIDE_FOR, "cpp.dynamic_threads": True}
+    return run
 
 
 def _reason(error: BaseException) -> str:

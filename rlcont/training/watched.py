@@ -4,12 +4,14 @@ import contextlib
 import dataclasses
 import enum
 import re
+import sys
 import types
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
-STRUCTURE = r"__import_(torch|contextlib)|__builtins_|hooks|^G\['torch'\]|\.(torch|math|functional_call)\b"
+STRUCTURE = r"^sys\.modules\['(torch|contextlib)\b|__builtins_|hooks|^G\['torch'\]|\.(torch|math|functional_call)\b"
 """Guards on the code of libraries, and on hooks, which nothing here sets."""
 INSIDE_NETWORKS = r"\._(modules|parameters|buffers)\b"
 IDENTITIES = {
@@ -21,6 +23,10 @@ IDENTITIES = {
     "MODULE_MATCH",
     "EQUALS_MATCH",
 }
+
+
+class Unrecognisable(ValueError):
+    """Something that another process could not recognise; the message names it."""
 
 
 class WatchedValues:
@@ -38,34 +44,30 @@ class WatchedValues:
         names = {name: cell.cell_contents for name, cell in cells}
         if hasattr(update, "__self__"):
             names[function.__code__.co_varnames[0]] = update.__self__
-        self.scope = {"L": names, "G": function.__globals__}
+        self.scope = {"L": names, "G": function.__globals__, "sys": sys}
         self.addresses = addresses
         self.values: dict[str, Any] = {}
+        self.unwatched: set[str] = set()
         self.code: types.CodeType | None = None
 
     def take_over(self, guards: Any) -> list[bool]:
         """Keeps the compiler's guards on tensors alone, and watches what the others are about."""
         for guard in guards:
             expression = _as_attribute(guard.orig_guard.name)
-            is_structure = re.search(INSIDE_NETWORKS, expression) and guard.guard_type != "CONSTANT_MATCH"
-            if not expression or is_structure or re.search(STRUCTURE, expression):
+            if not expression or re.search(STRUCTURE, expression):
                 continue
+            in_network = bool(re.search(INSIDE_NETWORKS, expression)) and guard.guard_type != "CONSTANT_MATCH"
+            # A function or class that is kept in an attribute is watched, code that is called by its name is not.
+            is_code = guard.guard_type in IDENTITIES and (not expression.startswith("L[") or "__call__" in expression)
             if guard.guard_type == "TENSOR_MATCH":
-                if self.addresses:
+                if self.addresses and not in_network:
                     self._watch(f"{expression}.data_ptr()")
-            elif isinstance(guard.value, dict):
-                self._watch(f"tuple({expression})")
-            elif isinstance(guard.value, list):
-                self._watch(f"len({expression})")
-            elif isinstance(guard.value, set):
-                self._watch(f"frozenset({expression})")
-            elif _is_plain(guard.value):
-                self._watch(expression)
-            elif guard.guard_type == "TYPE_MATCH":
-                self._watch(f"type({expression})")
-            elif guard.guard_type in IDENTITIES and expression.startswith("L[") and "__call__" not in expression:
-                self._watch(expression)  # A function or class that is kept in an attribute.
-        self.code = compile(f"({''.join(f'{each},' for each in self.values)})", "watched values", "eval")
+            elif read := _what_is_read(guard, expression):
+                if in_network or (is_code and not _is_plain(guard.value)):
+                    self.unwatched.add(read)
+                else:
+                    self._watch(read)
+        self._compile()
         return torch.compiler.keep_tensor_guards_unsafe(guards)
 
     def change(self) -> str:
@@ -84,6 +86,34 @@ class WatchedValues:
                 return f"{_readable(expression)}, which has changed from {before!r} to {now!r}"
         return ""
 
+    def constants(self) -> dict[str, str]:
+        """The values as texts that mean the same in another process.
+
+        Raises:
+            Unrecognisable: there is none for one of them.
+        """
+        return {expression: _text(value) for expression, value in self.values.items()}
+
+    def structure(self) -> dict[str, str]:
+        """What else the update depends on and is not watched, networks and functions, as far as there is a text."""
+        texts = {}
+        for expression in sorted(self.unwatched):
+            with contextlib.suppress(Exception):  # Only the compiler can evaluate it, or it has no text.
+                texts[expression] = _text(eval(expression, self.scope))
+        return texts
+
+    def are(self, texts: dict[str, str]) -> bool:
+        """Whether these are the values now; what raises is an expression that this update does not have."""
+        return all(_text(eval(expression, self.scope)) == text for expression, text in texts.items())
+
+    def watch(self, expressions: Iterable[str]) -> None:
+        """Watches the values of these expressions from now on."""
+        self.values |= {expression: eval(expression, self.scope) for expression in expressions}
+        self._compile()
+
+    def _compile(self) -> None:
+        self.code = compile(f"({''.join(f'{each},' for each in self.values)})", "watched values", "eval")
+
     def _watch(self, expression: str) -> None:
         owner = re.fullmatch(r"(?:\w+\()?(.+?)(?:\.\w+|\[[^\[\]]+\])\)?", expression)
         try:
@@ -96,11 +126,52 @@ class WatchedValues:
 
 
 def _as_attribute(expression: str) -> str:
-    """`x.name` where the compiler reads `name` from the class of x: copying the class's dictionary takes long, and an
+    """An expression of the compiler's as one that Python evaluates quickly, in any process.
+
+    `x.name` where the compiler reads `name` from the class of x: copying the class's dictionary takes long, and an
     attribute of x itself would come first.
     """
+    # The compiler's own name for a module, which it puts among the globals.
+    expression = re.sub(
+        r"G\['__import_(\w+)'\]", lambda match: f"sys.modules[{match[1].replace('_dot_', '.')!r}]", expression
+    )
     expression = re.sub(r"dict\((.+)\.__dict__\)\['(\w+)'\]", r"\1.\2", expression)
     return re.sub(r"^type\((.+)\)(?:\.__mro__\[\d+\])?\.(\w+)$", r"\1.\2", expression)
+
+
+def _text(value: Any) -> str:
+    """Raises Unrecognisable."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_text, value))})"
+    if isinstance(value, frozenset):
+        return f"{{{', '.join(sorted(map(_text, value)))}}}"
+    if _is_frozen(value):
+        fields = [f"{field.name}={_text(getattr(value, field.name))}" for field in dataclasses.fields(value)]
+        return f"{_text(type(value))}({', '.join(fields)})"
+    if isinstance(value, enum.Enum):
+        return f"{_text(type(value))}.{value.name}"
+    if _is_plain(value):
+        return repr(value)
+    name = f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', None)}"
+    if isinstance(value, types.FunctionType | types.MethodType):
+        # Two functions may have one name, as lambdas do; the file they stand in is known by its digest.
+        return f"{name}, line {value.__code__.co_firstlineno}"
+    if isinstance(value, type | types.BuiltinFunctionType):
+        return name
+    raise Unrecognisable(repr(value))
+
+
+def _what_is_read(guard: Any, expression: str) -> str | None:
+    """An expression for what a guard is about, where its value can be compared later."""
+    if isinstance(guard.value, dict):
+        return f"tuple({expression})"
+    if isinstance(guard.value, list):
+        return f"len({expression})"
+    if isinstance(guard.value, set):
+        return f"frozenset({expression})"
+    if _is_plain(guard.value) or guard.guard_type in IDENTITIES:
+        return expression
+    return f"type({expression})" if guard.guard_type == "TYPE_MATCH" else None
 
 
 def _is_plain(value: Any) -> bool:

@@ -1,0 +1,259 @@
+"""Libraries of compiled updates: what a later process finds, and what it must not take for its own."""
+
+import importlib.util
+import linecache
+import os
+import subprocess
+import sys
+import types
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from rlcont.training import ahead, library
+from rlcont.training.accelerate import Acceleration
+from rlcont.training.ahead import NotCompilable
+from rlcont.training.compiled import CompiledUpdate, _with_own_code
+from rlcont.training.library import LibraryUpdate
+from rlcont.training.watched import WatchedValues
+
+CODE = """
+import torch
+
+def raised(x):
+    return x.exp()
+
+def lowered(x):
+    return -x.exp()
+
+class Learner:
+    scale = 2.0
+
+    def __init__(self, layer=torch.nn.Tanh, power=2, weights=None):
+        self.layer, self.power, self.function = layer(), power, torch.sin
+        self.weights = torch.ones(3, requires_grad=True) if weights is None else weights
+
+    def update(self, batch):
+        loss = self.function(raised(self.layer(batch.x * self.weights * self.scale)) ** self.power).sum()
+        (grad,) = torch.autograd.grad(loss, [self.weights])
+        with torch.no_grad():
+            self.weights.sub_(0.1 * grad)
+        return {"loss": loss.detach(), "norm": grad.norm()}
+"""
+
+
+class Rows(NamedTuple):
+    x: torch.Tensor
+
+
+class MadeAnew(Exception):
+    """What would be compiled."""
+
+
+def batch(rows=2, dtype=torch.float32):
+    return Rows(torch.linspace(-1, 1, 3 * rows, dtype=dtype).reshape(rows, 3))
+
+
+def module(path, code=CODE):
+    path.write_text(code)
+    spec = importlib.util.spec_from_file_location("learners", path)
+    sys.modules["learners"] = loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def in_a_new_process(learner, folder):
+    """The update as a process would have it that has compiled nothing yet."""
+    return LibraryUpdate(_with_own_code(learner.update), WatchedValues(learner.update, addresses=False), folder)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with the module of a learner, and with the library of its update."""
+    folder = tmp_path_factory.mktemp("library")
+    in_a_new_process(module(folder / "learners.py").Learner(), folder)(batch())
+    return folder
+
+
+@pytest.fixture
+def nothing_is_made(monkeypatch):
+    def trace(*_):
+        raise MadeAnew
+
+    monkeypatch.setattr(ahead, "trace", trace)
+
+
+def libraries(folder):
+    return sorted(folder.glob("updates/*/*"))
+
+
+def test_a_later_process_loads_the_library_and_never_the_compiler(tmp_path):
+    (tmp_path / "learners.py").write_text(CODE)
+    script = (
+        "import sys, torch, learners\n"
+        "from typing import NamedTuple\n"
+        "from rlcont.training.accelerate import Acceleration\n"
+        "Rows = NamedTuple('Rows', [('x', torch.Tensor)])\n"
+        "learner = learners.Learner()\n"
+        "update = Acceleration(True, 'fp32', 'cpu', required=True)(learner.update)\n"
+        "for size in (2, 2, 3): print(update(Rows(torch.ones(size, 3)))['loss'].item())\n"
+        "print(learner.weights.tolist(), [name in sys.modules for name in ('torch._dynamo', 'torch._inductor')])\n"
+    )
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    first, second = (subprocess.check_output(command, env=environment, text=True) for _ in range(2))
+    assert len(libraries(tmp_path / "cache")) == 2
+    assert first.endswith("[True, True]\n")
+    assert second == first.replace("[True, True]", "[False, False]")
+
+
+def test_a_library_computes_what_the_update_does(made, nothing_is_made):
+    learners = module(made / "learners.py")
+    plain, fast = learners.Learner(), learners.Learner()
+    update = in_a_new_process(fast, made)
+    for _ in range(5):
+        expected, metrics = plain.update(batch()), update(batch())
+        assert metrics.keys() == expected.keys()
+        for name in expected:
+            torch.testing.assert_close(metrics[name], expected[name])
+    torch.testing.assert_close(fast.weights, plain.weights)
+    assert fast.weights.requires_grad
+    assert not torch.equal(fast.weights, torch.ones(3))
+
+
+OTHERS = {
+    "a number": lambda learners: learners.Learner(power=3),
+    "a layer of the same shape": lambda learners: learners.Learner(layer=torch.nn.Sigmoid),
+    "double precision": lambda learners: learners.Learner(weights=torch.ones(3).double().requires_grad_()),
+    "one number": lambda learners: learners.Learner(weights=torch.ones(1, requires_grad=True)),
+    "strides": lambda learners: learners.Learner(weights=torch.ones(6)[::2].requires_grad_()),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_learner_with_another_value_or_layout_gets_a_library_of_its_own(other, made, nothing_is_made):
+    learner = OTHERS[other](module(made / "learners.py"))
+    with pytest.raises(MadeAnew):
+        in_a_new_process(learner, made)(batch())
+
+
+CHANGES = {
+    "a class attribute": lambda learners, learner: setattr(learners.Learner, "scale", 3.0),
+    "a function in an attribute": lambda learners, learner: setattr(learner, "function", torch.cos),
+    "a function of the module": lambda learners, learner: setattr(learners, "raised", learners.lowered),
+    "the number of rows": lambda learners, learner: batch(rows=3),
+    "the rows' type": lambda learners, learner: batch(dtype=torch.float64),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_was_read_must_be_the_same(change, made, nothing_is_made):
+    learners = module(made / "learners.py")
+    learner = learners.Learner()
+    rows = CHANGES[change](learners, learner) or batch()
+    with pytest.raises(MadeAnew):
+        in_a_new_process(learner, made)(rows)
+
+
+EDITS = {"in the update": ("0.1 * grad", "0.2 * grad"), "in what it calls": ("return x.exp()", "return x.sinh()")}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_edited_code_is_compiled_anew(edit, made, nothing_is_made):
+    old, new = EDITS[edit]
+    learner = module(made / "learners.py", CODE.replace(old, new)).Learner()
+    with pytest.raises(MadeAnew):
+        in_a_new_process(learner, made)(batch())
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value"), [(library, "_processor", lambda: "another"), (torch, "__version__", "9.9")]
+)
+def test_another_processor_or_torch_does_not_find_it(owner, name, value, made, nothing_is_made, monkeypatch):
+    learner = module(made / "learners.py").Learner()
+    monkeypatch.setattr(owner, name, value)
+    with pytest.raises(MadeAnew):
+        in_a_new_process(learner, made)(batch())
+
+
+@pytest.mark.parametrize("damaged", [library.LIBRARY, library.ORIGIN])
+def test_what_is_damaged_is_made_again(damaged, tmp_path):
+    learners = module(tmp_path / "learners.py")
+    in_a_new_process(learners.Learner(), tmp_path)(batch())
+    (folder,) = libraries(tmp_path)
+    whole = (folder / damaged).read_bytes()
+    (folder / damaged).unlink()  # What this process has loaded of it stays.
+    (folder / damaged).write_text("{")
+    again, plain = learners.Learner(), learners.Learner()
+    in_a_new_process(again, tmp_path)(batch())
+    plain.update(batch())
+    torch.testing.assert_close(again.weights, plain.weights)
+    in_a_new_process(learners.Learner(), tmp_path)(batch())
+    assert [(each / damaged).stat().st_size for each in libraries(tmp_path)] == [len(whole)]
+
+
+def test_code_that_stands_in_no_file_is_compiled_and_not_kept(tmp_path, monkeypatch):
+    """As in a notebook, whose cells Python knows the lines of."""
+    cell = str(tmp_path / "cell-1.py")
+    monkeypatch.setitem(linecache.cache, cell, (len(CODE), None, CODE.splitlines(keepends=True), cell))
+    sys.modules["typed"] = typed = types.ModuleType("typed")
+    exec(compile(CODE, cell, "exec"), vars(typed))
+    learner, plain = typed.Learner(), typed.Learner()
+    update = in_a_new_process(learner, tmp_path)
+    for _ in range(2):
+        assert update(batch())["loss"].item() == pytest.approx(plain.update(batch())["loss"].item())
+    assert not libraries(tmp_path)
+
+
+class Remembers:
+    """An update that does more than a library can."""
+
+    def __init__(self):
+        self.last = torch.zeros(2)
+        self.total = torch.zeros(())
+
+    def update(self, batch):
+        self.last = self.last + batch.x.sum()
+        self.total.add_(self.last.sum())
+        return {"total": self.total.clone(), "rows": 2.0}
+
+
+def test_an_update_that_no_library_can_hold_is_still_compiled_and_right(tmp_path, caplog):
+    plain, fast = Remembers(), Remembers()
+    update = CompiledUpdate(fast.update, "cpu", required=True, folder=tmp_path)
+    for value in (1.0, 2.0, 3.0):
+        rows = Rows(torch.full((2, 3), value))
+        assert update(rows) == plain.update(rows)
+    assert torch.equal(fast.last, plain.last)
+    assert not isinstance(update.fast, LibraryUpdate)
+    assert not libraries(tmp_path)
+    assert not [record for record in caplog.records if record.name.startswith("rlcont")]
+
+
+def test_shapes_without_end_are_not_compiled_without_end(made, monkeypatch):
+    monkeypatch.setattr(library, "MOST_LAYOUTS", 1)
+    update = in_a_new_process(module(made / "learners.py").Learner(), made)
+    update(batch())
+    with pytest.raises(NotCompilable, match="more than 1 shapes"):
+        update(batch(rows=5))
+
+
+def test_the_libraries_that_were_used_last_are_kept(made, monkeypatch):
+    monkeypatch.setattr(library, "MOST_KEPT", 2)
+    update = in_a_new_process(module(made / "learners.py").Learner(), made)
+    origin = update._recognised(libraries(made)[0])
+    for place in range(4):
+        making = update.folder / f".making-{place}"
+        making.mkdir()
+        os.utime(making, (place, place))
+        update._keep(making, origin._replace(outputs={"loss": place}))
+    kept = [library.Origin.from_json((path / library.ORIGIN).read_text()).outputs for path in libraries(made)]
+    assert len(kept) == 2
+    assert {"loss": 3} in kept
+
+
+def test_acceleration_keeps_libraries_where_torch_keeps_its_code(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    update = Acceleration(True, "fp32", "cpu")(module(tmp_path / "learners.py").Learner().update)
+    assert update.fast.folder.parent == tmp_path / "updates"
