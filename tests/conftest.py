@@ -13,6 +13,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LONGEST = (
     "test_accelerate",
+    "test_library",
     "test_search",
     "test_ray",
     "test_sweep",
