@@ -121,7 +121,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help=f"peers to run: {' '.join(PEERS)}")
     parser.add_argument("--quiet", action="store_true", help="leave out the runs beside a busy process")
     parser.add_argument("--precision", help="precision=… for rlcont's runs that say nothing of it")
-    parser.add_argument("--compile", help="compile=… for rlcont's runs (DDPG: true, A2C: auto)")
+    parser.add_argument("--compile", help="compile=… for rlcont's runs (true)")
     parser.add_argument("--csv", type=Path, help="where the raw runs go")
     parser.add_argument("--page", type=Path, help="the page whose tables are replaced")
     parser.add_argument("--rebuild", action="store_true", help="run nothing; write the tables from the CSV")

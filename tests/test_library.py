@@ -244,7 +244,7 @@ def test_the_libraries_that_were_used_last_are_kept(made, monkeypatch):
     update = in_a_new_process(module(made / "learners.py").Learner(), made)
     origin = update._recognised(libraries(made)[0])
     for place in range(4):
-        making = update.folder / f".making-{place}"
+        making = update.folder / f"making-{place}"
         making.mkdir()
         os.utime(making, (place, place))
         update._keep(making, origin._replace(outputs={"loss": place}))

@@ -8,7 +8,9 @@ import window
 
 parser = setting.parser(__doc__)
 parser.add_argument("--precision", help="passed on as precision=…")
-parser.add_argument("--compile", help="passed on as compile=…")
+parser.add_argument(
+    "--compile", default="true", help="passed on as compile=…; auto would not compile a run as short as this one (true)"
+)
 arguments = parser.parse_args()
 
 first = arguments.settle

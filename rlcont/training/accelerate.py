@@ -24,8 +24,8 @@ from rlcont.training.compiled import CompiledUpdate
 
 log = logging.getLogger(__name__)
 
-UPDATES_THAT_EARN_A_COMPILATION = 30_000
-"""Compiling takes 21 s the first time and saves about a millisecond an update (docs/benchmarks.md)."""
+UPDATES_THAT_EARN_A_COMPILATION = 7_500
+"""Compiling takes 16 to 23 s once, for all runs to come, and saves 1 to 4 ms an update (docs/benchmarks.md)."""
 CACHE_DIR = "TORCHINDUCTOR_CACHE_DIR"
 """The environment variable that says where compiled code is kept for the next run."""
 SECONDS_TO_WRITE = 5.0

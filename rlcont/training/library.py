@@ -32,7 +32,7 @@ MOST_LAYOUTS = 8
 """Shapes of its tensors that an update is compiled for."""
 INSTALLED = tuple(str(Path(path).resolve()) for path in (torch.__path__[0], sysconfig.get_path("stdlib")))
 """Where code lies that changes only with the versions of torch and Python."""
-LIBRARY, ORIGIN, MAKING = "update.so", "origin.json", ".making-"
+LIBRARY, ORIGIN = "update.so", "origin.json"
 
 Layout = tuple[torch.dtype, tuple[int, ...], tuple[int, ...], bool]
 """Type, shape and strides of a tensor, and whether it requires a gradient."""
@@ -160,7 +160,7 @@ class LibraryUpdate:
     def _made(self, batch: NamedTuple) -> Library:
         """A new library. It is kept, unless code or values that it was made from could not be recognised later."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(prefix=MAKING, dir=self.folder))
+        making = Path(tempfile.mkdtemp(prefix="making-", dir=self.folder))
         try:
             traced = ahead.trace(self.update, batch, self.watched.take_over)
             layouts = [_layout(tensor) for tensor in traced.tensors]
@@ -196,8 +196,9 @@ def _layout(tensor: torch.Tensor) -> Layout:
 
 
 def _last_used_first(folder: Path) -> list[Path]:
+    """The folders of libraries, among them those that are being made or were abandoned."""
     used = {}
-    for path in folder.glob("[!.]*"):
+    for path in folder.glob("*"):
         with contextlib.suppress(OSError):  # Another run has dropped it.
             used[path] = path.stat().st_mtime
     return sorted(used, key=lambda path: used[path], reverse=True)
