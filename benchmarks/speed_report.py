@@ -139,7 +139,11 @@ HEADINGS = {
 
 LEARNERS = [
     # Label, evaluations of its runs, the item whose speed it trains at: the network of its settings.
-    ("rlcont, D4PG as tuned", ("runs/d4pg/HalfCheetah-v4/seed-*.csv",), "rlcont-d4pg-tuned"),
+    (
+        "rlcont, D4PG as tuned",
+        ("runs/d4pg/HalfCheetah-v4/seed-*.csv", "d4pg/HalfCheetah-v4/one-critic-b256-s10*.csv"),
+        "rlcont-d4pg-tuned",
+    ),
     ("rlcont, DDPG", ("ddpg/HalfCheetah-v4/gaussian-0.1-s*.csv", "ddpg/HalfCheetah-v4/fp32-s*.csv"), "rlcont-256"),
     ("Stable-Baselines3, DDPG", ("peers/HalfCheetah-v4/sb3-s*.csv",), "sb3-400-300"),
     ("SBX (JAX), DDPG", ("peers/HalfCheetah-v4/sbx-s*.csv",), "sbx-400-300"),

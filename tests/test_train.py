@@ -1,6 +1,7 @@
 """Whole runs, small: reproducible, undisturbed by evaluation, learning."""
 
 import csv
+import weakref
 
 import numpy as np
 import pytest
@@ -142,6 +143,20 @@ def test_interval_figures_by_hand():
     assert summary["train/action_saturated"] == 0.5
     add([8, 0], [True, False], [True, True], {})
     assert interval.summary()["train/return"] == 4 + 8
+
+
+def test_metrics_on_the_cpu_are_kept_as_numbers_which_a_resume_keeps_too():
+    interval, other = Interval(), Interval()
+    values = [torch.tensor(0.1), torch.tensor(0.7), torch.tensor(1e-8)]
+    expected = torch.stack(values)
+    tensors = [weakref.ref(value) for value in values]
+    for value in values:
+        interval.add(Episodes(2).add(step_of([0, 0], [False, False], [True, True])), {"loss": value})
+    del values, value
+    assert [tensor() for tensor in tensors] == [None, None, None]
+    other.load_state_dict(interval.state_dict(), "cpu")
+    assert torch.equal(other.state_dict()["metrics"]["loss"], expected)
+    assert other.summary()["learn/loss"] == interval.summary()["learn/loss"] == expected.mean().item()
 
 
 def test_time_spent_evaluating_does_not_count_in_steps_per_second(monkeypatch):
