@@ -379,6 +379,23 @@ def test_a_tensor_that_is_replaced_is_noticed_where_addresses_count():
         torch.compiler.reset()
 
 
+class Tied:
+    def __init__(self):
+        self.one = self.other = torch.ones(2)
+
+    def update(self, batch):
+        return {"sum": (self.one + 2 * self.other + batch).sum()}
+
+
+def test_two_names_of_one_tensor_that_become_two_tensors_are_noticed(caplog):
+    tied = Tied()
+    update = Acceleration(True, "fp32", "cpu")(tied.update)
+    assert update(torch.zeros(2))["sum"] == 6
+    tied.other = torch.zeros(2)
+    assert update(torch.zeros(2))["sum"] == 2
+    assert "which has changed from True to False" in caplog.text
+
+
 def test_what_does_not_change_stays_compiled(caplog):
     reader, update = Reader(), Acceleration(True, "fp32", "cpu", required=True)
     accelerated = update(reader.update)

@@ -1,16 +1,17 @@
 """Libraries of compiled updates: what a later process finds, and what it must not take for its own."""
 
 import importlib.util
-import linecache
 import os
 import subprocess
 import sys
-import types
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
 
+from rlcont import cli
+from rlcont.nn import nets
 from rlcont.training import ahead, library
 from rlcont.training.accelerate import Acceleration
 from rlcont.training.ahead import NotCompilable
@@ -69,9 +70,17 @@ def in_a_new_process(learner, folder):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A folder with the module of a learner, and with the library of its update."""
+def folder(tmp_path_factory):
+    """A folder whose code counts as rlcont's own."""
     folder = tmp_path_factory.mktemp("library")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "OWN", (*library.OWN, f"{folder}{os.sep}"))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def made(folder):
+    """That folder, with the module of a learner and the library of its update."""
     in_a_new_process(module(folder / "learners.py").Learner(), folder)(batch())
     return folder
 
@@ -89,21 +98,21 @@ def libraries(folder):
 
 
 def test_a_later_process_loads_the_library_and_never_the_compiler(tmp_path):
-    (tmp_path / "learners.py").write_text(CODE)
     script = (
-        "import sys, torch, learners\n"
-        "from typing import NamedTuple\n"
+        "import sys, torch\n"
+        "from test_accelerate import config, random_batch\n"
+        "from rlcont.envs.box import BoxEnv\n"
         "from rlcont.training.accelerate import Acceleration\n"
-        "Rows = NamedTuple('Rows', [('x', torch.Tensor)])\n"
-        "learner = learners.Learner()\n"
-        "update = Acceleration(True, 'fp32', 'cpu', required=True)(learner.update)\n"
-        "for size in (2, 2, 3): print(update(Rows(torch.ones(size, 3)))['loss'].item())\n"
-        "print(learner.weights.tolist(), [name in sys.modules for name in ('torch._dynamo', 'torch._inductor')])\n"
+        "from rlcont.training.build import make_agent\n"
+        "run, NAMES = config(), ('_dynamo', '_inductor')\n"
+        "agent = make_agent(run, BoxEnv(run.env).spec, Acceleration(True, 'fp32', 'cpu', required=True))\n"
+        "for size in (32, 32, 16): print(agent.accelerated_update(random_batch(0, size))['critic_loss'].item())\n"
+        "print(agent.actor.weights.sum().item(), [f'torch.{name}' in sys.modules for name in NAMES])\n"
     )
-    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-c", script]
     first, second = (subprocess.check_output(command, env=environment, text=True) for _ in range(2))
-    assert len(libraries(tmp_path / "cache")) == 2
+    assert len(libraries(tmp_path)) == 2
     assert first.endswith("[True, True]\n")
     assert second == first.replace("[True, True]", "[False, False]")
 
@@ -156,15 +165,32 @@ def test_whatever_was_read_must_be_the_same(change, made, nothing_is_made):
         in_a_new_process(learner, made)(rows)
 
 
-EDITS = {"in the update": ("0.1 * grad", "0.2 * grad"), "in what it calls": ("return x.exp()", "return x.sinh()")}
-
-
-@pytest.mark.parametrize("edit", EDITS)
-def test_edited_code_is_compiled_anew(edit, made, nothing_is_made):
-    old, new = EDITS[edit]
-    learner = module(made / "learners.py", CODE.replace(old, new)).Learner()
+def test_edited_code_is_compiled_anew(made, nothing_is_made, monkeypatch):
+    (made / "edited.py").write_text(CODE.replace("0.1 * grad", "0.2 * grad"))
+    learner = module(made / "learners.py").Learner()
+    monkeypatch.setattr(library, "CODE", library._digest(library.OWN))
     with pytest.raises(MadeAnew):
         in_a_new_process(learner, made)(batch())
+    (made / "edited.py").unlink()
+    assert library._digest(library.OWN[:-1]) == library._digest(library.OWN[:-1])
+    assert library._digest(library.OWN) != library._digest(library.OWN[:-1])
+
+
+@pytest.mark.parametrize(
+    ("file", "known"),
+    [
+        (nets.__file__, True),
+        (torch.nn.functional.__file__, True),
+        (os.__file__, True),
+        (str(Path(torch.__file__).parents[1] / "torch_like" / "layers.py"), False),
+        (str(Path(os.__file__).parent / "site-packages" / "other" / "layers.py"), False),
+        (str(Path(cli.__file__)), False),
+        (__file__, False),
+        ("<stdin>", False),
+    ],
+)
+def test_the_code_that_a_librarys_name_stands_for(file, known):
+    assert library._is_known(file) == known
 
 
 @pytest.mark.parametrize(
@@ -178,7 +204,8 @@ def test_another_processor_or_torch_does_not_find_it(owner, name, value, made, n
 
 
 @pytest.mark.parametrize("damaged", [library.LIBRARY, library.ORIGIN])
-def test_what_is_damaged_is_made_again(damaged, tmp_path):
+def test_what_is_damaged_is_made_again(damaged, tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "OWN", (*library.OWN, f"{tmp_path}{os.sep}"))
     learners = module(tmp_path / "learners.py")
     in_a_new_process(learners.Learner(), tmp_path)(batch())
     (folder,) = libraries(tmp_path)
@@ -193,42 +220,90 @@ def test_what_is_damaged_is_made_again(damaged, tmp_path):
     assert [(each / damaged).stat().st_size for each in libraries(tmp_path)] == [len(whole)]
 
 
-def test_code_that_stands_in_no_file_is_compiled_and_not_kept(tmp_path, monkeypatch):
-    """As in a notebook, whose cells Python knows the lines of."""
-    cell = str(tmp_path / "cell-1.py")
-    monkeypatch.setitem(linecache.cache, cell, (len(CODE), None, CODE.splitlines(keepends=True), cell))
-    sys.modules["typed"] = typed = types.ModuleType("typed")
-    exec(compile(CODE, cell, "exec"), vars(typed))
-    learner, plain = typed.Learner(), typed.Learner()
-    update = in_a_new_process(learner, tmp_path)
+def test_code_of_ones_own_is_compiled_in_each_process(tmp_path):
+    learner, plain = (module(tmp_path / "learners.py").Learner() for _ in range(2))
+    with pytest.raises(NotCompilable, match=r"code of its own in .*learners\.py"):
+        in_a_new_process(learner, tmp_path)(batch())
+    update = CompiledUpdate(learner.update, "cpu", required=True, folder=tmp_path)
     for _ in range(2):
         assert update(batch())["loss"].item() == pytest.approx(plain.update(batch())["loss"].item())
     assert not libraries(tmp_path)
 
 
 class Remembers:
-    """An update that does more than a library can."""
+    """Its update replaces a tensor, in place of writing to it."""
 
     def __init__(self):
-        self.last = torch.zeros(2)
-        self.total = torch.zeros(())
+        self.last, self.total = torch.zeros(2)
 
     def update(self, batch):
         self.last = self.last + batch.x.sum()
-        self.total.add_(self.last.sum())
+        self.total = self.total + self.last
         return {"total": self.total.clone(), "rows": 2.0}
 
 
-def test_an_update_that_no_library_can_hold_is_still_compiled_and_right(tmp_path, caplog):
-    plain, fast = Remembers(), Remembers()
+class Averages(torch.nn.Module):
+    """Its update assigns a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(3))
+
+    def update(self, batch):
+        self.mean = 0.5 * self.mean + 0.5 * batch.x.mean(0)
+        return {"sum": self.mean.sum()}
+
+
+class Overlaps:
+    """Its update writes through a view, and reads what it wrote."""
+
+    def __init__(self):
+        self.all = torch.arange(4.0)
+        self.some = self.all[:2]
+
+    def update(self, batch):
+        self.all.add_(batch.x.sum())
+        self.some.mul_(2)
+        return {"sum": self.all.sum()}
+
+
+class DoesNothing:
+    def update(self, batch):
+        return {}
+
+
+@pytest.mark.parametrize("kind", [Remembers, Averages, Overlaps, DoesNothing])
+def test_an_update_that_no_library_can_hold_is_still_right(kind, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(library, "OWN", (*library.OWN, __file__))
+    plain, fast = kind(), kind()
     update = CompiledUpdate(fast.update, "cpu", required=True, folder=tmp_path)
     for value in (1.0, 2.0, 3.0):
         rows = Rows(torch.full((2, 3), value))
         assert update(rows) == plain.update(rows)
-    assert torch.equal(fast.last, plain.last)
     assert not isinstance(update.fast, LibraryUpdate)
     assert not libraries(tmp_path)
     assert not [record for record in caplog.records if record.name.startswith("rlcont")]
+
+
+def test_a_folder_that_cannot_be_written_is_no_reason_not_to_compile(folder):
+    (folder / "updates").rename(folder / "aside") if (folder / "updates").exists() else None
+    (folder / "updates").write_text("a file")
+    learner, plain = (module(folder / "learners.py").Learner() for _ in range(2))
+    update = CompiledUpdate(learner.update, "cpu", required=True, folder=folder)
+    assert update(batch())["loss"].item() == pytest.approx(plain.update(batch())["loss"].item())
+    (folder / "updates").unlink()
+    (folder / "aside").rename(folder / "updates") if (folder / "aside").exists() else None
+
+
+def test_a_full_disk_only_costs_the_next_run_its_library(folder, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    learner, plain = (module(folder / "learners.py").Learner(power=4) for _ in range(2))
+    monkeypatch.setattr(LibraryUpdate, "_keep", full)
+    assert in_a_new_process(learner, folder)(batch())["loss"].item() == pytest.approx(
+        plain.update(batch())["loss"].item()
+    )
 
 
 def test_shapes_without_end_are_not_compiled_without_end(made, monkeypatch):

@@ -6,11 +6,10 @@ are spelled out (make_fx, functionalize), and AOTInductor makes C++ of it.
 
 import ast
 import math
-import re
 import tempfile
 import types
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,15 +41,17 @@ class Traced(NamedTuple):
     """By the name of each metric, its place in the list."""
 
 
-def trace(update: Update, batch: NamedTuple, guard_filter: Any) -> Traced:
+def trace(update: Update, batch: NamedTuple, guard_filter: Any, is_known: Callable[[str], bool]) -> Traced:
     """Traces an update without making it.
 
     Raises:
         torch._dynamo.exc.TorchDynamoException: it cannot be traced.
-        NotCompilable: it does more than write to tensors and return tensors that it made.
+        NotCompilable: it does more than write to tensors and return tensors that it made, or has code in a file that is
+            not known.
 
     Args:
         guard_filter: is given what the compiler would look at before each call.
+        is_known: whether the code in a file is that of the libraries' key.
     """
     graph: Any = None
     code: list[types.CodeType] = []
@@ -63,9 +64,12 @@ def trace(update: Update, batch: NamedTuple, guard_filter: Any) -> Traced:
         return stand_in
 
     def stand_in(*inputs: torch.Tensor) -> list[torch.Tensor]:
+        # All is refused here, before the update's changes of Python objects are made with these stand-ins.
         nonlocal tensors
+        if foreign := [each.co_filename for each in code if not is_known(each.co_filename)]:
+            raise NotCompilable(f"it has code of its own in {foreign[0]}")
         if changed := _changed_objects(str(warning.message) for warning in said):
-            raise NotCompilable(f"it changes {changed[0]}")  # Before it does.
+            raise NotCompilable(f"it changes {changed[0]}")
         (places,) = graph.graph.output_node().args
         tensors, stand_ins[:] = inputs, [torch.empty(0) for _ in places]
         return stand_ins
@@ -78,8 +82,10 @@ def trace(update: Update, batch: NamedTuple, guard_filter: Any) -> Traced:
         warnings.simplefilter("always")
         metrics: Metrics = traced(batch)
     places = {id(tensor): place for place, tensor in enumerate(stand_ins)}
-    if not isinstance(metrics, dict) or not all(id(value) in places for value in metrics.values()):
-        raise NotCompilable("it returns something else than a dictionary of tensors that it made")
+    if not isinstance(metrics, dict) or not all(isinstance(name, str) for name in metrics):
+        raise NotCompilable("it returns something else than a dictionary by name")
+    if graph is None or not all(id(value) in places for value in metrics.values()):
+        raise NotCompilable("it returns something else than tensors that it made")
     expressions = [node._dynamo_source.name for node in graph.graph.find_nodes(op="placeholder")]
     return Traced(graph, code, expressions, tensors, {name: places[id(value)] for name, value in metrics.items()})
 
@@ -87,11 +93,11 @@ def trace(update: Update, batch: NamedTuple, guard_filter: Any) -> Traced:
 def _changed_objects(said: Iterable[str]) -> list[str]:
     """The Python objects that an update changes, by what the compiler says of it.
 
-    A network that is called with other weights has them in its parameters for a moment.
+    `torch.func.functional_call` puts weights into a network's parameters, and the old ones back.
     """
     lists = [message.partition("double check: ")[2] for message in said]
     changed = [name for each in lists if each for name in ast.literal_eval(each)]
-    return [name for name in changed if not re.search(r"\._(parameters|buffers)$", name)]
+    return [name for name in changed if not name.endswith("._parameters")]
 
 
 def build(traced: Traced, path: Path) -> None:
@@ -109,7 +115,11 @@ def build(traced: Traced, path: Path) -> None:
     try:
         with warnings.catch_warnings(), tempfile.TemporaryDirectory(dir=path.parent) as folder:
             warnings.simplefilter("ignore", FutureWarning)  # Of torch's own code.
-            with_gradients = make_fx(_listed(traced.graph), table)(*map(_like, traced.tensors))
+            copies = [_like(tensor) for tensor in traced.tensors]
+            versions = [copy._version for copy in copies]
+            with_gradients = make_fx(_listed(traced.graph), table)(*copies)
+            written = [copy._version > version for copy, version in zip(copies, versions, strict=True)]
+            _refuse_overlaps(traced.tensors, written)
             functional = torch.func.functionalize(_listed(with_gradients), remove="mutations")
             options = for_any_number_of_threads() | {
                 "aot_inductor.output_path": str(Path(folder, path.name)),
@@ -121,8 +131,20 @@ def build(traced: Traced, path: Path) -> None:
                 compile_fx_aot(graph, [*tensors], config_patches=options)
             for made in Path(folder).glob(f"{path.stem}.*"):  # Beside the library, what it calls of torch by name.
                 made.rename(path.with_name(made.name))
+    except NotCompilable:
+        raise
     except Exception as error:  # Whatever stops it, the update runs without the library.
         raise NotCompilable(str(error).strip().splitlines()[0]) from error
+
+
+def _refuse_overlaps(tensors: Iterable[torch.Tensor], written: Iterable[bool]) -> None:
+    """The copies that a graph is made from do not share memory, so what is written must have its own."""
+    places = [
+        (tensor.untyped_storage().data_ptr(), is_written) for tensor, is_written in zip(tensors, written, strict=True)
+    ]
+    used = [place for place, _ in places]
+    if any(is_written and used.count(place) > 1 for place, is_written in places):
+        raise NotCompilable("a tensor that it writes shares its memory with another one")
 
 
 def for_any_number_of_threads() -> dict[str, Any]:

@@ -11,9 +11,7 @@ import os
 import platform
 import shutil
 import sys
-import sysconfig
 import tempfile
-import types
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,12 +25,15 @@ from rlcont.training.ahead import NotCompilable
 from rlcont.training.watched import Unrecognisable, WatchedValues
 
 MOST_KEPT = 64
-"""Libraries of an update that are kept, the last used ones; one has about 2 MB."""
+"""Libraries of an update that are kept, the last used ones; one has up to a few hundred kB."""
 MOST_LAYOUTS = 8
-"""Shapes of its tensors that an update is compiled for."""
-INSTALLED = tuple(str(Path(path).resolve()) for path in (torch.__path__[0], sysconfig.get_path("stdlib")))
-"""Where code lies that changes only with the versions of torch and Python."""
+"""Layouts of its tensors that an update is compiled for."""
 LIBRARY, ORIGIN = "update.so", "origin.json"
+RLCONT = Path(__file__).parent.parent
+OWN = tuple(f"{RLCONT / name}{os.sep}" for name in ("algos", "core", "exploration", "memory", "nn", "training"))
+"""Where the code of rlcont's own updates lies."""
+INSTALLED = (f"{torch.__path__[0]}{os.sep}", f"{Path(os.__file__).parent}{os.sep}")
+"""Where code lies that changes only with the versions of torch and Python."""
 
 Layout = tuple[torch.dtype, tuple[int, ...], tuple[int, ...], bool]
 """Type, shape and strides of a tensor, and whether it requires a gradient."""
@@ -41,8 +42,6 @@ Layout = tuple[torch.dtype, tuple[int, ...], tuple[int, ...], bool]
 class Origin(NamedTuple):
     """What a library was made from, and how it is called."""
 
-    sources: dict[str, str]
-    """SHA-256 of each file whose code was compiled."""
     constants: dict[str, str]
     """The Python values that the update read, by expression, as text."""
     structure: dict[str, str]
@@ -87,8 +86,8 @@ class Library:
         """Whether the tensors are laid out as they were where the library was made."""
         try:
             return [_layout(tensor) for tensor in self.tensors(batch)] == self.origin.layouts
-        except (AttributeError, LookupError, TypeError):
-            return False  # Something is gone.
+        except (AttributeError, LookupError, NameError, TypeError):
+            return False  # Something is gone, or only the compiler can evaluate it.
 
     def __call__(self, batch: NamedTuple) -> Metrics:
         with torch.no_grad():
@@ -144,8 +143,7 @@ class LibraryUpdate:
         """What the library in the folder `path` was made from, where that is still so."""
         with contextlib.suppress(Exception):  # The text is damaged, or an expression is not of this update.
             origin = Origin.from_json((path / ORIGIN).read_text())
-            same_code = origin.sources == {file: _digest(file) for file in origin.sources}
-            if same_code and self.watched.are(origin.constants | origin.structure):
+            if self.watched.are(origin.constants | origin.structure):
                 return origin
         return None
 
@@ -158,19 +156,22 @@ class LibraryUpdate:
             return None
 
     def _made(self, batch: NamedTuple) -> Library:
-        """A new library. It is kept, unless code or values that it was made from could not be recognised later."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(prefix="making-", dir=self.folder))
+        """A new library. It is kept, unless values that it was made from could not be recognised later."""
         try:
-            traced = ahead.trace(self.update, batch, self.watched.take_over)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            making = Path(tempfile.mkdtemp(prefix="making-", dir=self.folder))
+        except OSError as error:
+            raise NotCompilable(str(error)) from error
+        try:
+            traced = ahead.trace(self.update, batch, self.watched.take_over, _is_known)
             layouts = [_layout(tensor) for tensor in traced.tensors]
             ahead.build(traced, making / LIBRARY)
-            origin = Origin({}, {}, self.watched.structure(), traced.expressions, layouts, traced.outputs)
+            origin = Origin({}, self.watched.structure(), traced.expressions, layouts, traced.outputs)
             library = self._loaded(making, origin)
             if library is None or not library.fits(batch):
                 raise NotCompilable("it reaches its tensors in a way that only the compiler knows")
-            with contextlib.suppress(Unrecognisable):
-                self._keep(making, origin._replace(sources=_sources(traced.code), constants=self.watched.constants()))
+            with contextlib.suppress(Unrecognisable, OSError):
+                self._keep(making, origin._replace(constants=self.watched.constants()))
         finally:
             shutil.rmtree(making, ignore_errors=True)
         return library
@@ -179,9 +180,8 @@ class LibraryUpdate:
         """Moves a library to its place in the folder, as a whole, and drops those that were not used for longest."""
         text = origin.to_json()
         (making / ORIGIN).write_text(text)
-        with contextlib.suppress(OSError):  # Another run makes the same one at this moment.
-            shutil.rmtree(self.folder / _name(text), ignore_errors=True)
-            making.rename(self.folder / _name(text))
+        shutil.rmtree(self.folder / _name(text), ignore_errors=True)
+        making.rename(self.folder / _name(text))
         for path in _last_used_first(self.folder)[MOST_KEPT:]:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -205,10 +205,15 @@ def _last_used_first(folder: Path) -> list[Path]:
 
 
 def _key(function: Any) -> str:
-    """Stands for what all libraries of an update depend on: versions, processor, and how rlcont compiles."""
+    """Stands for what all libraries of an update depend on: the versions, the processor, and rlcont's code."""
     update = f"{function.__module__}.{function.__qualname__}"
-    rlcont = [_digest(module.__file__ or "") for module in (ahead, sys.modules[__name__])]
-    return _name(" ".join([update, torch.__version__, sys.version, _processor(), *rlcont]))
+    return _name(" ".join([update, torch.__version__, sys.version, _processor(), CODE]))
+
+
+def _is_known(file: str) -> bool:
+    """Whether `_key` stands for the code in a file. One's own code is not known, so it is compiled in each process."""
+    is_package = any(f"{os.sep}{name}{os.sep}" in file for name in ("site-packages", "dist-packages"))
+    return file.startswith((*OWN, INSTALLED[0])) or (file.startswith(INSTALLED[1]) and not is_package)
 
 
 def _name(text: str) -> str:
@@ -224,15 +229,11 @@ def _processor() -> str:
         return " ".join(platform.uname())
 
 
-def _sources(code: Iterable[types.CodeType]) -> dict[str, str]:
-    """The digest of each file whose code was traced, but for those of torch and Python."""
-    files = {each.co_filename for each in code}
-    return {file: _digest(file) for file in sorted(files) if not file.startswith(INSTALLED)}
+def _digest(folders: Iterable[str]) -> str:
+    """SHA-256 of the Python files in some folders."""
+    files = sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def _digest(file: str) -> str:
-    """Raises Unrecognisable where there is no such file: its code was typed, or made at run time."""
-    try:
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    except OSError as error:
-        raise Unrecognisable(file) from error
+CODE = _digest(OWN)
+"""Digest of rlcont's own code, as this process imports it: a file may be edited later."""

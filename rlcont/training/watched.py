@@ -62,6 +62,10 @@ class WatchedValues:
             if guard.guard_type == "TENSOR_MATCH":
                 if self.addresses and not in_network:
                     self._watch(f"{expression}.data_ptr()")
+            elif guard.guard_type == "DUPLICATE_INPUT":
+                if expression.startswith("L["):
+                    other = _as_attribute(guard.orig_guard.create_fn.keywords["source_b"].name)
+                    self.values[f"({expression} is {other})"] = True
             elif read := _what_is_read(guard, expression):
                 if in_network or (is_code and not _is_plain(guard.value)):
                     self.unwatched.add(read)
