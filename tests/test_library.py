@@ -12,11 +12,12 @@ import torch
 
 from rlcont import cli
 from rlcont.nn import nets
-from rlcont.training import ahead, library
+from rlcont.training import ahead
+from rlcont.training import libraries as library
 from rlcont.training.accelerate import Acceleration
 from rlcont.training.ahead import NotCompilable
 from rlcont.training.compiled import CompiledUpdate, _with_own_code
-from rlcont.training.library import LibraryUpdate
+from rlcont.training.libraries import LibraryUpdate
 from rlcont.training.watched import WatchedValues
 
 CODE = """

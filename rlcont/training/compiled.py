@@ -13,7 +13,7 @@ from rlcont.core.errors import UserError
 from rlcont.core.protocols import Update
 from rlcont.core.types import Metrics
 from rlcont.training.ahead import NotCompilable, for_any_number_of_threads
-from rlcont.training.library import LibraryUpdate
+from rlcont.training.libraries import LibraryUpdate
 from rlcont.training.watched import WatchedValues
 
 log = logging.getLogger(__name__)
