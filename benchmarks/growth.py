@@ -28,8 +28,8 @@ ON_POLICY = "algo=a2c env=HalfCheetah-v4 compile=false eval.every=null checkpoin
 RUNS = {
     "DDPG, 2 k updates": f"{CHEETAH} {SHORT}",
     "the same, networks of 1024 units": f"{CHEETAH} {SHORT} {WIDE}",
-    "DDPG, replay of 200 k rows, filled at random": f"{CHEETAH} {FILLED.format(200)}",
-    "DDPG, replay of 2 M rows, filled at random": f"{CHEETAH} {FILLED.format(2000)}",
+    "DDPG, replay of 100 k rows, filled at random": f"{CHEETAH} {FILLED.format(100)}",
+    "DDPG, replay of 1 M rows, filled at random": f"{CHEETAH} {FILLED.format(1000)}",
     "DDPG, replay of 10 M rows of Humanoid": f"{OFF_POLICY.format('Humanoid-v4')} {HUGE}",
     "A2C, 50 k steps, 1 environment": f"{ON_POLICY} num_envs=1 total_steps=51200",
     "A2C, 50 k steps, 8 environments": f"{ON_POLICY} num_envs=8 total_steps=51200",

@@ -2,12 +2,15 @@
 
 import contextvars
 import copy
+import dataclasses
+import functools
 import importlib
 import json
 import os
 import re
 import subprocess
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -22,7 +25,7 @@ from rlcont.core.types import Batch
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.vector import Environments
 from rlcont.nn.policies import SquashedPolicy
-from rlcont.training import accelerate
+from rlcont.training import accelerate, watched
 from rlcont.training import compiled as compiled_updates
 from rlcont.training.accelerate import UPDATES_THAT_EARN_A_COMPILATION, Acceleration, choose
 from rlcont.training.build import make_agent
@@ -298,6 +301,22 @@ class StrongerHelper(Helper):
         return 2 * super().raised(y)
 
 
+def with_anything(function):
+    """A decorator such as one's own code has, whose wrapper names no argument."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    width: int = 2
+    kind: ClassVar[float] = 1.0
+
+
 class Base:
     bonus = 0.5
 
@@ -312,6 +331,8 @@ class Reader(Base):
         self.helper, self.helpers = Helper(), [Helper()]
         self.table, self.betas = {"x": 1.0, "y": [1, 2]}, (0.9, 0.99)
         self.function, self.kinds = torch.sin, {"a"}
+        self.tensors, self.fourier_hooks = (torch.ones(2),), 0.5
+        self.settings = type("OwnSettings", (Settings,), {})()
         self.total = torch.zeros(())
 
     @property
@@ -324,6 +345,10 @@ class Reader(Base):
         y = y - 1 if "b" in self.kinds else y
         for helper in self.helpers:
             y = y * helper.power
+        for tensor in self.tensors:
+            y = y + tensor * self.fourier_hooks
+        y = y * self.settings.kind + self.settings.width
+        y = y + 1 if hasattr(self, "extra") else y
         y = self.function(y) if self.is_on and self.nothing is None else y
         self.total.add_(y.sum())
         return {"y": y.sum()}
@@ -344,6 +369,11 @@ CHANGES = {
     "self.function": lambda r: setattr(r, "function", torch.cos),
     "type(self.helper)": lambda r: setattr(r, "helper", StrongerHelper()),
     "frozenset(self.kinds)": lambda r: r.kinds.add("b"),
+    "len(self.tensors)": lambda r: setattr(r, "tensors", (*r.tensors, torch.ones(2))),
+    "self.fourier_hooks": lambda r: setattr(r, "fourier_hooks", 1.0),
+    "self.settings.kind": lambda r: setattr(type(r.settings), "kind", 2.0),
+    "self.settings": lambda r: setattr(r, "settings", Settings(width=3)),
+    "hasattr(self, 'extra')": lambda r: setattr(r, "extra", 1),
 }
 
 
@@ -365,6 +395,51 @@ def test_a_python_value_that_an_update_reads_and_that_changes_is_named_and_never
     assert record.message.endswith("it runs eagerly")
     with pytest.raises(UserError, match=r"compile=true: the update reads .*; allowed: auto, false"):
         required(torch.ones(2))
+
+
+class Decorated(Reader):
+    update = with_anything(Reader.update)
+
+
+def test_an_update_in_a_wrapper_is_watched_too(caplog):
+    reader = Decorated()
+    update = Acceleration(True, "fp32", "cpu")(reader.update)
+    update(torch.ones(2))
+    reader.scale = 5.0
+    assert update(torch.ones(2))["y"].item() == pytest.approx(changed(scale=5.0))
+    assert "the update reads args[0].scale, which has changed from 2.0 to 5.0" in caplog.text
+
+
+def changed(**values):
+    """What a reader computes that has these values from the start."""
+    reader = Reader()
+    for name, value in values.items():
+        setattr(reader, name, value)
+    return reader.update(torch.ones(2))["y"].item()
+
+
+def test_a_variable_of_the_surrounding_function_is_watched(caplog):
+    factor = 1.0
+
+    def update(batch):
+        return {"sum": (factor * batch).sum()}
+
+    accelerated = Acceleration(True, "fp32", "cpu")(update)
+    assert accelerated(torch.ones(2))["sum"] == 2
+    factor = 3.0
+    assert accelerated(torch.ones(2))["sum"] == 6
+    assert "the update reads factor, which has changed from 1.0 to 3.0" in caplog.text
+
+
+def test_what_cannot_be_watched_the_compiler_looks_at(monkeypatch):
+    what_is_read = watched._what_is_read
+    hidden = lambda guard, expression: None if "is_on" in expression else what_is_read(guard, expression)  # noqa: E731
+    monkeypatch.setattr(watched, "_what_is_read", hidden)
+    reader = Reader()
+    update = Acceleration(True, "fp32", "cpu", required=True)(reader.update)
+    assert update(torch.ones(2))["y"].item() == pytest.approx(changed())
+    reader.is_on = False
+    assert update(torch.ones(2))["y"].item() == pytest.approx(changed(is_on=False))
 
 
 def test_a_tensor_that_is_replaced_is_noticed_where_addresses_count():

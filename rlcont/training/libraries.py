@@ -164,6 +164,8 @@ class LibraryUpdate:
             raise NotCompilable(str(error)) from error
         try:
             traced = ahead.trace(self.update, batch, self.watched.take_over, _is_known)
+            if unseen := [each for each in self.watched.left if not each.startswith(_local(self.batch))]:
+                raise NotCompilable(f"only the compiler can look at {unseen[0]}")
             layouts = [_layout(tensor) for tensor in traced.tensors]
             ahead.build(traced, making / LIBRARY)
             origin = Origin({}, self.watched.structure(), traced.expressions, layouts, traced.outputs)

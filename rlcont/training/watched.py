@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import enum
+import inspect
 import re
 import sys
 import types
@@ -11,8 +12,10 @@ from typing import Any
 
 import torch
 
-STRUCTURE = r"^sys\.modules\['(torch|contextlib)\b|__builtins_|hooks|^G\['torch'\]|\.(torch|math|functional_call)\b"
-"""Guards on the code of libraries, and on hooks, which nothing here sets."""
+LIBRARIES = r"^(G|sys\.modules)\['(torch|contextlib|__builtins_)|^sys\.modules\['[\w.]+'\]\.torch\b"
+"""Expressions for the code of libraries, by the name that a module has for it."""
+SURROUNDINGS = {"EMPTY_NN_MODULE_HOOKS_DICT", "NOT_PRESENT_IN_GENERIC_DICT"}
+"""Guards on hooks, which nothing here sets, and on methods that nothing of the object's own stands before."""
 INSIDE_NETWORKS = r"\._(modules|parameters|buffers)\b"
 IDENTITIES = {
     "CLASS_MATCH",
@@ -40,44 +43,52 @@ class WatchedValues:
 
     def __init__(self, update: Any, *, addresses: bool):
         function: Any = getattr(update, "__func__", update)
-        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        names = {name: cell.cell_contents for name, cell in cells}
-        if hasattr(update, "__self__"):
-            names[function.__code__.co_varnames[0]] = update.__self__
-        self.scope = {"L": names, "G": function.__globals__, "sys": sys}
+        given = (update.__self__,) if hasattr(update, "__self__") else ()
+        self.names = dict(inspect.signature(function, follow_wrapped=False).bind_partial(*given).arguments)
+        self.cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        self.scope = {"L": self.names, "G": function.__globals__, "sys": sys}
         self.addresses = addresses
         self.values: dict[str, Any] = {}
         self.unwatched: set[str] = set()
+        self.left: set[str] = set()
+        """What only the compiler can look at; its guards on that stay."""
         self.code: types.CodeType | None = None
+        self._look_into_cells()
 
     def take_over(self, guards: Any) -> list[bool]:
-        """Keeps the compiler's guards on tensors alone, and watches what the others are about."""
-        for guard in guards:
-            expression = _as_attribute(guard.orig_guard.name)
-            if not expression or re.search(STRUCTURE, expression):
-                continue
-            in_network = bool(re.search(INSIDE_NETWORKS, expression)) and guard.guard_type != "CONSTANT_MATCH"
-            # A function or class that is kept in an attribute is watched, code that is called by its name is not.
-            is_code = guard.guard_type in IDENTITIES and (not expression.startswith("L[") or "__call__" in expression)
-            if guard.guard_type == "TENSOR_MATCH":
-                if self.addresses and not in_network:
-                    self._watch(f"{expression}.data_ptr()")
-            elif guard.guard_type == "DUPLICATE_INPUT":
-                if expression.startswith("L["):
-                    other = _as_attribute(guard.orig_guard.create_fn.keywords["source_b"].name)
-                    self.values[f"({expression} is {other})"] = True
-            elif read := _what_is_read(guard, expression):
-                if in_network or (is_code and not _is_plain(guard.value)):
-                    self.unwatched.add(read)
-                else:
-                    self._watch(read)
+        """Watches what the compiler's guards are about; of these, it keeps those on tensors and those in `left`."""
+        self._look_into_cells()
+        watched = [self._watch_what_is_guarded(guard) for guard in guards]
         self._compile()
-        return torch.compiler.keep_tensor_guards_unsafe(guards)
+        on_tensors = torch.compiler.keep_tensor_guards_unsafe(guards)
+        return [on_tensor or not here for on_tensor, here in zip(on_tensors, watched, strict=True)]
+
+    def _watch_what_is_guarded(self, guard: Any) -> bool:
+        """Whether what a guard is about is watched from now on, or need not be."""
+        expression = _as_attribute(guard.orig_guard.name)
+        if not expression or guard.guard_type in SURROUNDINGS or re.search(LIBRARIES, expression):
+            return True
+        in_network = bool(re.search(INSIDE_NETWORKS, expression)) and guard.guard_type != "CONSTANT_MATCH"
+        # A function or class that is kept in an attribute is watched, code that is called by its name is not.
+        is_code = guard.guard_type in IDENTITIES and (not expression.startswith("L[") or "__call__" in expression)
+        if guard.guard_type == "TENSOR_MATCH":
+            return not self.addresses or in_network or self._watch(f"{expression}.data_ptr()")
+        if guard.guard_type == "DUPLICATE_INPUT":
+            if expression.startswith("L["):
+                other = _as_attribute(guard.orig_guard.create_fn.keywords["source_b"].name)
+                self.values[f"({expression} is {other})"] = True
+            return True
+        read = _what_is_read(guard, expression)
+        if read and (in_network or (is_code and not _is_plain(guard.value))):
+            self.unwatched.add(read)
+            return True
+        return read is not None and self._watch(read)
 
     def change(self) -> str:
         """What has changed since the update was compiled, or nothing."""
         if self.code is None:
             return ""
+        self._look_into_cells()
         with contextlib.suppress(AttributeError, LookupError):  # Something is gone.
             if eval(self.code, self.scope) == tuple(self.values.values()):
                 return ""
@@ -118,15 +129,24 @@ class WatchedValues:
     def _compile(self) -> None:
         self.code = compile(f"({''.join(f'{each},' for each in self.values)})", "watched values", "eval")
 
-    def _watch(self, expression: str) -> None:
-        owner = re.fullmatch(r"(?:\w+\()?(.+?)(?:\.\w+|\[[^\[\]]+\])\)?", expression)
+    def _look_into_cells(self) -> None:
+        """Takes the closure's variables as they are now."""
+        for name, cell in self.cells.items():
+            self.names[name] = cell.cell_contents
+
+    def _watch(self, expression: str) -> bool:
+        """Watches an expression, unless what it is a part of is watched as a whole; False where it has no value."""
+        owner = re.fullmatch(r"(?:\w+\()?(.+?)(?:\.(\w+)|\[[^\[\]]+\])\)?", expression)
         try:
             value = eval(expression, self.scope)
             holder = eval(owner[1], self.scope) if owner else None
         except Exception:  # An expression of the compiler's own that only it can evaluate.
-            return
-        if not (isinstance(holder, tuple) or _is_frozen(holder)) or not _is_plain(holder):
+            self.left.add(expression)
+            return False
+        is_part = isinstance(holder, tuple) or (owner is not None and owner[2] in _fields_of_frozen(holder))
+        if not is_part or not _is_plain(holder):
             self.values[expression] = value
+        return True
 
 
 def _as_attribute(expression: str) -> str:
@@ -167,6 +187,10 @@ def _text(value: Any) -> str:
 
 def _what_is_read(guard: Any, expression: str) -> str | None:
     """An expression for what a guard is about, where its value can be compared later."""
+    if guard.guard_type == "HASATTR":
+        return f"hasattr({expression}, {guard.orig_guard.create_fn.keywords['attr']!r})"
+    if guard.guard_type == "SEQUENCE_LENGTH" and not _is_plain(guard.value):
+        return f"len({expression})"
     if isinstance(guard.value, dict):
         return f"tuple({expression})"
     if isinstance(guard.value, list):
@@ -189,6 +213,11 @@ def _is_plain(value: Any) -> bool:
 def _is_frozen(value: Any) -> bool:
     parameters = getattr(type(value), "__dataclass_params__", None)
     return parameters is not None and parameters.frozen
+
+
+def _fields_of_frozen(value: Any) -> list[str]:
+    """The fields of a frozen dataclass; what its class has besides may change."""
+    return [field.name for field in dataclasses.fields(value)] if _is_frozen(value) else []
 
 
 def _readable(expression: str) -> str:
