@@ -164,7 +164,7 @@ class LibraryUpdate:
             raise NotCompilable(str(error)) from error
         try:
             traced = ahead.trace(self.update, batch, self.watched.take_over, _is_known)
-            if unseen := [each for each in self.watched.left if not each.startswith(_local(self.batch))]:
+            if unseen := [each for each in self.watched.left if _local(self.batch) not in each]:
                 raise NotCompilable(f"only the compiler can look at {unseen[0]}")
             layouts = [_layout(tensor) for tensor in traced.tensors]
             ahead.build(traced, making / LIBRARY)

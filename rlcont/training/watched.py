@@ -72,7 +72,7 @@ class WatchedValues:
         # A function or class that is kept in an attribute is watched, code that is called by its name is not.
         is_code = guard.guard_type in IDENTITIES and (not expression.startswith("L[") or "__call__" in expression)
         if guard.guard_type == "TENSOR_MATCH":
-            return not self.addresses or in_network or self._watch(f"{expression}.data_ptr()")
+            return not self.addresses or in_network or self._watch(f"{expression}.data_ptr()", expression)
         if guard.guard_type == "DUPLICATE_INPUT":
             if expression.startswith("L["):
                 other = _as_attribute(guard.orig_guard.create_fn.keywords["source_b"].name)
@@ -82,7 +82,7 @@ class WatchedValues:
         if read and (in_network or (is_code and not _is_plain(guard.value))):
             self.unwatched.add(read)
             return True
-        return read is not None and self._watch(read)
+        return read is not None and self._watch(read, expression)
 
     def change(self) -> str:
         """What has changed since the update was compiled, or nothing."""
@@ -134,18 +134,22 @@ class WatchedValues:
         for name, cell in self.cells.items():
             self.names[name] = cell.cell_contents
 
-    def _watch(self, expression: str) -> bool:
-        """Watches an expression, unless what it is a part of is watched as a whole; False where it has no value."""
-        owner = re.fullmatch(r"(?:\w+\()?(.+?)(?:\.(\w+)|\[[^\[\]]+\])\)?", expression)
+    def _watch(self, read: str, expression: str) -> bool:
+        """Watches what is read of an expression, unless that is a part of what is watched as a whole.
+
+        Returns:
+            Whether it has a value here.
+        """
+        owner = re.fullmatch(r"(.+?)(?:\.(\w+)|\[[^\[\]]+\])", expression)
         try:
-            value = eval(expression, self.scope)
+            value = eval(read, self.scope)
             holder = eval(owner[1], self.scope) if owner else None
         except Exception:  # An expression of the compiler's own that only it can evaluate.
-            self.left.add(expression)
+            self.left.add(read)
             return False
         is_part = isinstance(holder, tuple) or (owner is not None and owner[2] in _fields_of_frozen(holder))
         if not is_part or not _is_plain(holder):
-            self.values[expression] = value
+            self.values[read] = value
         return True
 
 
