@@ -79,10 +79,13 @@ class WatchedValues:
                 self.values[f"({expression} is {other})"] = True
             return True
         read = _what_is_read(guard, expression)
-        if read and (in_network or (is_code and not _is_plain(guard.value))):
+        if read is None:
+            self.left.add(expression)
+            return False
+        if in_network or (is_code and not _is_plain(guard.value)):
             self.unwatched.add(read)
             return True
-        return read is not None and self._watch(read, expression)
+        return self._watch(read, expression)
 
     def change(self) -> str:
         """What has changed since the update was compiled, or nothing."""
