@@ -203,6 +203,7 @@ def random_batch(seed, size=32):
     return Batch(obs, action, reward, discount, next_obs, torch.ones(size), torch.arange(size))
 
 
+@pytest.mark.slow
 def test_what_a_compiled_agent_saves_an_eager_one_goes_on_from_and_the_other_way_round():
     run = config()
     spec = BoxEnv(run.env).spec
@@ -221,6 +222,7 @@ def test_what_a_compiled_agent_saves_an_eager_one_goes_on_from_and_the_other_way
             assert relative_error(value, other) < 1e-5
 
 
+@pytest.mark.slow
 def test_compiled_updates_leave_nothing_behind():
     def update(batch):
         return {"sum": batch.sum()}
@@ -741,6 +743,7 @@ def test_without_a_compiler_a_long_run_says_in_one_line_that_it_is_eager_and_lea
     assert [line for line in lines if "updates in" in line] == [f"eager updates in fp32{reason}, 1 thread on cpu\n"]
 
 
+@pytest.mark.slow
 def test_a_compiled_run_from_the_command_line(tmp_path, monkeypatch):
     monkeypatch.delenv(accelerate.CACHE_DIR, raising=False)  # torch sets it for itself when it compiles here.
     cache = tmp_path / "cache"

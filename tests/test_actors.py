@@ -64,7 +64,14 @@ def arrays(agent):
 
 
 @pytest.mark.parametrize(
-    ("algo", "noise"), [("ddpg", "ou"), ("ddpg", "gaussian"), ("d4pg", "ou"), ("td3", "gaussian"), ("sac", "none")]
+    ("algo", "noise"),
+    [
+        ("ddpg", "ou"),
+        *(
+            pytest.param(*other, marks=pytest.mark.slow)
+            for other in (("ddpg", "gaussian"), ("d4pg", "ou"), ("td3", "gaussian"), ("sac", "none"))
+        ),
+    ],
 )
 def test_the_first_actor_step_by_step_is_the_loop_itself(algo, noise):
     config = configured(

@@ -275,6 +275,7 @@ def test_a_window_of_a2c_must_end_with_a_rollout(steps, capsys):
     assert f"{steps} is no multiple of 256" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algo", "sizes", "updates"),
     [
@@ -283,17 +284,15 @@ def test_a_window_of_a2c_must_end_with_a_rollout(steps, capsys):
             ["--warmup", "300", "--settle", "100", "--steps", "100", "--settings", "compile=false"],
             {"critic and actor": 100},
         ),
-        pytest.param(
+        (
             "ddpg",
             ["--warmup", "300", "--settle", "100", "--steps", "100", "--settings", "algo=d4pg", "compile=false"],
             {"critic and actor": 100},
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
+        (
             "ddpg",
             ["--warmup", "300", "--settle", "100", "--steps", "200"],
             {"critic and actor": 200},
-            marks=pytest.mark.slow,
         ),
         ("a2c", ["--settle", "512", "--steps", "768"], {"policy and value": 3}),
     ],

@@ -56,6 +56,7 @@ def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(steps=st.lists(st.integers(0, 130), min_size=1, max_size=8), reload=st.lists(st.booleans(), min_size=8))
 def test_whatever_the_steps_between_them_the_newest_comes_back_and_the_disk_stays_bounded(

@@ -48,6 +48,7 @@ def test_piped_output_is_plain_lines_and_ends_with_the_figure_and_the_folder(tra
     assert re.search(figure, lines[-1])
 
 
+@pytest.mark.slow
 def test_eval_plays_the_kept_policy_on_the_runs_own_episodes(trained):
     folder, result = trained
     (run,) = (folder / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
@@ -72,6 +73,7 @@ def test_eval_plays_on_this_machine_what_was_trained_on_another_device(trained, 
     assert "over 2 episodes" in played.stdout
 
 
+@pytest.mark.slow
 def test_a_sweep_by_a_launcher_of_hydra_runs_every_combination(tmp_path):
     result = rlcont(tmp_path, "-m", "hydra/launcher=basic", *tiny("total_steps=200", "seed=0,1", "noise=ou,none"))
     assert result.returncode == 0, result.stderr

@@ -42,6 +42,7 @@ def test_it_passes_the_type_checker(package):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_it_trains_and_resumes_to_the_last_bit(package, monkeypatch):
     monkeypatch.syspath_prepend(package)
     said(package, *WORDS, "output=whole")

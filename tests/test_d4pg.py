@@ -295,7 +295,7 @@ def test_probe_whose_best_action_depends_on_the_observation(unit):
 
 
 @pytest.mark.parametrize("replay", ["uniform", "prioritized"])
-@pytest.mark.parametrize("n_step", [1, 2, 5])
+@pytest.mark.parametrize("n_step", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
 def test_probe_of_two_steps_discounts_the_second_reward(n_step, replay):
     probe = paid_at_the_end()
     agent = solve(probe, 500, gamma=0.8, n_step=n_step, replay=replay)

@@ -43,12 +43,12 @@ def train(kind, output):
     return run(validate(composed.container), composed.choices)
 
 
-EXPORTED_EACH_TIME = ("ddpg", "a2c-beta")
+EXPORTED_EACH_TIME = "ddpg"
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(kind, marks=[] if kind in EXPORTED_EACH_TIME else [pytest.mark.slow]) for kind in KINDS],
+    params=[pytest.param(kind, marks=[] if kind == EXPORTED_EACH_TIME else [pytest.mark.slow]) for kind in KINDS],
 )
 def trained(request, tmp_path_factory):
     return train(request.param, tmp_path_factory.mktemp("trained"))
@@ -124,6 +124,7 @@ def test_ctrl_c_while_a_policy_is_checked_leaves_nothing(trained, tmp_path, monk
     assert not (tmp_path / "export").exists()
 
 
+@pytest.mark.slow
 def test_from_the_command_line(tmp_path):
     trained = train("ddpg", tmp_path)
     result = rlcont(trained, "export", ".", "checkpoint=200")

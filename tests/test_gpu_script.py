@@ -187,6 +187,7 @@ def test_the_settings_of_every_case_and_short_run_are_right(device):
         assert validate(compose_job(settings).container).device == device
 
 
+@pytest.mark.slow
 def test_a_failed_check_is_said_at_once(tmp_path):
     (tmp_path / "test_it.py").write_text("def test_fails():\n    assert 1 == 2\n\ndef test_goes_on():\n    pass\n")
     env = os.environ | {"GPU_ROWS": str(tmp_path / "rows"), "PYTHONPATH": str(ROOT / "benchmarks")}

@@ -20,6 +20,8 @@ from rlcont.training.compiled import CompiledUpdate, _with_own_code
 from rlcont.training.libraries import LibraryUpdate
 from rlcont.training.watched import WatchedValues
 
+pytestmark = pytest.mark.slow  # They compile.
+
 CODE = """
 import torch
 

@@ -144,6 +144,7 @@ def mutated(draw):
     return f"{key}={value}"
 
 
+@pytest.mark.slow
 @FUZZ
 @given(st.lists(mutated(), min_size=1, max_size=3))
 def test_a_mutated_line_is_refused_in_one_line_or_makes_a_whole_configuration(overrides):

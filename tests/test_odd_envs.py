@@ -320,7 +320,7 @@ RANDOM = ["OfNumpy", "OfRandom", "OfItsSpace", "OfAPartOfItsSpace", "OfAnOldGene
 
 
 @pytest.mark.parametrize("name", RANDOM)
-@pytest.mark.parametrize("algo", ["ddpg", "a2c"])
+@pytest.mark.parametrize("algo", [pytest.param("ddpg", marks=pytest.mark.slow), "a2c"])
 def test_all_randomness_follows_the_seed_and_goes_on_where_it_was(name, algo, tmp_path):
     base = TINY if algo == "ddpg" else TINY_A2C
     short = ("total_steps=160", "eval.every=50", "log.every=40", "tuned=none", f"env=odd_envs:{name}-v0")

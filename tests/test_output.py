@@ -35,10 +35,10 @@ LINE = f"{SCRIPT} {' '.join(SHORT)}"
     "line",
     [
         f"{LINE} | head -1",
-        f"{LINE} 2>&1 | true",
+        pytest.param(f"{LINE} 2>&1 | true", marks=pytest.mark.slow),
         f"{LINE} > /dev/full",
-        f"{LINE} >&-",
-        f"{LINE} >&- 2>&- <&-",
+        pytest.param(f"{LINE} >&-", marks=pytest.mark.slow),
+        pytest.param(f"{LINE} >&- 2>&- <&-", marks=pytest.mark.slow),
     ],
 )
 def test_a_reader_that_leaves_a_full_disk_and_closed_streams_end_no_run(line, tmp_path):
@@ -57,7 +57,9 @@ def test_a_reader_that_leaves_is_no_failure_of_what_prints(command, tmp_path):
     assert "Broken pipe" not in result.stderr
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", *(pytest.param(name, marks=pytest.mark.slow) for name in ("latin-1", "cp1252", "utf-8"))]
+)
 def test_any_encoding_of_a_terminal_shows_what_it_can(encoding, tmp_path):
     result = subprocess.run(
         [SCRIPT, *SHORT], cwd=tmp_path, capture_output=True, env=HERE | {"PYTHONIOENCODING": encoding}

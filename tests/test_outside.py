@@ -70,6 +70,7 @@ def test_a_run_names_the_folder_and_what_was_not_measured(cwd):
     assert f", {cwd / 'configs/tuned/ddpg/Pendulum-v1'}, not measured; outputs/" in first
 
 
+@pytest.mark.slow
 def test_a_module_of_the_working_directory_is_imported_only_where_it_was_typed(cwd):
     one = tiny("env=my_envs:Mine-v0", "total_steps=200")
     trained = rlcont(cwd, "-m", "seed=0,1", "num_envs=2", "workers=2", *one)
@@ -135,6 +136,7 @@ def test_help_finds_an_algorithm_of_the_working_directory(tmp_path):
     assert "algo.scale" in rlcont(tmp_path, "--help", f"algo={NAME}").stdout
 
 
+@pytest.mark.slow
 def test_an_environment_without_a_time_limit_is_told_at_the_start(tmp_path):
     entry = "gymnasium.envs.classic_control:PendulumEnv"
     (tmp_path / "free.py").write_text(f"import gymnasium\ngymnasium.register('Free-v0', '{entry}')\n")

@@ -78,6 +78,7 @@ def test_its_own_method_decides_what_is_learned(trained, plugin, tmp_path):
     assert re.findall(r"-\d+\.\d+", (run / "evaluations.csv").read_text()) != returns[0]
 
 
+@pytest.mark.slow
 def test_its_run_is_played_listed_compared_and_exported(trained, plugin):
     folder, run = trained
     assert f"{NAME} on Pendulum-v1" in said(folder, plugin, "eval", str(run), "episodes=2")

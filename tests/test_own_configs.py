@@ -231,6 +231,7 @@ def trained(folder, tmp_path_factory):
     return cwd, run
 
 
+@pytest.mark.slow
 def test_a_run_with_them_needs_them_no_longer(trained):
     cwd, run = trained
     config = yaml.safe_load((run / "config.yaml").read_text())

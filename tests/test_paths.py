@@ -29,7 +29,8 @@ HERE = {"PYTHONPATH": str(Path(__file__).parent)}
 MOVING = ("env=odd_envs:Odd-v0", "env.kwargs.fault=chdir", "total_steps=200", "eval.episodes=1", "tuned=none")
 
 
-@pytest.mark.parametrize("at", [0, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [0, 30])
 def test_a_run_lies_where_it_was_asked_for_wherever_its_environment_goes(tmp_path, at):
     command = tiny(*MOVING, f"env.kwargs.at={at}", "checkpoint.every=100", base=TINY_A2C)
     result = rlcont(tmp_path, *command, env=HERE)

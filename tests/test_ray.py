@@ -27,6 +27,7 @@ from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.folder import load_config
 from rlcont.training.run import run
 
+pytestmark = pytest.mark.slow
 TESTS = str(Path(__file__).parent)
 LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -106,8 +107,8 @@ def assert_accounts_are_exact(folder):
     ("algo", "noise"),
     [
         ("ddpg", "ou"),
-        pytest.param("d4pg", "ou", marks=pytest.mark.slow),
-        pytest.param("sac", "none", marks=pytest.mark.slow),
+        ("d4pg", "ou"),
+        ("sac", "none"),
     ],
 )
 def test_one_actor_in_lockstep_is_the_inline_run_to_the_last_bit(tmp_path, cluster, algo, noise):
@@ -153,8 +154,8 @@ FATE = ("env=fate_env:Fate-v0", "eval.every=1000000", "total_steps=600", "actors
     ("fate", "patience"),
     [
         ("raise", 300),
-        pytest.param("die", 300, marks=pytest.mark.slow),
-        pytest.param("hang", 3, marks=pytest.mark.slow),
+        ("die", 300),
+        ("hang", 3),
     ],
 )
 def test_an_actor_that_is_lost_is_replaced_and_accounted_for(tmp_path, cluster, fate, patience):
@@ -170,7 +171,6 @@ def test_an_actor_that_is_lost_is_replaced_and_accounted_for(tmp_path, cluster, 
     assert scalars(folder)["train_actors/restarts"][-1] >= 3
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sync", ["true", "false"])
 def test_an_actor_that_only_fails_ends_the_run_with_a_checkpoint(tmp_path, cluster, sync):
     settings = (*FATE, "env.kwargs.fate=raise", "actors.rollout_length=150", "actors.max_failures=2")
@@ -223,7 +223,6 @@ def addresses_listened_at(family):
 ENDLESS = tiny("actors=ray", "total_steps=1e6", "eval.every=1e6", "compile=false")
 
 
-@pytest.mark.slow
 def test_a_run_starts_a_ray_of_its_own_on_the_loopback_ends_it_and_goes_on(tmp_path):
     environment = {**os.environ, "HOME": str(tmp_path)}
     with playing(tmp_path, environment, *ENDLESS, "actors.address=local") as (process, family):
@@ -250,7 +249,6 @@ def test_a_ray_that_cannot_be_started_is_one_line_before_anything_is_created(tmp
     assert not (tmp_path / "outputs").exists()
 
 
-@pytest.mark.slow
 def test_a_run_whose_head_is_lost_says_so_ends_with_a_checkpoint_and_goes_on_in_another_cluster(tmp_path, cluster):
     port = 30000 + os.getpid() % 10000
     with (

@@ -28,6 +28,8 @@ ALGORITHMS = {
     "ppo": TINY_PPO,
 }
 """Every algorithm is to be here."""
+QUICK = ("ddpg", "a2c")
+EACH = [pytest.param(algo, marks=[] if algo in QUICK else [pytest.mark.slow]) for algo in ALGORITHMS]
 ALL_IT_HAS = {
     "ddpg": ["noise=ou", "algo.normalize_obs=true", "algo.normalize_reward=true"],
     "td3": ["num_envs=2"],
@@ -46,7 +48,7 @@ def settings(algo, *changes):
 @pytest.mark.parametrize(
     "env", ["Hopper-v4", *(pytest.param(env, marks=pytest.mark.slow) for env in ("Pendulum-v1", "HalfCheetah-v4"))]
 )
-@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.parametrize("algo", EACH)
 def test_an_interrupted_run_equals_one_that_was_not(tmp_path, algo, env):
     whole = train(settings(algo, f"env={env}", f"output={tmp_path}/whole"))
     changes = (f"env={env}", f"output={tmp_path}/parts", "checkpoint.every=70")
@@ -54,6 +56,7 @@ def test_an_interrupted_run_equals_one_that_was_not(tmp_path, algo, env):
     assert differences(whole, parts) == []
 
 
+@pytest.mark.slow
 def test_however_many_processes_step_the_environments(tmp_path):
     whole = train(settings("a2c", "num_envs=3", "workers=1", f"output={tmp_path}/whole"))
     changes = ("num_envs=3", "workers=2", f"output={tmp_path}/parts")
@@ -61,7 +64,7 @@ def test_however_many_processes_step_the_environments(tmp_path):
     assert differences(whole, parts) == []
 
 
-@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.parametrize("algo", EACH)
 def test_an_evaluation_that_was_interrupted_is_played_again(tmp_path, monkeypatch, algo):
     whole = train(settings(algo, f"output={tmp_path}/whole"))
     evaluate, calls = Evaluator.__call__, []
@@ -84,6 +87,7 @@ def test_a_ring_that_went_round_is_the_same(tmp_path):
     assert differences(whole, parts) == []
 
 
+@pytest.mark.slow
 def test_what_runs_are_compared_by_sees_a_difference(tmp_path):
     one, other = (train(settings("a2c", f"seed={seed}", f"output={tmp_path}/{seed}")) for seed in (0, 1))
     found = {place.split(".")[0] for place in differences(one, other)}
@@ -91,7 +95,7 @@ def test_what_runs_are_compared_by_sees_a_difference(tmp_path):
     assert "rows" in differences(*(train(settings("ddpg", f"seed={i}", f"output={tmp_path}/d{i}")) for i in (0, 1)))
 
 
-@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.parametrize("algo", EACH)
 def test_what_was_logged_after_the_last_checkpoint_of_a_crash_is_logged_once(tmp_path, monkeypatch, algo):
     often = ("log.every=10", "eval.every=20", "checkpoint.every=120")
     whole = train(settings(algo, *often, f"output={tmp_path}/whole"))
@@ -171,6 +175,7 @@ def test_what_goes_on_is_recorded(tmp_path):
         assert [line.partition(",")[0] for line in file] == ["step", "0", "200", "400", "500", "600"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algo", ["ddpg", "d4pg"])
 def test_a_finished_run_with_more_steps_equals_one_that_began_with_them(algo, tmp_path):
     changes = ("algo.replay_size=310", "algo.priority_beta=1.0", "eval.every=100")

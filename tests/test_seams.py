@@ -46,10 +46,8 @@ def test_it_learns_and_goes_on_from_its_state_to_the_last_bit(cls):
     assert_same(other.state_dict(), agent.state_dict())
 
 
-@pytest.mark.parametrize(
-    "cls",
-    [cls if cls is DelayedActor else pytest.param(cls, marks=pytest.mark.slow) for cls in OFF_POLICY],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("cls", OFF_POLICY)
 def test_compiled_it_does_what_it_does_eagerly(cls):
     plain, fast = make(cls), make(cls, COMPILED)
     worlds = RandomWorld(plain), RandomWorld(fast)

@@ -240,6 +240,7 @@ def test_those_that_do_not_learn_are_cut_short_and_the_best_is_one_that_does(tmp
     assert not list(search.glob("trial-*/checkpoints"))
 
 
+@pytest.mark.slow
 def test_a_trials_value_is_the_mean_of_its_seeds_last_evaluations(searched):
     search, _ = searched
     for trial in trials_of(search):
@@ -333,6 +334,7 @@ def test_the_first_trial_has_the_present_settings_and_a_resumed_search_does_not_
     assert not again.has_more
 
 
+@pytest.mark.slow
 def test_a_trial_that_breaks_down_does_not_end_the_search(tmp_path):
     words = [word for word in PUSH if not word.startswith(("algo.actor.lr", "total_steps"))]
     result = rlcont(

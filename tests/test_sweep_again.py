@@ -41,6 +41,7 @@ def whole(tmp_path_factory):
     return sweep
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_jobs_met_every_fate_ends_as_if_nothing_had_happened(tmp_path, whole):
     sweep = tmp_path / "sweep"
     shutil.copytree(whole, sweep)
@@ -91,6 +92,7 @@ def test_jobs_that_were_killed_while_they_ran_go_on(tmp_path):
     assert ", 1 at once; " in result.stdout
 
 
+@pytest.mark.slow
 def test_a_job_that_is_another_than_the_sweep_made_is_not_run(tmp_path, whole):
     sweep = tmp_path / "sweep"
     shutil.copytree(whole, sweep)
@@ -118,6 +120,7 @@ def test_a_broken_description_is_one_line(tmp_path, content):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_only_the_number_of_jobs_can_be_changed(tmp_path, whole):
     for words, said in (
         ("total_steps=5000", "fixed for the whole sweep"),

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from script import rlcont
 from tiny import tiny
 
@@ -26,6 +27,7 @@ class Run:
 """
 
 
+@pytest.mark.slow
 def test_what_tensorboard_gets_is_copied_in_order_and_a_resumed_run_goes_on_with_its_own(tmp_path):
     (tmp_path / "fake").mkdir()
     (tmp_path / "fake" / "wandb.py").write_text(FAKE)

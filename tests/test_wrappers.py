@@ -104,6 +104,7 @@ def test_a_mistake_is_one_line(wrappers, complaint):
     assert complaint in error_of(wrappers)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_wrappers_and_a_module_of_the_working_directory_has_to_be_typed(tmp_path):
     (tmp_path / "mine.py").write_text(WRAPPERS_OF_ONES_OWN)
     words = tiny("total_steps=200", "env.wrappers=[TimeAwareObservation,mine:Half]", "num_envs=2", "workers=2")
