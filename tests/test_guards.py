@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_resume import ALGORITHMS
+from test_resume import ALGORITHMS, EACH
 from tiny import tiny
 
 from rlcont.config.compose import compose_job
@@ -95,7 +95,7 @@ SAID = {
 
 @pytest.mark.parametrize("value", [float("nan"), pytest.param(float("inf"), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("site", SAID)
-@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.parametrize("algo", EACH)
 def test_what_is_not_finite_stops_the_run_within_one_update_and_is_named(tmp_path, monkeypatch, algo, site, value):
     injection = Injection(monkeypatch, site, value)
     composed = compose_job(tiny(f"output={tmp_path}", "checkpoint.every=40", "eval.every=400", base=ALGORITHMS[algo]))
@@ -177,7 +177,7 @@ def test_a_state_is_searched_to_the_bottom():
     assert not not_finite(state)
 
 
-@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.parametrize("algo", EACH)
 def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch, algo):
     """Even where no update and no action has met them yet."""
     composed = compose_job(tiny(f"output={tmp_path}", "checkpoint.every=40", "eval.every=400", base=ALGORITHMS[algo]))

@@ -160,7 +160,10 @@ def test_the_completer_answers(with_runs, nothing_heavy, line, expected):
         assert set(answer) == expected
 
 
-@pytest.mark.parametrize(("line", "expected"), COMPLETIONS)
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [pytest.param(*each, marks=[pytest.mark.slow] if place % 6 else []) for place, each in enumerate(COMPLETIONS)],
+)
 def test_bash_completes_what_follows_the_last_equals_sign(with_runs, line, expected):
     typed = f"{SCRIPT} {line}"
     program = (

@@ -63,6 +63,7 @@ def test_configs_that_are_not_rlconts_do_not_count(cwd):
     assert values()["algo"]["gamma"] != 0.5
 
 
+@pytest.mark.slow
 def test_a_run_names_the_folder_and_what_was_not_measured(cwd):
     first = rlcont(cwd, "algo=mine", *tiny("total_steps=200")).stdout.splitlines()[0]
     assert f", with files of {cwd / 'configs'}; outputs/" in first
