@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_resume import ALGORITHMS
+from tiny import tiny
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rlcont"
@@ -106,6 +108,16 @@ def test_a_library_is_imported_where_it_belongs(library):
 def test_what_has_to_start_quickly_loads_nothing_heavy(libraries, name):
     module = f"rlcont.{name}".removesuffix(".__init__")
     code = f"import sys, {module}; sys.exit(', '.join(sys.modules.keys() & {set(libraries)!r}) or 0)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_an_eager_run_loads_no_compiler_of_torch_and_no_symbolic_shapes(tmp_path):
+    lines = [tiny("total_steps=200", f"output={tmp_path}", base=words) for words in ALGORITHMS.values()]
+    code = (
+        f"import sys, rlcont\nfor words in {lines!r}: rlcont.train(*words)\n"
+        "sys.exit(', '.join(sys.modules.keys() & {'sympy', 'torch._dynamo', 'torch._inductor'}) or 0)"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 

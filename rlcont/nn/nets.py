@@ -99,7 +99,7 @@ def linear(num_in: int, num_out: int, generator: torch.Generator, layer_type: ty
     Source: PyTorch's own default, which the published DDPG figures were made with.
     Differs: the original paper (arXiv:1509.02971, section 7) draws the last layer from ±3e-3.
     """
-    layer = nn.utils.skip_init(layer_type, num_in, num_out, device=generator.device)
+    layer = _unset(layer_type, num_in, num_out, generator.device)
     bound = num_in**-0.5
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)
@@ -114,9 +114,21 @@ def orthogonal(
 
     Source: arXiv:1312.6120.
     """
-    layer = nn.utils.skip_init(layer_type, num_in, num_out, device=generator.device)
+    layer = _unset(layer_type, num_in, num_out, generator.device)
     nn.init.orthogonal_(layer.weight, gain, generator)
     nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _unset(layer_type: type[nn.Linear], num_in: int, num_out: int, device: torch.device) -> nn.Linear:
+    """A linear layer whose weights and bias are still to be written.
+
+    `nn.utils.skip_init` makes the same layer, and its `empty_like` on the meta device loads sympy and all that torch
+    knows of symbolic shapes: a third of a second of every start.
+    """
+    layer = layer_type(num_in, num_out, device="meta")
+    layer.weight = nn.Parameter(torch.empty(num_out, num_in, device=device))
+    layer.bias = nn.Parameter(torch.empty(num_out, device=device))
     return layer
 
 
