@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from global_generators import untouched_global_generators
+from quick import quick
 from worlds import Probe, RandomWorld, Still, assert_same, column, make_step, paid_at_the_end, play, two_sides
 
 from rlcont.algos.a2c.agent import A2C, mean_over
@@ -504,7 +505,7 @@ def test_probe_of_one_step_finds_the_best_action(policy):
     assert -0.3 < value.item() < 0.05
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", quick(POLICIES))
 def test_probe_whose_best_action_depends_on_the_observation(policy):
     agent = solve(two_sides(), 500, policy=policy, normalize_advantage=True)
     action, _ = action_and_value(agent, -1, 1)

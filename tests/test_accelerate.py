@@ -724,11 +724,12 @@ def test_without_a_compiler_compile_true_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "reason"),
     [
         ("auto", " (not compiled: no C++ compiler (g++ or clang++) on PATH)"),
-        pytest.param("false", "", marks=pytest.mark.slow),
+        ("false", ""),
     ],
 )
 def test_without_a_compiler_a_long_run_says_in_one_line_that_it_is_eager_and_learns(tmp_path, typed, reason):

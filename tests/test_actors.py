@@ -5,6 +5,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+from quick import quick
 from test_ddpg import OU, gaussian
 from tiny import tiny
 from worlds import assert_same
@@ -65,13 +66,7 @@ def arrays(agent):
 
 @pytest.mark.parametrize(
     ("algo", "noise"),
-    [
-        ("ddpg", "ou"),
-        *(
-            pytest.param(*other, marks=pytest.mark.slow)
-            for other in (("ddpg", "gaussian"), ("d4pg", "ou"), ("td3", "gaussian"), ("sac", "none"))
-        ),
-    ],
+    quick([("ddpg", "ou"), ("ddpg", "gaussian"), ("d4pg", "ou"), ("td3", "gaussian"), ("sac", "none")]),
 )
 def test_the_first_actor_step_by_step_is_the_loop_itself(algo, noise):
     config = configured(

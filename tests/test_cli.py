@@ -60,6 +60,7 @@ def test_eval_plays_the_kept_policy_on_the_runs_own_episodes(trained):
     assert f"return {figure[1]}" not in other.stdout
 
 
+@pytest.mark.slow
 def test_eval_plays_on_this_machine_what_was_trained_on_another_device(trained, tmp_path):
     folder, _ = trained
     (run,) = (folder / "outputs" / "Pendulum-v1" / "ddpg").iterdir()
@@ -86,11 +87,12 @@ def test_a_sweep_by_a_launcher_of_hydra_runs_every_combination(tmp_path):
     assert seen == {("ou", "0"), ("ou", "1"), ("none", "0"), ("none", "1")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "algo", "base", "workers"),
     [
         (signal.SIGINT, 130, "ddpg", TINY, []),
-        pytest.param(signal.SIGTERM, 143, "a2c", TINY_A2C, ["workers=2"], marks=pytest.mark.slow),
+        (signal.SIGTERM, 143, "a2c", TINY_A2C, ["workers=2"]),
     ],
 )
 def test_a_signal_ends_a_run_with_a_checkpoint_that_it_goes_on_from(tmp_path, number, code, algo, base, workers):
@@ -121,6 +123,7 @@ def test_a_signal_ends_a_run_with_a_checkpoint_that_it_goes_on_from(tmp_path, nu
     assert rlcont(tmp_path, "resume", said[2]).stdout.endswith("total_steps=N trains on\n")
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_a_run_at_once(tmp_path):
     command = [SCRIPT, *tiny("env=fate_env:Fate-v0", "env.kwargs.fate=hang")]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}

@@ -120,6 +120,7 @@ def test_keys_that_do_not_change_what_is_learned_make_no_groups(tmp_path):
     assert (env, label) == ("Pendulum-v1", "ddpg")
 
 
+@pytest.mark.slow
 def test_without_a_folder_a_comparison_is_written_beside_outputs(outputs, tmp_path):
     result = rlcont(tmp_path, "compare", "outputs")
     assert result.returncode == 0, result.stderr

@@ -310,6 +310,7 @@ def test_probe_whose_only_step_is_cut_off_is_worth_the_sum_of_all_that_would_fol
     assert value == pytest.approx([expected], abs=0.1)
 
 
+@pytest.mark.slow
 def test_probe_of_chance_learns_both_outcomes():
     rng = np.random.default_rng(0)
     probe = Probe(lambda obs, action: np.where(rng.random(action.shape) < 0.25, 4.0, 0.0) + 0 * action)

@@ -151,6 +151,7 @@ def test_a_gradient_that_is_not_finite_changes_no_weight_and_is_remembered(make,
     assert not optimizer.is_finite()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_compiled_step_remembers_a_gradient_that_is_not_finite_too(value):
     optimizer = Adam(torch.ones(4), 0.1)

@@ -70,6 +70,7 @@ def test_an_interval_keeps_its_values_over_a_resume():
     assert other.summary()["train_info/goal"] == 1.0
 
 
+@pytest.mark.slow
 def test_workers_send_the_values_of_one_process():
     def played(envs):
         envs.reset()

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from interruptions import differences, train
 from odd_envs import CLOSING, RIGHT, STEP_ALONE, UNMADE, WRONG
+from quick import quick
 from tiny import TINY, TINY_A2C, tiny
 
 import rlcont
@@ -319,7 +320,7 @@ def test_a_module_that_exits_or_fails_when_it_is_imported_is_one_line(content, s
 RANDOM = ["OfNumpy", "OfRandom", "OfItsSpace", "OfAPartOfItsSpace", "OfAnOldGenerator", "OfPythonsGenerator"]
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("name", quick(RANDOM, 2))
 @pytest.mark.parametrize("algo", [pytest.param("ddpg", marks=pytest.mark.slow), "a2c"])
 def test_all_randomness_follows_the_seed_and_goes_on_where_it_was(name, algo, tmp_path):
     base = TINY if algo == "ddpg" else TINY_A2C

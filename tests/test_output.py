@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from quick import quick
 from script import SCRIPT, rlcont
 from tiny import TINY_A2C, tiny
 
@@ -57,9 +58,8 @@ def test_a_reader_that_leaves_is_no_failure_of_what_prints(command, tmp_path):
     assert "Broken pipe" not in result.stderr
 
 
-@pytest.mark.parametrize(
-    "encoding", ["ascii", *(pytest.param(name, marks=pytest.mark.slow) for name in ("latin-1", "cp1252", "utf-8"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_any_encoding_of_a_terminal_shows_what_it_can(encoding, tmp_path):
     result = subprocess.run(
         [SCRIPT, *SHORT], cwd=tmp_path, capture_output=True, env=HERE | {"PYTHONIOENCODING": encoding}
@@ -95,7 +95,7 @@ STAGES = ("rlcont.cli.commands", "hydra", "gymnasium", "torch", "tensorboard", "
 """Modules that a start imports, early to late."""
 
 
-@pytest.mark.parametrize("module", STAGES)
+@pytest.mark.parametrize("module", quick(STAGES, 2))
 def test_ctrl_c_while_a_module_is_imported_is_one_line_and_leaves_nothing(module, tmp_path):
     stage = f"""
 import builtins, os, signal, sys

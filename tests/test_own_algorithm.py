@@ -10,6 +10,7 @@ import sys
 import pytest
 import yaml
 from own_algorithm import AGENT, CONFIG, NAME, VALUES, write_package
+from quick import quick
 from script import rlcont
 from tiny import TINY, tiny
 
@@ -89,6 +90,7 @@ def test_its_run_is_played_listed_compared_and_exported(trained, plugin):
     assert (folder / "exported" / "policy.onnx").exists()
 
 
+@pytest.mark.slow
 def test_its_run_goes_on(trained, plugin):
     folder, run = trained
     assert "from step 400" in said(folder, plugin, "resume", str(run), "total_steps=500")
@@ -122,12 +124,14 @@ def test_help_and_completion_know_its_keys(tmp_path, plugin_without_torch):
 
 @pytest.mark.parametrize(
     ("word", "expected"),
-    [
-        ("algo.scal=1", "algo.scal=1: no such key; did you mean algo.scale?"),
-        ("algo.scale=3", "algo.scale=3: must be a number above 0, at most 2"),
-        ("algo.scale=high", "algo.scale=high: must be a number above 0, at most 2"),
-        ("algo.xyzzy=1", f"no such key; rlcont --help algo={NAME} lists them"),
-    ],
+    quick(
+        [
+            ("algo.scal=1", "algo.scal=1: no such key; did you mean algo.scale?"),
+            ("algo.scale=3", "algo.scale=3: must be a number above 0, at most 2"),
+            ("algo.scale=high", "algo.scale=high: must be a number above 0, at most 2"),
+            ("algo.xyzzy=1", f"no such key; rlcont --help algo={NAME} lists them"),
+        ]
+    ),
 )
 def test_a_mistake_in_its_keys_costs_one_line_without_torch(tmp_path, plugin_without_torch, word, expected):
     for sweep in ([], ["-m", "seed=0,1"]):

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from quick import quick
 from test_a2c import NO_NOISE, POLICIES, TO_ZERO, Reference, action_and_value, log_prob_and_entropy, weights
 from test_a2c import make_config as make_a2c_config
 from worlds import RandomWorld, assert_same, paid_at_the_end, play, two_sides
@@ -337,7 +338,7 @@ def solve(probe, num_rollouts, **changes):
     return agent
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", quick(POLICIES))
 def test_probe_whose_best_action_depends_on_the_observation(policy):
     agent = solve(two_sides(), 120, policy=policy, normalize_advantage=True)
     action, _ = action_and_value(agent, -1, 1)

@@ -81,6 +81,7 @@ def test_an_evaluation_that_was_interrupted_is_played_again(tmp_path, monkeypatc
     assert differences(whole, parts) == []
 
 
+@pytest.mark.slow
 def test_a_ring_that_went_round_is_the_same(tmp_path):
     whole = train(settings("ddpg", "algo.replay_size=90", f"output={tmp_path}/whole"))
     parts = train(settings("ddpg", "algo.replay_size=90", f"output={tmp_path}/parts"), [85, 180, 275, 333])

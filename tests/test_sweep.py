@@ -229,6 +229,7 @@ def sweep_of_six(tmp_path_factory):
     return cwd, folder, process.returncode, output, errors
 
 
+@pytest.mark.slow
 def test_jobs_that_die_take_no_others_along(sweep_of_six):
     cwd, folder, code, _, errors = sweep_of_six
     assert (code, errors) == (1, "")
@@ -238,6 +239,7 @@ def test_jobs_that_die_take_no_others_along(sweep_of_six):
     assert processes_in(cwd) == []
 
 
+@pytest.mark.slow
 def test_every_job_leaves_a_run_in_a_folder_of_its_own(sweep_of_six):
     _, folder, _, _, _ = sweep_of_six
     description = json.loads((folder / "sweep.json").read_text())
@@ -256,6 +258,7 @@ def test_every_job_leaves_a_run_in_a_folder_of_its_own(sweep_of_six):
             assert [row["step"] for row in csv.DictReader(file)] == ["0", "200"]
 
 
+@pytest.mark.slow
 def test_piped_output_is_plain_and_ends_with_a_table(sweep_of_six):
     _, folder, _, output, _ = sweep_of_six
     assert "\x1b" not in output
