@@ -80,13 +80,9 @@ def relative_error(value, expected):
     return ((value - expected).norm() / expected.norm()).item()
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [pytest.param(words, id=name, marks=[pytest.mark.slow] if words else []) for name, words in OPTIONS.items()],
-)
-@pytest.mark.parametrize(
-    ("precision", "tolerance"), [("fp32", 1e-4), pytest.param("bf16", 0.1, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("overrides", [pytest.param(words, id=name) for name, words in OPTIONS.items()])
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 0.1)])
 def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_training(precision, tolerance, overrides):
     """Losses, gradients, the actor's step and, in fp32, new weights, from the same state and batch.
 
