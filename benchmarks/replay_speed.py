@@ -39,7 +39,7 @@ def main() -> None:
         for _ in range(ROWS // len(rows.reward)):
             replay.add(rows)
     everything = torch.arange(ROWS)
-    prioritized.tree.set(everything, torch.rand(ROWS, dtype=torch.float64, generator=generator))
+    prioritized.sums.set(everything, torch.rand(ROWS, dtype=torch.float64, generator=generator))
     one, priority = transitions(1, *dims), torch.rand(BATCH)
     agent = make_agent(config, spec)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 import statistics
 import textwrap
 from pathlib import Path
@@ -240,13 +241,18 @@ def _item(row: Row) -> Item:
 
 def _line(item: Item, own: list[Row], rows: list[Row]) -> str:
     found = speeds(rows, item.name)
-    settings = dict.fromkeys(setting for row in own for setting in row["extra"].split())
+    settings = dict.fromkeys(setting for row in own for setting in _settings(row["extra"]))
     extra = "".join(f", {setting}" for setting in settings)
     errors = [row["error"] for row in own if row["error"]]
     number = f"{len(found)} of {len(own)}" if errors else f"{len(found)}"
     remark = _comparison(item, rows) + (f" failed: {_cell(errors[-1])}" if errors else "")
     middle = f"{statistics.median(found):.0f} | {_quartiles(found)}" if found else "– | –"
     return f"| {item.label}{extra} | {item.detail} | {middle} | {number} | {remark.strip()} |"
+
+
+def _settings(extra: str) -> list[str]:
+    """The settings KEY=VALUE in a row's column `extra`; a value may have spaces."""
+    return re.split(r" (?=[\w.]+=)", extra) if extra else []
 
 
 def _comparison(item: Item, rows: list[Row]) -> str:

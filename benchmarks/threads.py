@@ -56,7 +56,7 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for mode, numbers in rates.items():
                 update = chosen if mode == "auto" else agent.accelerated_update
-                torch.set_num_threads(adaptive.choice.threads if mode == "auto" else MODES.index(mode) + 1)
+                torch.set_num_threads(adaptive.choice.number if mode == "auto" else MODES.index(mode) + 1)
                 start, num_updates = time.perf_counter(), 0
                 while time.perf_counter() < start + arguments.seconds:
                     update(batch)

@@ -1,10 +1,13 @@
-"""Small algorithms on the seams that DDPG offers; none is meant to learn well."""
+"""Small algorithms on the seams that DDPG and A2C offer; none is meant to learn well."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import torch
 
+from rlcont.algos.a2c.agent import A2C
 from rlcont.algos.ddpg.agent import DDPG
 from rlcont.algos.off_policy.agent import OffPolicy
 from rlcont.core.seeding import numpy_generator, torch_generator
@@ -77,4 +80,32 @@ class StochasticExplorer(OffPolicy):
         return metrics | {"scalar": self.scalar().exp().detach()}
 
 
-OFF_POLICY = (MeanOfCritics, DelayedActor, BlurredStates, StochasticExplorer)
+class TwoCriticSteps(DDPG):
+    """Steps of an update as a whole: the critic takes two, and the targets are copies."""
+
+    def update_critic(self, batch):
+        super().update_critic(batch)
+        return super().update_critic(batch)
+
+    @torch.no_grad()
+    def update_targets(self):
+        self.target_critic.weights.copy_(self.critic.weights)
+        self.target_actor.weights.copy_(self.actor.weights)
+
+
+class ConstantRate(A2C):
+    """A network of its own, of wider layers for the value, and a step size that stays."""
+
+    def make_network(self, generator):
+        wide = dataclasses.replace(self.config.network, hidden=(24,))
+        value = nets.orthogonal(24, 1, generator, nets.OutputLinear, gain=1.0)
+        network = super().make_network(generator)
+        return nets.ActorCritic(
+            network.trunk, network.policy, value, nets.body(self.spec.obs_dim, wide, generator, nets.orthogonal)
+        )
+
+    def lr(self):
+        return self.config.lr
+
+
+OFF_POLICY = (MeanOfCritics, DelayedActor, BlurredStates, StochasticExplorer, TwoCriticSteps)

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from quick import quick
 from script import SCRIPT, rlcont
 from tiny import tiny
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -284,6 +285,7 @@ def test_an_update_that_cannot_be_compiled_runs_eagerly_and_says_so_once(caplog)
 
 
 FACTOR = 3
+torch_factor = 1.0
 
 
 class Helper:
@@ -427,6 +429,59 @@ def test_a_variable_of_the_surrounding_function_is_watched(caplog):
     factor = 3.0
     assert accelerated(torch.ones(2))["sum"] == 6
     assert "the update reads factor, which has changed from 1.0 to 3.0" in caplog.text
+
+
+@pytest.mark.parametrize("name", quick(["torch_factor", "FACTOR"]))
+def test_a_variable_of_the_module_is_watched_whatever_its_name(name, monkeypatch, caplog):
+    update = Acceleration(True, "fp32", "cpu")(lambda batch: {"sum": (batch * FACTOR * torch_factor).sum()})
+    before = update(torch.ones(2))["sum"].item()
+    monkeypatch.setitem(globals(), name, 3 * globals()[name])
+    assert update(torch.ones(2))["sum"].item() == pytest.approx(3 * before)
+    assert f"the update reads {name}, which has changed" in caplog.text
+
+
+class Layer(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.act, self.powers, self.table = torch.sin, [2, 3], {"x": 1.0}
+
+    def forward(self, x):
+        x = self.act(x) + sum(self.table.values())
+        return sum(x**power for power in self.powers)
+
+
+class WithLayers:
+    def __init__(self):
+        self.net = torch.nn.Sequential(torch.nn.Sequential(Layer()))
+        self.inner = self.net[0][0]
+        self._parameters, self._buffers = [2.0], {"x": 1.0}
+
+    def update(self, batch):
+        y = self.net(batch) * sum(self._parameters)
+        return {"y": (y + sum(self._buffers.values())).sum()}
+
+
+IN_LAYERS = {
+    "act": lambda reader: setattr(reader.inner, "act", torch.cos),
+    "len(": lambda reader: reader.inner.powers.append(4),
+    "table": lambda reader: reader.inner.table.update(y=1.0),
+    "len(self._parameters)": lambda reader: reader._parameters.append(3.0),
+    "tuple(self._buffers)": lambda reader: reader._buffers.update(y=2.0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", IN_LAYERS)
+def test_what_a_layer_reads_is_watched_too(said, caplog):
+    plain, fast = WithLayers(), WithLayers()
+    accelerated = Acceleration(True, "fp32", "cpu")(fast.update)
+    accelerated(torch.ones(2))
+    for reader in (plain, fast):
+        IN_LAYERS[said](reader)
+    assert accelerated(torch.ones(2))["y"].item() == pytest.approx(plain.update(torch.ones(2))["y"].item())
+    (record,) = caplog.records
+    assert said in record.message
+    assert record.message.endswith("it runs eagerly")
 
 
 def test_what_cannot_be_watched_the_compiler_looks_at(monkeypatch):

@@ -19,7 +19,7 @@ from rlcont.core.errors import UserError
 from rlcont.core.seeding import integers
 from rlcont.envs.vector import Environments
 from rlcont.exploration.config import NoNoise
-from rlcont.training.build import make_agent
+from rlcont.training.build import _ray_collector, make_agent
 from rlcont.training.collector import InlineCollector
 from rlcont.training.preflight import check_runs
 
@@ -36,6 +36,11 @@ def started(config, index, life):
 
 def ladder(num, ratio):
     return RayActors("ray", num, "auto", "auto", False, ratio, 1.0, 1)
+
+
+def test_an_agent_that_cannot_learn_from_what_others_collect_is_refused():
+    with pytest.raises(UserError, match=r"actors=ray: ddpg cannot learn from what others collect.*allowed: inline"):
+        _ray_collector(configured(), object(), None)
 
 
 def test_noise_climbs_a_ladder_whose_middle_is_that_of_an_inline_run():

@@ -1,6 +1,7 @@
 """The parts of the benchmarks that need neither peers nor time."""
 
 import argparse
+import importlib
 import json
 import math
 import re
@@ -97,6 +98,8 @@ def test_the_settings_of_a_run_stand_beside_its_name():
 def test_a_run_tells_what_its_system_chose():
     rows = [row("rlcont-a2c", 12, extra="workers=2"), row("rlcont-a2c", 4, extra="workers=1")]
     assert cells(speed_tables(rows), "rlcont, workers=2, workers=1", "workers=auto")[:2] == ["8", "6–10"]
+    rows = [row("rlcont-a2c", 4, extra="precision=bf16 workers=1 at first")]
+    assert cells(speed_tables(rows), "rlcont, precision=bf16, workers=1 at first", "workers=auto")[0] == "4"
 
 
 def test_every_algorithm_has_a_table_of_its_own():
@@ -437,3 +440,23 @@ def test_learn_has_a_range_for_every_algorithm_on_two_tasks():
     algorithms = ("a2c", "ppo", "ddpg", "td3", "sac", "d4pg")
     assert tasks == {(algo, env) for algo in algorithms for env in ("Pendulum-v1", "HalfCheetah-v4")}
     assert all(low < high for low, high in (entry["range"] for entry in entries))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "arguments", "constants", "lines"),
+    [
+        ("threads", ["--rounds", "1", "--seconds", "0.1"], {}, 5),
+        ("env_layer", [], {"BLOCKS": 1, "CASES": (("Pendulum-v1", 2),)}, 3),
+        ("replay_speed", [], {"ROWS": 20_000, "ROUNDS": 2, "CALLS": 1}, 7),
+    ],
+)
+def test_a_script_that_the_docs_name_prints_its_table(script, arguments, constants, lines, monkeypatch, capsys):
+    module = importlib.import_module(script)
+    monkeypatch.setattr(sys, "argv", [script, *arguments])
+    for name, value in constants.items():
+        monkeypatch.setattr(module, name, value)
+    module.main()
+    torch.set_num_threads(1)
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len(table) == lines

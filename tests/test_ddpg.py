@@ -62,7 +62,7 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
 
 def test_a_replay_allocates_no_more_rows_than_the_run_can_fill():
     agent = make_agent(num_envs=3, replay="prioritized", replay_size=10**13)
-    assert len(agent.replay.rows) == len(agent.replay.tree.leaves) == 1003
+    assert len(agent.replay.rows) == len(agent.replay.sums.leaves) == 1003
     assert agent.replay.capacity == 10**13
     key, needed = agent.config.memory_demand(agent.spec, 1000, 3)
     assert key == "algo.replay_size=10000000000000"

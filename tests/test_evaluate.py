@@ -1,10 +1,15 @@
 import numpy as np
 import pytest
 
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.seeding import integers
+from rlcont.core.types import EnvSpec
 from rlcont.envs.config import EnvConfig
+from rlcont.memory.replay import Replay
 from rlcont.training import evaluate as evaluate_module
+from rlcont.training.build import make_policy
 from rlcont.training.evaluate import MAX_ENVS, Evaluator
 
 
@@ -174,3 +179,14 @@ def test_closing_closes_every_environment():
     evaluate = Evaluator(config("Counter-v0"), 3, 0)
     evaluate.close()
     assert [env.env.unwrapped.closed for env in evaluate.envs] == [True] * 3
+
+
+@pytest.mark.parametrize("algo", ["ddpg", "td3", "d4pg", "sac"])
+def test_to_act_with_a_policy_takes_no_replay(algo, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a replay is made")
+
+    monkeypatch.setattr(Replay, "__init__", refuse)
+    config = validate(compose_job([f"algo={algo}", "env=Pendulum-v1"]).container)
+    policy = make_policy(config, EnvSpec("Pendulum-v1", 3, 1, 200))
+    assert policy.act(np.zeros((2, 3), np.float32), explore=False).shape == (2, 1)

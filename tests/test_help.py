@@ -56,6 +56,13 @@ def test_every_option_says_what_it_is_in_its_first_comment(tmp_path, nothing_hea
 
 
 @pytest.mark.parametrize("algo", options("algo"))
+def test_the_summary_of_an_algorithm_is_a_whole_sentence(algo):
+    first_line = (CONFIG_DIR / "algo" / f"{algo}.yaml").read_text().splitlines()[0]
+    assert first_line.startswith("# ")
+    assert first_line.endswith(".")
+
+
+@pytest.mark.parametrize("algo", options("algo"))
 def test_help_for_an_algorithm_has_every_field_with_range_default_and_meaning(tmp_path, nothing_heavy, algo):
     text = said(tmp_path, nothing_heavy, "--help", f"algo={algo}")
     assert all(len(line) <= 100 for line in text.splitlines())

@@ -4,18 +4,23 @@ import importlib.util
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
+from tiny import TINY, TINY_A2C, TINY_PPO, tiny
 
 from rlcont import cli
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
 from rlcont.nn import nets
 from rlcont.training import ahead
 from rlcont.training import libraries as library
 from rlcont.training.accelerate import Acceleration
 from rlcont.training.ahead import NotCompilable
+from rlcont.training.build import build
 from rlcont.training.compiled import CompiledUpdate, _with_own_code
 from rlcont.training.libraries import LibraryUpdate
 from rlcont.training.watched import WatchedValues
@@ -118,6 +123,30 @@ def test_a_later_process_loads_the_library_and_never_the_compiler(tmp_path):
     assert len(libraries(tmp_path)) == 2
     assert first.endswith("[True, True]\n")
     assert second == first.replace("[True, True]", "[False, False]")
+
+
+ALGORITHMS = {
+    "ddpg": TINY,
+    "prioritised, several steps": [*TINY, "algo.replay=prioritized", "algo.n_step=3"],
+    **{algo: [f"algo={algo}", *TINY] for algo in ("d4pg", "td3", "sac")},
+    "a2c": TINY_A2C,
+    "raw observations": [*TINY_A2C, "algo.normalize_obs=false"],
+    "ppo": TINY_PPO,
+}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_update_of_rlconts_own_becomes_a_library(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    run = validate(compose_job(tiny("compile=true", "tuned=none", base=ALGORITHMS[name])).container)
+    with ExitStack() as stack:
+        training = build(run, stack).training
+        while training.agent.num_updates < 2:
+            training.advance()
+    updates = {key: value for key, value in vars(training.agent).items() if key.startswith("accelerated_")}
+    made = {key: update.fast.libraries for key, update in updates.items() if isinstance(update.fast, LibraryUpdate)}
+    assert made.keys() == updates.keys()
+    assert len(libraries(tmp_path)) == sum(map(len, made.values())) > 0
 
 
 def test_a_library_computes_what_the_update_does(made, nothing_is_made):
@@ -329,6 +358,19 @@ def test_the_libraries_that_were_used_last_are_kept(made, monkeypatch):
     kept = [library.Origin.from_json((path / library.ORIGIN).read_text()).outputs for path in libraries(made)]
     assert len(kept) == 2
     assert {"loss": 3} in kept
+
+
+def test_what_other_versions_have_left_is_dropped(made, monkeypatch):
+    monkeypatch.setattr(library, "MOST_UPDATES", 2)
+    update = in_a_new_process(module(made / "learners.py").Learner(), made)
+    origin = update._recognised(libraries(made)[0])
+    for place in range(3):
+        other = update.folder.parent / f"another{place}"
+        other.mkdir()
+        os.utime(other, (place, place))
+    (update.folder / "making-it").mkdir()
+    update._keep(update.folder / "making-it", origin)
+    assert {path.name for path in update.folder.parent.iterdir()} == {update.folder.name, "another2"}
 
 
 def test_acceleration_keeps_libraries_where_torch_keeps_its_code(tmp_path, monkeypatch):

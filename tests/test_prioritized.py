@@ -9,67 +9,61 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_replay import ACTION_DIM, OBS_DIM, ids_of, stored_ids, transitions
 
+from rlcont.memory.block_sums import BlockSums
 from rlcont.memory.prioritized import PrioritizedReplay
 from rlcont.memory.replay import Replay
-from rlcont.memory.sizes import BRANCHES, sum_tree_bytes
-from rlcont.memory.sum_tree import SumTree
+from rlcont.memory.sizes import BLOCK, block_sums_bytes
 
 
-def make_tree(values):
-    tree = SumTree(len(values), torch.device("cpu"))
-    tree.set(torch.arange(len(values)), torch.tensor(values, dtype=torch.float64))
-    return tree
+def make_sums(values):
+    sums = BlockSums(len(values), torch.device("cpu"))
+    sums.set(torch.arange(len(values)), torch.tensor(values, dtype=torch.float64))
+    return sums
 
 
-SIZES = [1, 2, BRANCHES - 1, BRANCHES, BRANCHES + 1, BRANCHES**2, BRANCHES**2 + 1, 5000]
+SIZES = [1, 2, BLOCK - 1, BLOCK, BLOCK + 1, BLOCK**2, BLOCK**2 + 1, 5000]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_tree_finds_what_a_running_sum_finds(size):
+def test_a_draw_finds_what_a_running_sum_over_all_numbers_finds(size):
     rng = np.random.default_rng(0)
     values = rng.random(size) * (rng.random(size) < 0.7)
     values[size // 2] = 1
-    tree = make_tree(values)
-    assert tree.total.item() == pytest.approx(values.sum())
-    places = rng.random(2000) * values.sum()
-    found = tree.find(torch.tensor(places)).numpy()
-    ends = values.cumsum()
-    np.testing.assert_array_equal(found, np.searchsorted(ends, places, side="right").clip(max=size - 1))
+    shares = rng.random(2000)
+    found, probability = (each.numpy() for each in make_sums(values).find(torch.tensor(shares)))
+    places = shares * values.sum()
+    np.testing.assert_array_equal(found, np.searchsorted(values.cumsum(), places, side="right").clip(max=size - 1))
+    np.testing.assert_allclose(probability, values[found] / values.sum())
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_first_and_the_last_place_find_a_number_that_is_not_zero(size):
     values = np.zeros(size)
     values[[size // 3, size // 2]] = 0.1, 0.7
-    tree = make_tree(values)
-    found = tree.find(
-        torch.stack(
-            [torch.zeros((), dtype=torch.float64), tree.total, tree.total.nextafter(torch.tensor(9.0).double())]
-        )
-    )
+    found, _ = make_sums(values).find(torch.tensor([0, 1, np.nextafter(1, 9)], dtype=torch.float64))
     assert (values[found.numpy()] > 0).all()
 
 
 @given(
-    size=st.integers(1, 100),
-    changes=st.lists(st.tuples(st.integers(0, 99), st.floats(0, 1e6)), min_size=1, max_size=30),
+    size=st.integers(1, 200),
+    changes=st.lists(st.tuples(st.integers(0, 199), st.floats(0.001, 1e6)), min_size=1, max_size=30),
 )
-def test_sums_are_those_of_the_numbers_after_any_changes(size, changes):
-    tree, values = SumTree(size, torch.device("cpu")), np.zeros(size)
+def test_shares_are_those_of_the_numbers_after_any_changes(size, changes):
+    sums, values = BlockSums(size, torch.device("cpu")), np.zeros(size)
     for index, value in changes:
-        tree.set(torch.tensor([index % size]), torch.tensor([value], dtype=torch.float64))
+        sums.set(torch.tensor([index % size]), torch.tensor([value], dtype=torch.float64))
         values[index % size] = value
-        assert tree.total.item() == pytest.approx(values.sum())
-    np.testing.assert_array_equal(tree.leaves.numpy(), values)
+        found, probability = (each.item() for each in sums.find(torch.tensor([0.5], dtype=torch.float64)))
+        assert probability == pytest.approx(values[found] / values.sum())
+    np.testing.assert_array_equal(sums.leaves.numpy(), values)
 
 
-def test_a_rebuilt_tree_equals_the_one_its_leaves_were_read_from():
+def test_rebuilt_sums_equal_those_that_their_leaves_were_read_from():
     rng = np.random.default_rng(1)
-    tree, other = make_tree([*rng.random(2000), *np.zeros(1000)]), make_tree(rng.random(3000))
-    other.rebuild(tree.leaves[:2000])
-    assert other.total == tree.total
-    places = torch.tensor(rng.random(500)) * tree.total
-    assert torch.equal(other.find(places), tree.find(places))
+    sums, other = make_sums([*rng.random(2000), *np.zeros(1000)]), make_sums(rng.random(3000))
+    other.rebuild(sums.leaves[:2000])
+    shares = torch.tensor(rng.random(500))
+    assert all(map(torch.equal, other.find(shares), sums.find(shares)))
 
 
 def make_replay(capacity, seed=0, alpha=0.6, beta=0.4, num_batches=100):
@@ -80,7 +74,7 @@ def make_replay(capacity, seed=0, alpha=0.6, beta=0.4, num_batches=100):
 @pytest.mark.parametrize("cls", [Replay, PrioritizedReplay])
 @given(expected=st.integers(1, 90), sizes=st.lists(st.integers(1, 40), max_size=6))
 def test_with_fewer_rows_allocated_a_replay_is_the_same_to_the_bit_and_grows_where_more_comes(cls, expected, sizes):
-    """Of 70 transitions, where a sum tree has one level more than of 32."""
+    """Of 70 transitions, which fill two blocks."""
     own = {} if cls is Replay else {"alpha": 0.6, "beta": 0.4, "num_batches": 100}
     whole, lean = (
         cls(70, OBS_DIM, ACTION_DIM, torch.Generator().manual_seed(0), "cpu", room, **own) for room in (None, expected)
@@ -166,13 +160,13 @@ def test_with_alpha_zero_all_are_alike():
 def test_a_new_row_has_the_highest_priority_there_has_been():
     replay = make_replay(100, alpha=1.0)
     replay.add(transitions([0, 1]))
-    assert replay.tree.leaves[:2].tolist() == [1, 1]
+    assert replay.sums.leaves[:2].tolist() == [1, 1]
     set_priorities(replay, np.array([9.0, 0.5]))
     replay.add(transitions([2]))
-    assert replay.tree.leaves[:3].tolist() == pytest.approx([9, 0.5, 9], rel=1e-5)
+    assert replay.sums.leaves[:3].tolist() == pytest.approx([9, 0.5, 9], rel=1e-5)
     set_priorities(replay, np.array([1.0, 1.0, 1.0]))
     replay.add(transitions([3]))
-    assert replay.tree.leaves[3].item() == pytest.approx(9)
+    assert replay.sums.leaves[3].item() == pytest.approx(9)
 
 
 def test_a_row_that_overwrites_another_has_a_priority_of_its_own():
@@ -182,8 +176,9 @@ def test_a_row_that_overwrites_another_has_a_priority_of_its_own():
     set_priorities(replay, np.array([1.0, 1.0, 1.0, 1e-9]))
     replay.add(transitions([4, 5]))
     assert stored_ids(replay) == [4, 5, 2, 3]
-    assert replay.tree.leaves.tolist() == pytest.approx([1e6, 1e6, 1, 1e-9 + replay.eps])
-    assert replay.tree.total.item() == pytest.approx(2e6 + 1, rel=1e-9)
+    assert replay.sums.leaves.tolist() == pytest.approx([1e6, 1e6, 1, 1e-9 + replay.eps])
+    _, probability = replay.sums.find(torch.zeros(1, dtype=torch.float64))
+    assert probability.item() == pytest.approx(1e6 / (2e6 + 1), rel=1e-9)
     assert set(ids_of(replay.sample(50))) == {4, 5}
 
 
@@ -199,7 +194,7 @@ def test_a_priority_that_is_not_finite_counts_as_none_and_the_memory_lives_on(va
     replay = filled(4, alpha=1.0)
     set_priorities(replay, np.array([1.0, value, 2.0, 1.0]))
     assert replay.max_priority == pytest.approx(2)
-    assert replay.tree.leaves.tolist() == pytest.approx([1, 0, 2, 1], abs=1e-5)
+    assert replay.sums.leaves.tolist() == pytest.approx([1, 0, 2, 1], abs=1e-5)
     batch = replay.sample(100)
     assert set(ids_of(batch)) == {0, 2, 3}
     assert batch.weight.isfinite().all()
@@ -218,13 +213,13 @@ def test_a_loaded_replay_goes_on_the_same():
         batch, same = replay.sample(16), other.sample(16)
         assert torch.equal(batch.slot, same.slot)
         assert torch.equal(batch.weight, same.weight)
-    assert torch.equal(replay.tree.leaves, other.tree.leaves)
+    assert torch.equal(replay.sums.leaves, other.sums.leaves)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_tree_takes_as_much_memory_as_it_says(size):
-    tree = SumTree(size, torch.device("cpu"))
-    assert sum_tree_bytes(size) - 8 * BRANCHES <= sum(level.nbytes for level in tree._levels) <= sum_tree_bytes(size)
+def test_sums_take_as_much_memory_as_they_say(size):
+    sums = BlockSums(size, torch.device("cpu"))
+    assert sum(value.nbytes for name, value in vars(sums).items() if name != "leaves") == block_sums_bytes(size)
 
 
 def test_what_is_logged_says_how_priorities_lie():

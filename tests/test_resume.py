@@ -161,6 +161,12 @@ def test_a_resumed_run_computes_as_it_did(tmp_path):
     assert plan_resume(folder, ["total_steps=500", "workers=1"]).config.workers == 1
 
 
+def test_processes_that_are_chosen_on_the_way_are_so_in_a_resumed_run_too(tmp_path):
+    folder = train(settings("a2c", "num_envs=3", "workers=auto", f"output={tmp_path}"))
+    plan = plan_resume(folder, ["total_steps=500"])
+    assert (plan.config.workers, plan.workers) == ("auto", 1)
+
+
 def test_what_goes_on_is_recorded(tmp_path):
     folder = train(settings("ddpg", f"output={tmp_path}"))
     resume(plan_resume(folder, ["total_steps=5e2", "log.every=50"]))

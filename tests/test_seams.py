@@ -5,10 +5,20 @@ import copy
 import numpy as np
 import pytest
 import torch
-from seam_algorithms import OFF_POLICY, BlurredStates, DelayedActor, MeanOfCritics, StochasticExplorer
+from seam_algorithms import (
+    OFF_POLICY,
+    BlurredStates,
+    ConstantRate,
+    DelayedActor,
+    MeanOfCritics,
+    StochasticExplorer,
+    TwoCriticSteps,
+)
+from test_a2c import make_agent as make_a2c
 from test_ddpg import NO_NOISE, make_agent, random_batch
 from worlds import RandomWorld, assert_same, play
 
+from rlcont.algos.ddpg.agent import DDPG
 from rlcont.core.hidden_state import check_parts
 from rlcont.core.packing import from_message, to_message
 from rlcont.core.protocols import eager
@@ -17,6 +27,9 @@ from rlcont.training.accelerate import Acceleration
 from rlcont.training.interval import Interval
 
 COMPILED = Acceleration(True, "fp32", "cpu", required=True)
+
+
+SIZES_ON_POLICY = {"num_envs": 3, "total_steps": 1000, "seed": 0, "device": "cpu"}
 
 
 def make(cls, accelerate=eager, seed=0, **changes):
@@ -70,6 +83,27 @@ def test_the_actor_and_the_targets_move_when_they_are_due(accelerate):
         moved.append({name for name, value in vectors(agent).items() if not torch.equal(value, before[name])})
     everything = {"actor", "critic", "target_actor", "target_critic"}
     assert [names & everything for names in moved] == [{"critic"}, everything, {"critic"}, everything]
+
+
+def test_an_update_may_take_other_steps():
+    agent, plain = make(TwoCriticSteps), make(DDPG)
+    batch = random_batch(0)
+    agent.update(batch)
+    plain.update_critic(batch)
+    plain.update_critic(batch)
+    assert torch.equal(agent.critic.weights, plain.critic.weights)
+    assert torch.equal(agent.target_critic.weights, agent.critic.weights)
+    assert torch.equal(agent.target_actor.weights, agent.actor.weights)
+
+
+def test_an_algorithm_on_policy_may_have_another_network_and_rate():
+    agent = ConstantRate(make_a2c().config, NO_NOISE, EnvSpec("Probe", 2, 2, None), **SIZES_ON_POLICY)
+    check_parts(agent)
+    before = agent.network.weights.detach().clone()
+    play(agent, RandomWorld(agent), 3 * agent.config.rollout_steps)
+    assert not torch.equal(agent.network.weights, before)
+    assert agent.status()["lr"] == pytest.approx(agent.config.lr)
+    assert agent.network.module.value.in_features == 24
 
 
 def test_metrics_whose_keys_vary_are_each_averaged_over_the_updates_that_have_them():

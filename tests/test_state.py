@@ -1,6 +1,7 @@
 """State that comes from parts, and what is refused because no checkpoint would hold it."""
 
 import functools
+import itertools
 import random
 from collections import deque
 
@@ -155,8 +156,28 @@ def test_a_number_that_changes_and_is_not_saved_is_named_by_the_first_checkpoint
         thing.state_dict()
 
 
+def test_so_is_a_number_that_comes_up_later_but_not_a_part():
+    thing = Thing()
+    thing.later = None
+    check_parts(thing)
+    thing.later, thing.another = np.ones(2), torch.Generator()
+    thing.state_dict()
+    thing.best = 0.0
+    with pytest.raises(TypeError, match=r"Thing\.best changes and is not saved"):
+        thing.state_dict()
+
+
+@pytest.mark.parametrize("underway", [itertools.cycle([1, 2]), iter([1]), (x for x in [1])])
+def test_what_is_underway_is_refused(underway):
+    thing = Thing()
+    thing.order = [underway]
+    with pytest.raises(TypeError, match=r"Thing\.order\[0\] is a .*, whose place no checkpoint would hold"):
+        check_parts(thing)
+
+
 @pytest.mark.parametrize(
-    ("before", "after"), [([1, 2], [1, 3]), ({"a": 1.0}, {"a": 2.0}), (np.int64(3), np.int64(4)), (True, False)]
+    ("before", "after"),
+    [([1, 2], [1, 3]), ({"a": 1.0}, {"a": 2.0}), (np.int64(3), np.int64(4)), (True, False), (None, 1), ("low", "high")],
 )
 def test_so_is_a_collection_of_numbers_that_changes(before, after):
     thing = Thing()

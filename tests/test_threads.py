@@ -1,6 +1,7 @@
 """One thread or two: the choice by the times of updates, and that it changes no bit."""
 
 import logging
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
 from rlcont.core import choice
 from rlcont.core.choice import LONGEST_PAUSE, SETTLE, SHARE_OF_TRYING, SHORTEST_PAUSE, WINDOW, Choice
+from rlcont.envs.adaptive import AdaptiveEnvironments
 from rlcont.envs.vector import Environments
 from rlcont.nn.optim import clip_norm
+from rlcont.training import build as parts
 from rlcont.training import threads
 from rlcont.training.accelerate import Acceleration
 from rlcont.training.build import make_agent
@@ -185,6 +188,23 @@ def test_an_update_is_the_same_with_one_thread_and_with_two(algo, compiled):
     one, two, both = (tensors(trained(LARGE[algo], compiled, numbers)) for numbers in ((1,), (2,), (2, 1)))
     assert [place for place in one if not torch.equal(one[place], two[place])] == []
     assert [place for place in one if not torch.equal(one[place], both[place])] == []
+
+
+@pytest.mark.parametrize("resumed", [(), (2, 1)], ids=["new", "resumed"])
+def test_a_run_on_two_cores_compares_threads_and_processes_on_its_way(resumed, monkeypatch):
+    made = []
+    monkeypatch.setattr(parts, "AdaptiveThreads", lambda most: made.append(threads.AdaptiveThreads(most)) or made[-1])
+    overrides = tiny("env=HalfCheetah-v4", "num_envs=8", "threads=auto", "workers=auto", base=TINY_A2C)
+    torch.set_num_threads(2)
+    with ExitStack() as stack:
+        stack.callback(torch.set_num_threads, 1)
+        training = parts.build(validate(compose_job(overrides).container), stack, *resumed).training
+        assert torch.get_num_threads() == 2
+        assert isinstance(training.collector.envs, AdaptiveEnvironments)
+        while training.agent.num_updates == 0:
+            training.advance()
+    (adaptive,) = made
+    assert adaptive.choice.num_updates > 0
 
 
 @pytest.mark.parametrize("algo", LARGE)

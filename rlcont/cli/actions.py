@@ -138,9 +138,10 @@ def resume(folder: Path, *, overrides: list[str]) -> None:
     an uninterrupted run. Of a sweep, missing and failed jobs start again, interrupted ones resume, and finished
     ones stay. Of a search, interrupted trials resume.
 
-    total_steps=N also extends a finished run. device, compile, precision and workers change how a run is computed,
-    so its numbers may differ in their last digit. A run with actors=ray resumes with new episodes, so its numbers
-    differ from those of an uninterrupted run.
+    total_steps=N also extends a finished run. What is scheduled over total_steps (decays without steps of their own,
+    priority_beta) then follows the new total from the checkpoint on, so the numbers differ from those of a run that
+    began with it. device, compile and precision change how a run is computed, so its numbers may differ in their last
+    digit. A run with actors=ray resumes with new episodes, so its numbers differ from those of an uninterrupted run.
     """
     if (folder / "search.json").exists():
         require("search", "search", "optuna")

@@ -13,16 +13,17 @@ from rlcont.exploration.config import GaussianConfig, NoiseConfig, OUConfig
 AHEAD = 2
 """Rollouts that an actor is asked for at once, so that it need not wait while its last one is learned from."""
 AGE = 64
-"""Updates that an actor's weights are to be no older than, where `rollout_length` is auto; but see SHORTEST."""
+"""Largest age of an actor's weights, in updates, where `rollout_length` is auto; but see SHORTEST."""
 SHORTEST, LONGEST = 16, 128
 """Bounds of that length: a shorter rollout costs more to send than to play, a longer one saves little more."""
 SECONDS = 1.0
-"""That such a rollout is to take at most, so that an actor in a slow environment is heard of; but see SHORTEST."""
+"""Longest such rollout, in seconds, so that an actor in a slow environment is heard of; but see SHORTEST."""
+ADDRESSES = "auto, local or HOST:PORT"
 
 
 def _as_address(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"auto|local|[^\s/]+:\d+", value):
-        raise ValueError("must be auto, local or HOST:PORT")
+        raise ValueError(f"must be {ADDRESSES}")
     return value
 
 
@@ -38,7 +39,7 @@ class RayActors:
     """Actors of a Ray cluster."""
     num: Annotated[Count, Field(le=4096)]
     """Actors, each with `num_envs` environments of its own."""
-    address: Annotated[Text, BeforeValidator(_as_address)]
+    address: Annotated[Text, BeforeValidator(_as_address), Field(description=ADDRESSES)]
     """HOST:PORT of a cluster; local: a Ray of the run's own on this machine; auto: RAY_ADDRESS or the cluster that this
     machine is part of, and a local one where there is none."""
     rollout_length: Literal["auto"] | Count

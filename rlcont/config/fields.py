@@ -141,6 +141,8 @@ def _described(hint: Any, bounds: dict[str, Any] | None = None) -> tuple[str, li
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         inner, *marks = arguments
+        if texts := [mark.description for mark in marks if getattr(mark, "description", None)]:
+            return texts[-1], []
         own = {name: value for mark in marks for name in _PHRASES for value in _bounds(mark, name)}
         return _described(inner, {**own, **(bounds or {})})
     if origin is Literal:
@@ -152,16 +154,21 @@ def _described(hint: Any, bounds: dict[str, Any] | None = None) -> tuple[str, li
         if len(parts) > 1 and all(listed for _, listed in parts):
             text = _one_of(choices)
         else:
-            text = " or a ".join(words for words, _ in parts)
+            text = parts[0][0] + "".join(f" or {_article(words)}{words}" for words, _ in parts[1:])
         return (f"{text}, or null", [*choices, "null"]) if type(None) in arguments else (text, choices)
     if origin is tuple:
-        return f"list, each item a {_described(arguments[0])[0]}", []
+        item = _described(arguments[0])[0]
+        return f"list, each item {_article(item)}{item}", []
     limits = bounds or {}
     words = ", ".join(f"{_PHRASES[name]} {limits[name]}" for name in _PHRASES if name in limits)
     if {"ge", "le"} <= limits.keys():
         words = f"from {limits['ge']} to {limits['le']}"
     word = _WORDS.get(origin or hint, "any value")
     return f"{word} {words}".rstrip(), ["true", "false"] if hint is bool else []
+
+
+def _article(words: str) -> str:
+    return "" if words == _WORDS[dict] else "a "
 
 
 def _bounds(mark: Any, name: str) -> list[Any]:

@@ -13,11 +13,11 @@ from rlcont.exploration.config import NoiseConfig
 BY_ALGORITHM = {"num_envs": ("auto_num_envs", 1), "checkpoint.every": ("auto_checkpoint_every", 10_000)}
 """Keys that may be `auto` until a run is composed: what an algorithm's YAML file calls its own number, and the number
 of an algorithm whose file names none."""
-ROUNDING = ("device", "compile", "precision", "workers")
+ROUNDING = ("device", "compile", "precision")
 """Keys that change how a run is computed: its numbers may differ in their last digit."""
 CHANGEABLE = (
     *("total_steps", "stop_at", "eval.every", "eval.save_policies", "log.every", "checkpoint.every", "checkpoint.keep"),
-    *("actors.address", "env.info", "log.wandb"),
+    *("actors.address", "env.info", "log.wandb", "workers"),
     *ROUNDING,
 )
 """Keys that may change when a run is resumed: none of them changes how or from what the agent learns."""
@@ -83,7 +83,8 @@ class RunConfig:
     num_envs: Annotated[Count, Field(le=4096)]
     """Environments stepped side by side, by each actor; auto: the algorithm's own number."""
     workers: Literal["auto"] | Count
-    """Processes that step the environments; auto: one, or one per core where a step takes long enough."""
+    """Processes that step the environments; auto: one, or one per core where a step takes long enough. For Gymnasium's
+    MuJoCo tasks, one and several are then compared on the way, and the faster go on (docs/guide.md)."""
     threads: Literal["auto"] | Annotated[Count, Field(le=1024)]
     """Threads of updates; auto: one or two, whichever is faster at the moment, with the same numbers."""
     device: Literal["auto", "cpu", "cuda"]

@@ -88,6 +88,22 @@ class Agent(Parts, Policy):
 class Learner(Agent):
     """An agent that learns from what others collect, such as remote actors."""
 
+    @classmethod
+    @abc.abstractmethod
+    def make_explorer(
+        cls,
+        config: Any,
+        noise: Any,
+        spec: EnvSpec,
+        init: Any,
+        *,
+        num_envs: int,
+        total_steps: int,
+        seed: int,
+        device: str,
+    ) -> Any:
+        """What collects for such an agent, with a policy drawn from the generator `init`; as `exploration.Explorer`."""
+
     @abc.abstractmethod
     def receive(self, experience: Experience) -> None:
         """Remembers what an explorer, here or elsewhere, has collected."""

@@ -14,7 +14,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 2.0, 120.0
 GAIN = 0.95
 """The other number is taken if it needs at most this share of the time."""
 MOST_LINES = 3
-"""Changes that are told; a machine whose load comes and goes would fill the terminal."""
+"""Most changes that are logged; a machine whose load comes and goes would fill the terminal."""
 
 
 class Choice:
@@ -49,7 +49,7 @@ class Choice:
         self.next_comparison = 0.0
         self.num_updates = 0
         self.time_of_one = float("inf")
-        """Seconds of an update by one thread in the last comparison."""
+        """Seconds of an update by one thread or process in the last comparison."""
         self._comparing: dict[int, list[float]] | None = None
         self._num_windows = 0
         self._window: list[float] = []

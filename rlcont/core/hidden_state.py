@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import io
 import random
 import types
 from collections import Counter, deque
@@ -23,7 +24,7 @@ _REFUSED = (
 def check_parts(owner: Parts) -> None:
     """Looks for generators, tensors and stateful objects that are no parts of `owner`, or of its parts.
 
-    From now on `owner` and its parts also notice when a number, or a collection of numbers, changes that is not saved.
+    From now on `owner` and its parts also notice when a plain value changes, or comes up, that is not saved.
 
     Raises:
         TypeError: there is one, in an object or a function that is no part; or two parts would be saved under one name.
@@ -36,20 +37,11 @@ def check_parts(owner: Parts) -> None:
         for name, value in attributes.items():
             if not has_state(value):
                 _refuse_hidden(value, f"{type(holder).__name__}.{name}", saved)
-        constants = {name: copy.deepcopy(value) for name, value in attributes.items() if _is_numeric(value)}
-        vars(holder)["_constants"] = constants
+        vars(holder)["_constants"] = copy.deepcopy(holder.plain_values())
         saved_as = [*holder.named("counters"), *(name for name, value in attributes.items() if has_state(value))]
         doubled = {name for name, count in Counter(name.lstrip("_") for name in saved_as).items() if count > 1}
         if doubled:
             raise TypeError(f"{type(holder).__name__}: {', '.join(doubled)} with and without an underscore; rename one")
-
-
-def _is_numeric(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_numeric, value.values()))
-    if isinstance(value, list | tuple | set | deque):
-        return all(map(_is_numeric, value))
-    return isinstance(value, int | float | np.number)
 
 
 def _collect(value: Any, saved: set[int]) -> None:
@@ -79,6 +71,10 @@ def _refuse_hidden(value: Any, place: str, saved: set[int]) -> None:
         return
     saved.add(id(value))
     is_random = is_generator(value) or isinstance(value, np.random.RandomState | random.Random)
+    if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
+        raise TypeError(
+            f"{place} is a {type(value).__name__}, whose place no checkpoint would hold; count it in `counters`"
+        )
     if is_random or (has_state(value) and not isinstance(value, dict | list | tuple)):
         raise TypeError(_REFUSED.format(place=place, kind=type(value).__name__))
     for how, inner in _inside(value):

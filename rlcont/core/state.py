@@ -1,5 +1,6 @@
 """The state of an object, gathered from its parts and given back to them."""
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -45,11 +46,11 @@ class Parts:
         """The state of every part and every counter; live.
 
         Raises:
-            TypeError: a number, or a collection of numbers, has changed that is not one of `counters`.
+            TypeError: a number or text, or a collection of numbers, has changed, or has come up, that is not one of
+                `counters`.
         """
-        for name, value in vars(self).get("_constants", {}).items():
-            if not same_numbers(getattr(self, name, None), value):
-                raise TypeError(f"{type(self).__name__}.{name} changes and is not saved; name it in `counters`")
+        for name in self._changed_constants():
+            raise TypeError(f"{type(self).__name__}.{name} changes and is not saved; name it in `counters`")
         counters = {name.lstrip("_"): getattr(self, name) for name in self.named("counters")}
         return {name: _state(part) for name, part in self.parts().items()} | counters
 
@@ -67,6 +68,20 @@ class Parts:
             _load(part, state[name])
         for name, attribute in counters.items():
             setattr(self, attribute, state[name])
+
+    def plain_values(self) -> dict[str, Any]:
+        """Attributes that are no parts and are numbers, collections of numbers, texts or None, by name."""
+        ignored = {*self.named("counters"), *self.named("unsaved"), "_constants"}
+        return {name: value for name, value in vars(self).items() if name not in ignored and _is_plain(value)}
+
+    def _changed_constants(self) -> list[str]:
+        """Plain values that have changed, or have come up, since `check_parts` looked at this object, if it has."""
+        before, now = vars(self).get("_constants"), self.plain_values()
+        if before is None:
+            return []
+        # What was None or a text may have become a part, which is saved.
+        gone = [name for name, value in before.items() if name not in now and _is_numeric(value)]
+        return [*gone, *(name for name, value in now.items() if not same_numbers(value, before.get(name, self)))]
 
     @classmethod
     def named(cls, kind: str) -> list[str]:
@@ -103,6 +118,18 @@ def same_numbers(one: Any, other: Any) -> bool:
         return type(one) is type(other) and (one is other or one != one or bool(one == other))
     except (ValueError, RuntimeError):
         return False
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str) or _is_numeric(value)
+
+
+def _is_numeric(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_numeric, value.values()))
+    if isinstance(value, list | tuple | set | deque):
+        return all(map(_is_numeric, value))
+    return isinstance(value, int | float | np.number)
 
 
 def contained(container: Any) -> dict[str, Any]:

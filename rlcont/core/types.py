@@ -117,7 +117,7 @@ T = TypeVar("T", Transitions, Collected, Evaluation)
 
 
 def joined(parts: Sequence[T]) -> T:
-    """One tuple of arrays from several, joined field by field; of a dictionary, the parts that are empty count not."""
+    """One tuple of arrays from several, joined field by field; empty dictionaries are skipped."""
     fields: Any = map(_concatenated, zip(*parts, strict=True))
     return type(parts[0])(*fields)
 
@@ -136,8 +136,8 @@ class Batch(NamedTuple):
         obs, next_obs [B, O]; action [B, A]; reward, discount, weight [B]; all float32 on the agent's device;
         slot [B] int64.
 
-    `reward` and `discount` are those of `Transitions`. `weight` is what the loss of a row counts; `slot` is where the
-    row lies in the memory.
+    `reward` and `discount` are those of `Transitions`. `weight` multiplies the row's loss; `slot` is where the row lies
+    in the memory.
     """
 
     obs: torch.Tensor

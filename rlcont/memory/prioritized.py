@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from rlcont.core.types import Batch, Histogram, Metrics, Transitions
+from rlcont.memory.block_sums import BlockSums
 from rlcont.memory.replay import Replay
-from rlcont.memory.sum_tree import SumTree
 
 
 class PrioritizedReplay(Replay):
@@ -21,7 +21,7 @@ class PrioritizedReplay(Replay):
     """
 
     counters: ClassVar[tuple[str, ...]] = ("num_sampled",)
-    unsaved: ClassVar[tuple[str, ...]] = ("tree",)
+    unsaved: ClassVar[tuple[str, ...]] = ("sums",)
     eps = 1e-6
     """Added to every priority, so that each row keeps a chance to be drawn."""
 
@@ -31,7 +31,7 @@ class PrioritizedReplay(Replay):
         self.start_beta = beta
         self.num_batches = num_batches
         self.num_sampled = 0
-        self.tree = SumTree(len(self.rows), self.rows.device)
+        self.sums = BlockSums(len(self.rows), self.rows.device)
         self.max_priority = torch.ones((), dtype=torch.float64, device=self.rows.device)
 
     @property
@@ -43,14 +43,12 @@ class PrioritizedReplay(Replay):
         first = self.num_added
         super().add(transitions)
         slot = torch.arange(first, self.num_added, device=self.rows.device) % self.capacity
-        self.tree.set(slot, (self.max_priority**self.alpha).expand(len(slot)))
+        self.sums.set(slot, (self.max_priority**self.alpha).expand(len(slot)))
 
     def sample(self, batch_size: int) -> Batch:
         # One draw from each of batch_size equal stretches of the sum, as the paper's appendix B.2.1 has it.
-        stretch = self.tree.total / batch_size
         place = torch.arange(batch_size) + torch.rand(batch_size, generator=self.generator, dtype=torch.float64)
-        slot = self.tree.find(place.to(self.rows.device, non_blocking=True) * stretch)
-        probability = self.tree.leaves[slot] / self.tree.total
+        slot, probability = self.sums.find(place.div_(batch_size).to(self.rows.device, non_blocking=True))
         weight = (len(self) * probability) ** -self.beta
         self.num_sampled += 1
         return self._batch(slot, (weight / weight.max()).float())
@@ -58,7 +56,7 @@ class PrioritizedReplay(Replay):
     def prioritize(self, batch: Batch, priority: torch.Tensor) -> Metrics:
         raised = priority.nan_to_num(0, 0, 0).double() + self.eps
         self.max_priority = torch.maximum(self.max_priority, raised.max())
-        self.tree.set(batch.slot, raised**self.alpha)
+        self.sums.set(batch.slot, raised**self.alpha)
         return {
             "priority_mean": priority.mean(),
             "priority_max": priority.max(),
@@ -72,18 +70,18 @@ class PrioritizedReplay(Replay):
         """The priorities to the power of alpha, in 50 equal bins."""
         if len(self) == 0:
             return {}
-        counts, edges = np.histogram(self.tree.leaves[: len(self)].cpu().numpy(), bins=50)
+        counts, edges = np.histogram(self.sums.leaves[: len(self)].cpu().numpy(), bins=50)
         return {"priority": Histogram(((edges[1:] + edges[:-1]) / 2).tolist(), counts.tolist())}
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"leaves": self.tree.leaves[: len(self)]}
+        return super().state_dict() | {"leaves": self.sums.leaves[: len(self)]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict({key: value for key, value in state.items() if key != "leaves"})
-        self.tree.rebuild(state["leaves"])
+        self.sums.rebuild(state["leaves"])
 
     def _grow(self, num: int) -> None:
         super()._grow(num)
-        leaves = self.tree.leaves
-        self.tree = SumTree(num, self.rows.device)
-        self.tree.rebuild(leaves)
+        leaves = self.sums.leaves
+        self.sums = BlockSums(num, self.rows.device)
+        self.sums.rebuild(leaves)

@@ -1,7 +1,7 @@
 """The memory that replays take, without torch, since it is checked before a run starts."""
 
-BRANCHES = 32
-"""Children of each node of a sum tree."""
+BLOCK = 64
+"""Priorities that are summed together."""
 
 
 def row_width(obs_dim: int, action_dim: int) -> int:
@@ -14,14 +14,11 @@ def replay_bytes(capacity: int, obs_dim: int, action_dim: int) -> int:
     return 4 * capacity * row_width(obs_dim, action_dim)
 
 
-def sum_tree_bytes(size: int) -> int:
-    """Bytes of a sum tree over `size` float64 numbers."""
-    return sum(8 * BRANCHES * -(-width // BRANCHES) for width in level_widths(size))
+def block_sums_bytes(size: int) -> int:
+    """Bytes of `size` float64 priorities and of the sums over their blocks."""
+    return 8 * ((BLOCK + 2) * num_blocks(size) + 1)
 
 
-def level_widths(size: int) -> list[int]:
-    """Numbers in each level of a sum tree over `size` numbers, the leaves first and the root last."""
-    widths = [size]
-    while widths[-1] > 1:
-        widths.append(-(-widths[-1] // BRANCHES))
-    return widths
+def num_blocks(size: int) -> int:
+    """Blocks that `size` priorities fill."""
+    return -(-size // BLOCK)

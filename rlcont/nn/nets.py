@@ -232,7 +232,7 @@ class Critics(nn.Module):
 
 
 class ActorCritic(nn.Module):
-    """obs [..., O] -> (what the policy makes of it, value [...]), with a trunk for both or one for each."""
+    """obs [..., O] -> (parameters of the policy's distribution, value [...]), with a trunk for both or one for each."""
 
     def __init__(self, trunk: nn.Module, policy: nn.Module, value: nn.Linear, value_trunk: nn.Module | None):
         super().__init__()
@@ -250,7 +250,7 @@ class ActorCritic(nn.Module):
         return self.policy(features), self.value(value_features).squeeze(-1)
 
     def acting(self) -> nn.Sequential:
-        """The policy's part alone, obs [..., O] -> what the policy makes of it, with the same weights."""
+        """The policy's part alone, obs [..., O] -> parameters of its distribution, with the same weights."""
         return nn.Sequential(self.trunk, self.policy)
 
 

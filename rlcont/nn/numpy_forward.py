@@ -1,7 +1,7 @@
-"""The way from an observation to what a network makes of it, for the few rows that acting has.
+"""The forward pass of acting, in NumPy.
 
-For so few, calling PyTorch takes several times as long as the products themselves. So on the host the forward pass is
-NumPy's, over the same memory as the network's weights.
+Acting has few rows, and for these calling PyTorch takes several times as long as the products themselves. So on the
+host the forward pass is NumPy's, over the same memory as the network's weights.
 """
 
 from collections.abc import Callable

@@ -29,8 +29,10 @@ class ResumePlan:
 
     folder: Path
     config: RunConfig
-    """The run's configuration with `changes`; compile, precision, device and workers are those that the run used."""
+    """The run's configuration with `changes`; compile, precision and device are those that the run used."""
     threads: int
+    workers: int
+    """Those that the run began with, where they are automatic."""
     changes: dict[str, Any]
     rescheduled: list[str]
     """Keys of what is scheduled over `total_steps`, where that changes."""
@@ -53,7 +55,7 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
     checkpoints.check_format()  # First, because this version may not know a key of the configuration either.
     before = load_config(folder)
     computed = _computed(folder)
-    threads = computed.pop("threads")
+    threads, workers = computed.pop("threads"), computed.pop("workers")
     config = validate(merged(to_container(before), nested_keys({**computed, **changes})))
     steps = checkpoints.steps()
     if not steps:
@@ -69,7 +71,7 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
         print(f"{folder}: finished, with {steps[-1]} steps{why}; {more} trains on")
         return None
     rescheduled = [] if config.total_steps == before.total_steps else scheduled_over_the_run(config)
-    return ResumePlan(folder, config, threads, changes, rescheduled)
+    return ResumePlan(folder, config, threads, workers, changes, rescheduled)
 
 
 def scheduled_over_the_run(config: Any, prefix: str = "") -> list[str]:
@@ -115,7 +117,7 @@ def _computed(folder: Path) -> dict[str, Any]:
     facts = description(folder).get("acceleration")
     if facts is None:
         raise UserError(f"{folder}: the run had not started; start a new one")
-    keys = (*ROUNDING, "threads")
+    keys = (*ROUNDING, "threads", "workers")
     if not isinstance(facts, dict) or not facts.keys() >= set(keys) or type(facts["threads"]) is not int:
         raise UserError(f"{folder / 'run.json'}: does not say how the run was computed")
     return {key: facts[key] for key in keys}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 
@@ -40,18 +40,18 @@ class RunParts(NamedTuple):
     """One of the environments, in no episode."""
 
 
-def build(config: RunConfig, stack: ExitStack, threads: int | None = None) -> RunParts:
-    """Makes the objects of a new run; `stack` closes them.
+def build(config: RunConfig, stack: ExitStack, threads: int | None = None, workers: int | None = None) -> RunParts:
+    """Makes the objects of a run; `stack` closes them.
 
     Args:
-        threads: of torch, those that a resumed run had; None for a new run.
+        threads, workers: those that a resumed run began with, where they are automatic; None for a new run.
     """
     evaluate = None
     if config.eval.every is not None:
         evaluate = Evaluator(config.env, config.eval.episodes, config.seed)
         stack.callback(evaluate.close)
     stack.callback(torch.set_num_threads, torch.get_num_threads())
-    envs, workers = (None, 1) if isinstance(config.actors, RayActors) else make_environments(config)
+    envs, workers = (None, 1) if isinstance(config.actors, RayActors) else make_environments(config, workers)
     if envs is not None:
         stack.callback(envs.close)
     if evaluate is not None:
@@ -91,14 +91,17 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def make_environments(config: RunConfig) -> tuple[AnyEnvironments, int]:
+def make_environments(config: RunConfig, first: int | None = None) -> tuple[AnyEnvironments, int]:
     """The environments that a run trains in, and the number of processes that step them at first.
 
-    Torch leaves workers that stay their share of the cores: its threads would spin on them between two updates.
+    `first` is that number where it is automatic and known already. Torch leaves workers that stay their share of the
+    cores: its threads would spin on them between two updates.
     """
     seeds = integers(config.seed, "environments", config.num_envs)
     cores = torch.get_num_threads()
-    workers = useful_workers(config.env, config.num_envs, cores) if config.workers == "auto" else config.workers
+    workers = config.workers
+    if workers == "auto":
+        workers = first or useful_workers(config.env, config.num_envs, cores)
     if config.workers == "auto" and min(cores, config.num_envs) > 1 and can_move(config.env):
         most = workers if workers > 1 else min(cores, max(2, config.num_envs // FEWEST_ENVS))
         return AdaptiveEnvironments(config.env, seeds, most, workers), workers
@@ -152,10 +155,14 @@ def make_policy(config: RunConfig, spec: EnvSpec) -> Policy:
 
 def _ray_collector(config: RunConfig, agent: Agent, stack: ExitStack) -> Collector:
     assert isinstance(config.actors, RayActors)
+    if not isinstance(agent, Learner):
+        raise UserError(
+            f"actors=ray: {config.algo_name} cannot learn from what others collect, as it is no "
+            "rlcont.core.agent.Learner; allowed: inline"
+        )
     address = prepare_ray(config.actors.address)
     from rlcont.actors.pool import RayCollector
 
-    # The configuration refuses such actors for an agent that is no Learner.
-    collector = RayCollector(cast(Learner, agent), config, address)
+    collector = RayCollector(agent, config, address)
     stack.callback(collector.close)
     return collector

@@ -26,7 +26,7 @@ class Interval:
         self._start = time.perf_counter()
 
     def add(self, collected: Collected, metrics: Metrics) -> None:
-        """Takes in what was collected and the metrics of the learning that followed."""
+        """Adds collected steps, and the metrics of the updates that followed them."""
         self._actions.append(collected.action)
         for name, value in metrics.items():
             self._metrics.setdefault(name, []).append(_light(value))

@@ -26,6 +26,8 @@ from rlcont.training.watched import Unrecognisable, WatchedValues
 
 MOST_KEPT = 64
 """Libraries of an update that are kept, the last used ones; one has up to a few hundred kB."""
+MOST_UPDATES = 64
+"""Updates whose libraries are kept, the last used ones: each version of rlcont, torch or Python has its own."""
 MOST_LAYOUTS = 8
 """Layouts of its tensors that an update is compiled for."""
 LIBRARY, ORIGIN = "update.so", "origin.json"
@@ -136,6 +138,7 @@ class LibraryUpdate:
                 self.watched.watch(origin.constants)
                 with contextlib.suppress(OSError):  # Another run has dropped it.
                     os.utime(path)
+                    os.utime(self.folder)
                 return library
         return None
 
@@ -179,12 +182,15 @@ class LibraryUpdate:
         return library
 
     def _keep(self, making: Path, origin: Origin) -> None:
-        """Moves a library to its place in the folder, as a whole, and drops those that were not used for longest."""
+        """Moves a library to its place in the folder, as a whole, and drops those that were not used for longest, of
+        this update and of all.
+        """
         text = origin.to_json()
         (making / ORIGIN).write_text(text)
         shutil.rmtree(self.folder / _name(text), ignore_errors=True)
         making.rename(self.folder / _name(text))
-        for path in _last_used_first(self.folder)[MOST_KEPT:]:
+        abandoned = [*_last_used_first(self.folder)[MOST_KEPT:], *_last_used_first(self.folder.parent)[MOST_UPDATES:]]
+        for path in abandoned:
             shutil.rmtree(path, ignore_errors=True)
 
 

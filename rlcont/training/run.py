@@ -57,7 +57,7 @@ def resume(plan: ResumePlan) -> Path:
     config, folder = plan.config, plan.folder
     with ExitStack() as stack:
         stack.enter_context(in_use(folder))
-        parts = build(config, stack, plan.threads)
+        parts = build(config, stack, plan.threads, plan.workers)
         check_spaces(folder, parts.env.facts())
         found = findings(parts.env, saves=config.checkpoint.every is not None)
         interrupt = stack.enter_context(Interrupt())

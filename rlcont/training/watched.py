@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 
-LIBRARIES = r"^(G|sys\.modules)\['(torch|contextlib|__builtins_)|^sys\.modules\['[\w.]+'\]\.torch\b"
+LIBRARIES = r"^(G|sys\.modules)\['((torch|contextlib)(\.[\w.]+)?'\]|__builtins_)|^sys\.modules\['[\w.]+'\]\.torch\b"
 """Expressions for the code of libraries, by the name that a module has for it."""
 SURROUNDINGS = {"EMPTY_NN_MODULE_HOOKS_DICT", "NOT_PRESENT_IN_GENERIC_DICT"}
 """Guards on hooks, which nothing here sets, and on methods that nothing of the object's own stands before."""
-INSIDE_NETWORKS = r"\._(modules|parameters|buffers)\b"
+REGISTRY = r"(.+)\._(modules|parameters|buffers)(\[[^\[\]]+\])?"
+"""Where a network of torch keeps its layers and weights, or one of these."""
 IDENTITIES = {
     "CLASS_MATCH",
     "CLOSURE_MATCH",
@@ -68,7 +69,7 @@ class WatchedValues:
         expression = _as_attribute(guard.orig_guard.name)
         if not expression or guard.guard_type in SURROUNDINGS or re.search(LIBRARIES, expression):
             return True
-        in_network = bool(re.search(INSIDE_NETWORKS, expression)) and guard.guard_type != "CONSTANT_MATCH"
+        in_network = self._is_of_a_network(expression) and guard.guard_type != "CONSTANT_MATCH"
         # A function or class that is kept in an attribute is watched, code that is called by its name is not.
         is_code = guard.guard_type in IDENTITIES and (not expression.startswith("L[") or "__call__" in expression)
         if guard.guard_type == "TENSOR_MATCH":
@@ -86,6 +87,11 @@ class WatchedValues:
             self.unwatched.add(read)
             return True
         return self._watch(read, expression)
+
+    def _is_of_a_network(self, expression: str) -> bool:
+        """Whether this is a layer or weight of a network: layers stay, and weights are tensors."""
+        found = re.fullmatch(REGISTRY, expression)
+        return found is not None and isinstance(eval(found[1], self.scope), torch.nn.Module)
 
     def change(self) -> str:
         """What has changed since the update was compiled, or nothing."""

@@ -97,7 +97,7 @@ class A2C(Agent):
         """What is computed from a rollout with the present weights, before they learn from it.
 
         Returns:
-            Normalised `obs`, `advantage` and `value_target` of each row [T, E, ...]; `value_mean` and
+            `advantage` and `value_target` of each row [T, E, ...], and `obs` where it is normalised; `value_mean` and
             `explained_variance` to log.
         """
         obs, next_obs = rollout.obs, rollout.next_obs
@@ -113,8 +113,10 @@ class A2C(Agent):
             if self.config.normalize_advantage:
                 advantage = advantage - mean(advantage)
                 advantage = advantage / (mean(advantage.square()).sqrt() + 1e-8)
-        figures = {"value_mean": value_mean, "explained_variance": 1 - unexplained}
-        return {"obs": obs, "advantage": advantage, "value_target": value_target} | figures
+        prepared = {"advantage": advantage, "value_target": value_target}
+        # Compiled code returns only tensors that it made.
+        normalized = {} if self.normalizer is None else {"obs": obs}
+        return prepared | normalized | {"value_mean": value_mean, "explained_variance": 1 - unexplained}
 
     def advantages(self, rollout: Rollout, value: torch.Tensor, next_value: torch.Tensor) -> torch.Tensor:
         """Advantages [T, E] from values [T, E]; 0 in rows that are not valid."""
@@ -126,9 +128,8 @@ class A2C(Agent):
 
     def passes(self, rollout: Rollout, prepared: dict[str, torch.Tensor]) -> Iterator[NamedTuple]:
         """For each pass over a rollout all its rows [T, E, ...], as the type that `update` takes; here for one pass."""
-        yield Minibatch(
-            prepared["obs"], rollout.sample, prepared["advantage"], prepared["value_target"], rollout.valid.float()
-        )
+        obs = prepared.get("obs", rollout.obs)
+        yield Minibatch(obs, rollout.sample, prepared["advantage"], prepared["value_target"], rollout.valid.float())
 
     def update(self, batch: Any) -> Metrics:
         """One gradient step of policy and value."""

@@ -37,11 +37,11 @@ class A2CConfig(AlgorithmConfig):
     gae_lambda: Fraction
     """Weight of longer returns in the advantage: 0 takes one step, 1 the whole rollout."""
     rollout_steps: Count
-    """Steps of each environment between two updates."""
+    """Steps of each environment in a rollout."""
     num_minibatches: Count
     """Equal parts, drawn at random, that the rows of a rollout are dealt into. Each makes one gradient step."""
     optimizer: Literal["adam", "rmsprop"]
-    """Kind of gradient step."""
+    """Optimiser."""
     lr: Positive
     """Step size."""
     lr_decay: DecayConfig

@@ -8,7 +8,7 @@ from rlcont.algos.base import AlgorithmConfig
 from rlcont.core.errors import UserError
 from rlcont.core.schema import Count, Flag, Fraction, NetworkConfig, NonNegativeInt, Positive, PositiveFraction, schema
 from rlcont.exploration.config import NoiseConfig
-from rlcont.memory.sizes import replay_bytes, sum_tree_bytes
+from rlcont.memory.sizes import block_sums_bytes, replay_bytes
 
 if TYPE_CHECKING:
     from rlcont.core.types import EnvSpec
@@ -105,5 +105,5 @@ class OffPolicyConfig(AlgorithmConfig):
         num = self.num_rows(total_steps, num_envs)
         needed = replay_bytes(num, spec.obs_dim, spec.action_dim)
         if self.replay == "prioritized":
-            needed += sum_tree_bytes(num)
+            needed += block_sums_bytes(num)
         return f"algo.replay_size={self.replay_size}", needed

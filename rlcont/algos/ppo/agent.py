@@ -36,7 +36,7 @@ class PPO(A2C):
     def prepare(self, rollout: Rollout) -> dict[str, torch.Tensor]:
         prepared = super().prepare(rollout)
         with torch.no_grad():
-            parameters, _ = self.network(prepared["obs"])
+            parameters, _ = self.network(prepared.get("obs", rollout.obs))
             return prepared | {"log_prob": self.policy.log_prob(rollout.sample, *parameters)}
 
     def passes(self, rollout: Rollout, prepared: dict[str, torch.Tensor]) -> Iterator[NamedTuple]:
