@@ -2,9 +2,9 @@
 
 Makes an environment for each peer, runs all systems in turn, and writes docs/results/speed.csv and the tables of
 docs/benchmarks.md. A part of a table is printed and leaves both as they are. In each round everything is run as it
-comes, and then once more beside a process that does nothing but compute. Five rounds of DDPG take about 90 minutes on
-two cores, those of D4PG twenty, those of TD3 and A2C ten each; the machine should be idle. A run is given up when it
-takes longer than two minutes and its steps at 15 steps per second (A2C: 200).
+comes, and then once more beside a process that does nothing but compute. Five rounds of DDPG take about two hours on
+two cores, those of D4PG forty minutes, those of TD3 and A2C twenty each; the machine should be idle. A run is given up
+when it takes longer than two minutes and its steps at 15 steps per second (A2C: 200).
 
     python benchmarks/speed.py                                       # everything, five rounds
     python benchmarks/speed.py --only rlcont-256 sb3-256 --rounds 3  # a part

@@ -56,7 +56,7 @@ def test_eval_plays_the_kept_policy_on_the_runs_own_episodes(trained):
     played = rlcont(folder, "eval", str(run), "episodes=2")
     assert played.returncode == 0
     assert f"return {figure[1]} over 2 episodes" in played.stdout
-    other = rlcont(folder, "eval", str(run), "episodes=2", "seed=99", "checkpoint=best")
+    other = rlcont(folder, "eval", str(run), "episodes=2", "seed=99", "policy=best")
     assert f"return {figure[1]}" not in other.stdout
 
 

@@ -127,10 +127,10 @@ def test_ctrl_c_while_a_policy_is_checked_leaves_nothing(trained, tmp_path, monk
 @pytest.mark.slow
 def test_from_the_command_line(tmp_path):
     trained = train("ddpg", tmp_path)
-    result = rlcont(trained, "export", ".", "checkpoint=200")
+    result = rlcont(trained, "export", ".", "policy=200")
     assert result.returncode == 2
     assert (
-        "checkpoint=step-200: . keeps best, last; eval.save_policies=true keeps that of each evaluation"
+        "policy=step-200: . keeps best, last; eval.save_policies=true keeps that of each evaluation"
         in result.stderr
     )
     result = rlcont(trained, "export", ".")

@@ -124,7 +124,7 @@ def test_a_gpu_is_asked_at_the_next_log_line_and_no_weight_is_spoilt_until_then(
     into_gradient = injection.into_gradient
 
     def on_a_gpu(patch, agent):
-        agent.device = "cuda"
+        agent.device = agent._constants["device"] = "cuda"
         into_gradient(patch, agent)
 
     injection.into_gradient = on_a_gpu

@@ -213,7 +213,7 @@ EVAL = [
     ("export nowhere chekpoint=best", "did you mean checkpoint?"),
     ("export nowhere to=a to=b", "to is typed twice"),
     ("eval nowhere seed=", "seed=: must be a whole number at least 0"),
-    ("eval nowhere --checkpoint best", "did you mean checkpoint=VALUE?"),
+    ("eval nowhere --policy best", "did you mean policy=VALUE?"),
 ]
 RESUME = [
     ("resume", "name one run or sweep folder"),
@@ -426,7 +426,7 @@ def test_a_folder_above_a_run_suggests_it(tmp_path, no_torch):
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(rlcont(tmp_path, "--cfg", "env=Pendulum-v1").stdout)
     assert_one_line(rlcont(tmp_path, "eval", "outputs", env=no_torch), "did you mean outputs/Pendulum-v1/ddpg/one?")
-    assert_one_line(rlcont(tmp_path, "eval", str(run), "checkpoint=bets", env=no_torch), "has saved no policy; did you")
+    assert_one_line(rlcont(tmp_path, "eval", str(run), "policy=bets", env=no_torch), "has saved no policy; did you")
     (run / "policies").mkdir()
     (run / "policies" / "best.safetensors").touch()
-    assert_one_line(rlcont(tmp_path, "eval", str(run), "checkpoint=bets", env=no_torch), "did you mean best?")
+    assert_one_line(rlcont(tmp_path, "eval", str(run), "policy=bets", env=no_torch), "did you mean best?")

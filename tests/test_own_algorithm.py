@@ -145,7 +145,7 @@ def test_a_mistake_in_its_keys_costs_one_line_without_torch(tmp_path, plugin_wit
 @pytest.mark.parametrize("command", ["eval", "resume", "export"])
 def test_a_run_whose_algorithm_is_gone_costs_one_line(trained, command):
     folder, run = trained
-    result = rlcont(folder, command, str(run), "total_steps=900" if command == "resume" else "checkpoint=last")
+    result = rlcont(folder, command, str(run), "total_steps=900" if command == "resume" else "policy=last")
     assert result.returncode == 2
     assert f"algo={NAME}: module 'scaled_plugin' cannot be imported" in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -195,7 +195,12 @@ def test_its_values_need_not_begin_from_anothers(module, tmp_path):
             "ScaledConfig must be derived from rlcont.algos.base.AlgorithmConfig",
         ),
         ("import no_such_thing", VALUES, "Scaled", "cannot be imported (No module named 'no_such_thing')"),
-        ("1 / 0", VALUES, "Scaled", "algo={name}:Scaled: module '{name}' cannot be imported (division by zero)"),
+        (
+            "1 / 0",
+            VALUES,
+            "Scaled",
+            "cannot be imported (ZeroDivisionError: division by zero (",
+        ),
         ("def", VALUES, "Scaled", "cannot be imported (invalid syntax"),
         (CONFIG, "scale: [", "Scaled", "{folder}/Scaled.yaml, line 1: broken YAML"),
         (

@@ -68,9 +68,22 @@ def test_a_policy_comes_back_bit_by_bit(tmp_path):
     assert {path.name for path in (tmp_path / "policies").iterdir()} == {"last.safetensors", "last.json"}
 
 
+@pytest.mark.parametrize("suffix", ["safetensors", "json"])
+def test_a_policy_that_cannot_be_read_or_is_damaged_is_one_line(tmp_path, suffix):
+    save_policy(tmp_path, "last", {"weight": torch.ones(3)}, {"step": 9})
+    file = tmp_path / "policies" / f"last.{suffix}"
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(UserError, match=r"last.safetensors: the policy or its .json is damaged \("):
+        load_policy(tmp_path, "last")
+    file.unlink()
+    file.mkdir()  # Nobody may read that, not even root.
+    with pytest.raises(UserError, match=rf"last.{suffix}: cannot be read \(Is a directory\)$"):
+        load_policy(tmp_path, "last")
+
+
 def test_a_missing_policy_is_told_with_those_that_are_there(tmp_path):
     save_policy(tmp_path, "best", {}, {})
-    with pytest.raises(UserError, match=r"checkpoint=lst: .* keeps best"):
+    with pytest.raises(UserError, match=r"policy=lst: .* keeps best"):
         load_policy(tmp_path, "lst")
 
 

@@ -224,7 +224,7 @@ def _run_search(plan: SearchPlan, folder: Path | None) -> None:
 def evaluate(
     folder: Path,
     *,
-    checkpoint: str,
+    policy: str,
     episodes: int | None,
     seed: int | None,
     video: bool,
@@ -248,21 +248,21 @@ def evaluate(
     if video:
         require("video=true", "video", "imageio_ffmpeg")
         prepare_drawing()
-    _prepare_to_play(folder, checkpoint)
+    _prepare_to_play(folder, policy)
     from rlcont.report.play import evaluate_run
 
     # Drawing an episode takes far longer than playing it.
     episodes = episodes or (1 if video or render else 10)
-    print(evaluate_run(folder, checkpoint, episodes, seed, video=video, render=render, to=to, csv=csv), flush=True)
+    print(evaluate_run(folder, policy, episodes, seed, video=video, render=render, to=to, csv=csv), flush=True)
 
 
-def _prepare_to_play(folder: Path, checkpoint: str) -> None:
+def _prepare_to_play(folder: Path, policy: str) -> None:
     """Checks that a run kept a policy and that its environment can be made here; prepares torch's threads."""
     from rlcont.runs.folder import load_config
     from rlcont.runs.policies import policy_path
 
     config = load_config(folder)
-    policy_path(folder, checkpoint)
+    policy_path(folder, policy)
     from rlcont.core.resources import prepare_threads
     from rlcont.training.preflight import check_env
 
@@ -292,14 +292,14 @@ def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:
     compare(list(folders), to or Path("comparisons") / folder_time(), threshold)
 
 
-def export(folder: Path, *, checkpoint: str, to: Path | None) -> None:
+def export(folder: Path, *, policy: str, to: Path | None) -> None:
     """Writes a policy of a run as policy.onnx and policy.pt2 (torch.export), normaliser and scaling of actions
     included: it maps the environment's flat observations to actions within its bounds. Each file is checked against
     the agent on 1000 recorded observations; where one differs, nothing is written.
     """
     require("export", "export", "onnx", "onnxruntime", "onnxscript")
-    _prepare_to_play(folder, checkpoint)
+    _prepare_to_play(folder, policy)
     from rlcont.report.export import export_run
     from rlcont.runs.find import products_folder
 
-    print(export_run(folder, checkpoint, to or products_folder(folder) / "export"))
+    print(export_run(folder, policy, to or products_folder(folder) / "export"))

@@ -95,12 +95,12 @@ FOLDER = Kind("folder", Path)
 FILE = Kind("file", Path)
 COLUMN = Kind(f"one of {', '.join(SORTS)}", lambda typed: SORTS[SORTS.index(typed)], lambda _: list(SORTS))
 SETTING = Kind("KEY=VALUE", lambda typed: _setting(typed))
-POLICY = Kind(
+KEPT = Kind(
     "last, best, or a step whose policy the run kept",
     lambda typed: f"step-{typed}" if typed.isdigit() else typed,
     _kept_policies,
 )
-CHECKPOINT = Key("checkpoint", POLICY, "last", "last", "The policy, a file in RUN_DIR/policies.")
+POLICY = Key("policy", KEPT, "last", "last", "A file in RUN_DIR/policies.")
 
 COMPARISON = "tables, pictures and a TensorBoard folder with one curve and band per group"
 THRESHOLD = "nine tenths of the way from the untrained return to the best group's"
@@ -147,7 +147,7 @@ _LIST = (
         Folders(1, 1, "one run folder", RUN),
         (
             Key("episodes", EPISODES, None, "10", "Episodes to play; by default 10, or 1 with video or render."),
-            CHECKPOINT,
+            POLICY,
             Key("seed", SEED, None, "0", "Seed of the episodes; by default they are those of the run's evaluations."),
             Key("video", FLAG, "false", "true", "Write each episode as mp4; needs no display."),
             Key("to", FOLDER, None, "DIR", "Folder for the videos; by default RUN_DIR/videos."),
@@ -183,7 +183,7 @@ _LIST = (
         "write a policy for use without rlcont",
         "RUN_DIR",
         Folders(1, 1, "one run folder", RUN),
-        (CHECKPOINT, Key("to", FOLDER, None, "DIR", "Folder for the files; by default RUN_DIR/export.")),
+        (POLICY, Key("to", FOLDER, None, "DIR", "Folder for the files; by default RUN_DIR/export.")),
     ),
 )
 COMMANDS = {command.name: command for command in _LIST}

@@ -14,11 +14,11 @@ from rlcont.training.preflight import check_spaces
 class TrainedPolicy:
     """A policy of the run in `folder`, in the units of its environment."""
 
-    def __init__(self, folder: Path, checkpoint: str):
+    def __init__(self, folder: Path, policy: str):
         folder, config = folder.absolute(), load_config(folder)  # An environment may change the working directory.
         self._env = BoxEnv(config.env)
         check_spaces(folder, self._env.facts())
-        self._policy, _ = load_trained(config, folder, checkpoint, self._env.spec)
+        self._policy, _ = load_trained(config, folder, policy, self._env.spec)
 
     def act(self, obs: Any) -> Array:
         """The deterministic action for an observation, or the actions for a batch of them.
