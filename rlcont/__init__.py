@@ -22,18 +22,20 @@ __all__ = ["evaluations", "load", "train"]
 def train(*overrides: str) -> Path:
     """Trains one agent, as `rlcont KEY=VALUE ...` does, and returns its run's folder."""
     from rlcont.cli.actions import train_one
+    from rlcont.core.process import LastingOutput
 
-    return train_one(list(overrides))
+    with LastingOutput():
+        return train_one(list(overrides))
 
 
-def load(run: str | Path, checkpoint: str = "last") -> TrainedPolicy:
+def load(run: str | Path, policy: str = "last") -> TrainedPolicy:
     """A policy of a run: `last`, `best`, or `step-N` where the run kept the policy of step N."""
     from pathlib import Path
 
     from rlcont.report.policy import TrainedPolicy
     from rlcont.runs.find import named_folder
 
-    return TrainedPolicy(named_folder(Path(run)), checkpoint)
+    return TrainedPolicy(named_folder(Path(run)), policy)
 
 
 def evaluations(run: str | Path) -> list[dict[str, float]]:

@@ -68,6 +68,7 @@ WHOLE = {
 }
 STEP_ALONE = {
     **{f"reward {value!r}": _value(1, value) for value in (None, "1", [1, 2], float("nan"), 1e39, 1j)},
+    "a long reward": _value(1, 10**5000),
     "a reward of two": _part(1, lambda env, now: np.ones(2)),
     "a reward of none": _part(1, lambda env, now: np.ones(0)),
     **{f"terminated {value!r}": _value(2, value) for value in (None, "no", 2, float("nan"))},
@@ -99,7 +100,7 @@ def _overwrite_for_all(env: Any, obs: Any) -> Any:
 
 
 def _print(env: Any, given: Any) -> Any:
-    print("simulating")
+    print("simulating ±0.1", flush=True)
     return given
 
 

@@ -1,6 +1,8 @@
 """What was saved comes back to the last bit, or not at all, whatever happens to the disk meanwhile."""
 
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -228,6 +230,23 @@ def test_damaged_rows_make_every_checkpoint_that_needs_them_damaged(tmp_path, na
     else:
         assert load(tmp_path / "run")[0].step == step
     assert f"step 80 is damaged ({name}: " in caplog.text
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "arrays.safetensors"])
+def test_a_file_that_may_not_be_read_is_named_and_not_called_damaged(tmp_path, name, monkeypatch):
+    Checkpoints(tmp_path, 2).save(40, {"step": 40}, None)
+
+    def refused(path):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path)
+
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(UserError, match=rf"step-000000000040/{name}: cannot be read \(Permission denied\)$"):
+        Checkpoints(tmp_path, 2).load(None)
+    monkeypatch.undo()
+    assert Checkpoints(tmp_path, 2).load(None) == {"step": 40}
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):

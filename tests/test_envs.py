@@ -547,3 +547,9 @@ def test_a_broken_mujoco_is_one_line_that_says_how_to_mend_it(content, tmp_path)
     result = rlcont(tmp_path, "env=Pendulum-v1", env={"PYTHONPATH": str(tmp_path)})
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "pip install --force-reinstall --no-deps mujoco mujoco-core mujoco-studio" in result.stderr
+
+
+def test_what_mujoco_cannot_draw_with_is_no_broken_mujoco(tmp_path):
+    result = rlcont(tmp_path, "env=Pendulum-v1", env={"MUJOCO_GL": "nothing"})
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith("rlcont: MuJoCo cannot draw with MUJOCO_GL=nothing (")

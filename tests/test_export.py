@@ -129,10 +129,7 @@ def test_from_the_command_line(tmp_path):
     trained = train("ddpg", tmp_path)
     result = rlcont(trained, "export", ".", "policy=200")
     assert result.returncode == 2
-    assert (
-        "policy=step-200: . keeps best, last; eval.save_policies=true keeps that of each evaluation"
-        in result.stderr
-    )
+    assert "policy=step-200: . keeps best, last; eval.save_policies=true keeps that of each evaluation" in result.stderr
     result = rlcont(trained, "export", ".")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("export: acts as the agent")

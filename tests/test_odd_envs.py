@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 import re
 
 import gymnasium
@@ -9,7 +10,8 @@ import numpy as np
 import odd_envs
 import pytest
 import torch
-from gymnasium.spaces import Box, Dict, Discrete, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from interruptions import differences, train
@@ -22,10 +24,12 @@ from rlcont.algos.find import config_class
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
-from rlcont.envs import selftest
+from rlcont.core.packing import from_message, to_message
+from rlcont.envs import door, selftest
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
 from rlcont.envs.selftest import findings
+from rlcont.envs.spaces import Observations, difference
 from rlcont.envs.vector import Environments
 from rlcont.envs.workers import WorkerEnvironments
 from rlcont.report.play import evaluate_run
@@ -195,10 +199,12 @@ def test_it_is_the_same_line_from_a_worker_and_at_the_check_before_a_run(fault):
         ("without info", r"step gives \(a ndarray, a float, False, False\); Gymnasium wants \(observation, reward, "),
         ("raises", r"cannot take a step: ValueError: this went wrong \(odd_envs.py, line \d+\)"),
         ("exits", r"cannot take a step: SystemExit: 0 \(odd_envs.py, line \d+\)"),
+        ("a long reward", r"the reward is an integer of 16610 bits; Gymnasium wants a number"),
         ("reward '1'", r"the reward is '1'; Gymnasium wants a number"),
         ("a reward of two", r"the reward is an array of shape \(2,\) and type float64; Gymnasium wants a number"),
         ("terminated None", r"terminated is None; Gymnasium wants True or False"),
-        ("nan", r"observation 0 is nan"),
+        ("nan", r"observation 0 is nan; wanted is a finite number that float32 holds"),
+        ("reward nan", r"the reward is nan; wanted is a finite number that float32 holds"),
     ],
 )
 def test_the_line_says_what_came_what_is_wanted_and_where(fault, said):
@@ -286,10 +292,12 @@ def test_a_space_that_cannot_be_asked_for_is_one_line(name, error, monkeypatch):
 
 @pytest.mark.parametrize("closing", ["raises", "exits"])
 def test_an_environment_that_cannot_be_closed_is_a_warning(closing, caplog):
+    door._warn_once.cache_clear()  # Another test may have closed one like it.
     env = BoxEnv(config("Odd-v0", closing=closing))
     env.close()
     env.close()
-    assert caplog.text.count("env.kwargs.closing=" + closing + ": cannot be closed: ") <= 1
+    said = {"raises": "RuntimeError: simulator gone", "exits": "SystemExit: 1"}[closing]
+    assert caplog.text.count(f"env.kwargs.closing={closing}: cannot be closed: {said} (odd_envs.py, line ") == 1
 
 
 @pytest.mark.parametrize(
@@ -301,8 +309,13 @@ def test_an_environment_that_cannot_be_closed_is_a_warning(closing, caplog):
         ),
         ("raise SystemExit('enough')", r"exits when it is imported, exit code enough\)"),
         ("import argparse\nargparse.ArgumentParser().parse_args(['x'])", r"exits when it is imported, exit code 2\)"),
-        ("raise type('Away', (BaseException,), {})('gone')", r"cannot be imported \(Away: gone\)"),
+        (
+            "raise type('Away', (BaseException,), {})('gone')",
+            r"cannot be imported \(Away: gone \(leaving.py, line 1\)\)",
+        ),
         ("import not_installed", r"cannot be imported \(No module named 'not_installed'\)$"),
+        ("\n{}['HOME_OF_SIM']", r"cannot be imported \(KeyError: 'HOME_OF_SIM' \(leaving.py, line 2\)\)$"),
+        ("assert False", r"cannot be imported \(AssertionError \(leaving.py, line 1\)\)$"),
     ],
 )
 def test_a_module_that_exits_or_fails_when_it_is_imported_is_one_line(content, said, tmp_path, monkeypatch):
@@ -312,6 +325,29 @@ def test_a_module_that_exits_or_fails_when_it_is_imported_is_one_line(content, s
         with pytest.raises(UserError, match=said) as error:
             use()
         one_line(error)
+
+
+@pytest.mark.parametrize("error", [KeyError("gravity"), TypeError("no gravity"), AssertionError()])
+def test_what_a_constructor_raises_is_told_with_its_type_and_place(error, monkeypatch):
+    monkeypatch.setattr(odd_envs.Tame, "__init__", lambda env: odd_envs._raise(error))
+    said = re.escape(f"{type(error).__name__}: {error}".removesuffix(": "))
+    with pytest.raises(UserError, match=rf"^env=Tame-v0: cannot be made: {said} \(odd_envs.py, line \d+\)$"):
+        BoxEnv(config("Tame-v0"))
+
+
+def test_a_bad_number_in_a_part_is_told_with_the_part_s_name():
+    env = BoxEnv(config("Parts-v0", observation=({"a": PICTURE, "b": 1}, np.nan)))
+    with pytest.raises(UserError, match=r"observation 7 \('1'\) is nan; wanted is a finite number"):
+        env.reset(0)
+
+
+@pytest.mark.parametrize("info", [{0: 1.0}, {("a", 1): 2.0, "is_success": True}, {}])
+def test_keys_of_info_may_be_anything(info, monkeypatch):
+    step = odd_envs.Tame.step
+    monkeypatch.setattr(odd_envs.Tame, "step", lambda env, action: (*step(env, action)[:-1], info))
+    assert findings(BoxEnv(config("Tame-v0")), saves=True) == []
+    (line,) = findings(BoxEnv(dataclasses.replace(config("Tame-v0"), info=("speed",))), saves=True)
+    assert line.endswith(f"gives no speed in its info so far; there is {', '.join(map(str, info)) or 'nothing'}")
 
 
 # W3, W5: randomness
@@ -382,6 +418,39 @@ def test_a_module_that_changes_what_torch_computes_in_changes_no_run():
         torch.set_grad_enabled(True)
 
 
+@pytest.mark.parametrize("algo", quick(["algo=ddpg", "algo=a2c"]))
+def test_an_environment_that_changes_what_torch_computes_changes_no_run(algo, monkeypatch):
+    def reset(env, **kwargs):
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        return kept(env, **kwargs)
+
+    def learned(env_reset):
+        monkeypatch.setattr(odd_envs.Odd, "reset", env_reset)
+        with trained(algo, "nothing", 0) as (parts, _):
+            _train(parts.training)
+            return {name: each.tolist() for name, each in parts.training.agent.policy_state().items()}
+
+    kept = odd_envs.Odd.reset
+    assert learned(reset) == learned(kept)
+
+
+def test_an_environment_changes_how_numpy_treats_an_overflow_for_itself_alone(monkeypatch):
+    def step(env, action):
+        np.seterr(all="raise")
+        obs, *rest = kept(env, action)
+        return obs * 1e-50, *rest
+
+    kept = odd_envs.Tame.step
+    monkeypatch.setattr(odd_envs.Tame, "step", step)
+    before = np.geterr()
+    envs = Environments(config("Tame-v0"), [0, 1])
+    envs.reset()
+    for _ in range(3):
+        assert not envs.step(np.zeros((2, 1), np.float32)).next_obs.any()
+    assert np.geterr() == before
+
+
 # The self-test: what cannot be reproduced or saved is told
 
 
@@ -409,6 +478,74 @@ def test_there_is_nothing_to_tell_of_gymnasium_s_own(env_id):
 def test_what_cannot_be_reproduced_or_saved_is_one_line_each(name, said):
     (line,) = findings(BoxEnv(config(f"{name}-v0")), saves=True)
     assert line.startswith(f"{name}-v0 {said}")
+
+
+gymnasium.register("UnseededReward-v0", lambda: NormalizeReward(odd_envs.Unseeded()))
+gymnasium.register("UnseededObservation-v0", lambda: NormalizeObservation(odd_envs.Unseeded()))
+
+
+@pytest.mark.parametrize("name", ["UnseededReward", "UnseededObservation"])
+def test_running_statistics_do_not_hide_what_cannot_be_reproduced(name):
+    env = BoxEnv(config(f"{name}-v0"))
+    before = wrapper_of(env)
+    one, other = findings(env, saves=False)
+    assert "keeps running statistics" in one
+    assert "cannot be reproduced: two episodes of one seed differ at the reset" in other
+    assert wrapper_of(env) == before
+
+
+def wrapper_of(env):
+    """What a normalising wrapper keeps."""
+    (wrapper,) = (part for part in env.snapshots.take() if part["statistics"])
+    kept = [*wrapper["statistics"].values(), wrapper["attributes"]]
+    return [{name: np.asarray(value).tolist() for name, value in each.items()} for each in kept]
+
+
+def test_an_environment_that_is_too_slow_to_be_tried_is_told(monkeypatch):
+    monkeypatch.setattr(selftest, "SECONDS", 0.0)
+    (line,) = findings(BoxEnv(config("Unseeded-v0")), saves=True)
+    assert line.startswith("Unseeded-v0 is too slow to be tried")
+
+
+class Uncopied(list):
+    def __deepcopy__(self, memo):
+        raise RuntimeError("no copy")
+
+
+class Foreign(np.random.PCG64):
+    """A bit generator that no checkpoint can hold."""
+
+
+class Unlisted(list):
+    def __iter__(self):
+        raise RuntimeError("no list")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.longdouble(0), "Tame.held: an array of "),
+        (np.zeros(2, np.longdouble), "Tame.held: an array of "),
+        ({"deep": [np.longdouble(0)]}, "Tame.held.deep.0: an array of "),
+        pytest.param(10**5000, "Tame.held: an integer of 16610 bits cannot be saved", id="a long integer"),
+        (Uncopied(), "copying Tame.held raises RuntimeError: no copy"),
+        (Unlisted(), "RuntimeError: no list"),
+        (np.random.Generator(Foreign()), "Tame.held"),
+    ],
+)
+def test_whatever_cannot_be_saved_is_one_line_and_an_episode_that_begins_anew(value, said, monkeypatch):
+    envs = Environments(config("Tame-v0"), [0])
+    bare = envs.first.env.unwrapped
+    bare.held = value
+    (line,) = findings(envs.first, saves=True)
+    assert re.search(r"cannot be saved within an episode \(.*\); a resumed run begins one$", line)
+    assert said in line
+    envs.reset()
+    envs.step(np.zeros((1, 1), np.float32))
+    other = Environments(config("Tame-v0"), [0])
+    assert other.put_back(from_message(to_message(envs.state_dict())))[1].all()
+    bare._np_random = value  # Nor can the generator be saved.
+    assert other.put_back(from_message(to_message(envs.state_dict())))[1].all()
 
 
 def test_what_can_be_neither_reproduced_nor_saved_is_two_lines():
@@ -489,6 +626,43 @@ def test_a_run_is_refused_an_environment_with_other_spaces(tmp_path, monkeypatch
                         refused()
                     one_line(error)
     check_env(config("odd_envs:Tame-v0"), folder)
+
+
+def box(size, **changes):
+    low, high = np.full(size, -9.0), np.full(size, 9.0)
+    for place, value in changes.items():
+        high[int(place.removeprefix("at"))] = value
+    return Box(low, high, dtype=np.float64)
+
+
+class Named(Discrete):
+    """A space of a name of choice."""
+
+    def __init__(self, name):
+        super().__init__(3)
+        self.name = name
+
+    def __repr__(self):
+        return self.name
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (box(100, at0=8), box(100, at0=8, at59=7), "[0] high [59] 9.0 and are [0] high [59] 7.0"),
+        (box(200), box(200, at150=7), "[0] high [150] 9.0 and are [0] high [150] 7.0"),
+        (Dict({str(i): box(2) for i in range(30)}), Dict({str(i): box(2) for i in range(31)}), "size: 2"),
+        (Named("a" * 400), Named("a" * 400 + "b"), "aab ..."),
+        (MultiDiscrete([2] * 200 + [2, 3]), MultiDiscrete([2] * 200 + [3, 2]), "3 2])"),
+    ],
+)
+def test_of_long_spaces_the_first_difference_is_told(before, now, said):
+    facts = [{"observations": Observations(space).facts()} for space in (before, now)]
+    line = difference(*facts)
+    assert said in line
+    was, are = line.removeprefix("its observations were ").split(" and are ")
+    assert was != are
+    assert len(line) < 700
 
 
 # Simulators that allow one instance

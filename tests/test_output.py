@@ -1,5 +1,6 @@
 """Nothing that becomes of the terminal ends a run, and every signal ends it in one line."""
 
+import io
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from quick import quick
 from script import SCRIPT, rlcont
 from tiny import TINY_A2C, tiny
 
+from rlcont.core.process import LastingOutput
 from rlcont.runs.console import format_return
 
 SHORT = tiny("total_steps=200", "env=odd_envs:Odd-v0", "eval.episodes=1", base=TINY_A2C)
@@ -76,19 +78,69 @@ def test_any_encoding_of_a_terminal_shows_what_it_can(encoding, tmp_path):
         pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
     ],
 )
-def test_every_signal_ends_a_run_with_a_checkpoint(number, code, tmp_path):
-    endless = tiny("total_steps=1000000", "log.every=20", "eval.every=1000000", "env=odd_envs:Odd-v0", base=TINY_A2C)
+@pytest.mark.parametrize("workers", quick([2, 1]))
+def test_every_signal_to_all_of_a_run_s_processes_ends_it_with_a_checkpoint(number, code, workers, tmp_path):
+    short = ("log.every=20", "eval.every=1000000", "env=odd_envs:Odd-v0", "compile=false", f"workers={workers}")
     with subprocess.Popen(
-        [SCRIPT, *endless], cwd=tmp_path, env=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [SCRIPT, *tiny("total_steps=1000000", *short, base=TINY_A2C)],
+        cwd=tmp_path,
+        env=HERE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
         while "steps/s" not in process.stdout.readline():
             assert process.poll() is None
-        process.send_signal(number)
+        os.killpg(process.pid, number)
         _, errors = process.communicate()
     assert process.returncode == code
     assert errors.startswith("rlcont: interrupted at step ")
     assert errors.count("\n") == 1
     assert list(tmp_path.glob("outputs/*/*/*/checkpoints/step-*"))
+
+
+API = """
+import sys, rlcont
+rlcont.train(*sys.argv[1:])
+print("after")
+"""
+
+
+@pytest.mark.parametrize("rest", ["| head -1", "> /dev/full"])
+def test_a_reader_that_leaves_and_a_full_disk_end_no_run_of_a_script(rest, tmp_path):
+    (tmp_path / "mine.py").write_text(API)
+    result = shell(tmp_path, f"{sys.executable} mine.py {' '.join(SHORT)} {rest}")
+    assert result.stderr in ("", "rlcont: the output cannot be written (No space left on device); it is dropped\n")
+    assert state_of(tmp_path) == "finished"
+
+
+def test_a_script_s_terminal_of_any_encoding_shows_what_it_can(tmp_path):
+    (tmp_path / "mine.py").write_text(API)
+    result = shell(tmp_path, f"{sys.executable} mine.py {' '.join(SHORT)}", PYTHONIOENCODING="ascii")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert " +- " in result.stdout
+    assert result.stdout.endswith("\nafter\n")
+
+
+PRINTING = tiny("total_steps=200", "env=odd_envs:Odd-v0", "env.kwargs.fault=prints", "workers=2", base=TINY_A2C)
+
+
+@pytest.mark.parametrize("rest", ["| head -1", pytest.param("", marks=pytest.mark.slow)])
+def test_what_an_environment_prints_in_a_worker_ends_no_run(rest, tmp_path):
+    result = shell(tmp_path, f"{SCRIPT} {' '.join(PRINTING)} {rest}", PYTHONIOENCODING="ascii")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert rest or "simulating +-0.1" in result.stdout
+    assert state_of(tmp_path) == "finished"
+
+
+def test_the_bar_of_a_terminal_that_has_no_lines_is_spelled(monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", output)
+    with LastingOutput():
+        print("━━── ±", flush=True)
+    assert output.buffer.getvalue() == b"##-- +-\n"
+    assert sys.stdout is output
 
 
 STAGES = ("rlcont.cli.commands", "hydra", "gymnasium", "torch", "tensorboard", "rlcont.training.run")

@@ -63,10 +63,36 @@ def test_a_generator_goes_on_where_it_was(name):
     assert twin.integers(0, 5, 7, dtype=np.int32).tolist() == generator.integers(0, 5, 7, dtype=np.int32).tolist()
 
 
-@pytest.mark.parametrize("thing", [object(), lambda: 0, b"bytes", np.array(["text"]), np.array([object()]), 1j])
+@pytest.mark.parametrize(
+    "thing",
+    [
+        object(),
+        lambda: 0,
+        b"bytes",
+        np.array(["text"]),
+        np.array([object()]),
+        1j,
+        pytest.param(10**5000, id="a long integer"),
+    ],
+)
 def test_what_cannot_be_saved_is_named_with_its_place(thing):
     with pytest.raises(TypeError, match=r"^a\.b\.1: "):
         pack({"a": {"b": [0, thing]}})
+
+
+class Unlisted(list):
+    def __iter__(self):
+        raise RuntimeError("no list")
+
+
+def test_what_cannot_even_be_looked_at_cannot_be_saved():
+    with pytest.raises(TypeError, match=r"it cannot be saved \(RuntimeError: no list\)"):
+        pack({"a": Unlisted()})
+
+
+def test_keys_with_dots_keep_arrays_apart():
+    tree = {"a": {"b": np.ones(2)}, "a.b": np.zeros(3), "a.b'": np.zeros(1)}
+    same(unpack(*pack(tree)), tree)
 
 
 def test_what_is_given_back_is_nobody_elses():

@@ -80,6 +80,13 @@ def test_a_folder_may_have_an_equals_sign_and_a_key_stays_a_key(name, tmp_path, 
     if key:
         Path(key).mkdir()  # A key that is known counts as one.
         assert read_words(COMMANDS[name], [folders[0], key])[0] == [Path(folders[0])]
+    for word in ("cvs=a/b.csv", "output=/tmp/x", "env.kwargs.file=/tmp/m.xml"):  # A value may have a slash in it.
+        if name == "resume":
+            found = read_words(COMMANDS[name], [folders[0], word])
+            assert (found[0], found[1]["overrides"]) == ([Path(folders[0])], [word])
+        else:
+            with pytest.raises(UserError, match=f"{word}: no such"):
+                read_words(COMMANDS[name], [folders[0], word])
     if name != "resume":  # Which says more of an override that it does not take.
         with pytest.raises(UserError, match="z=3"):
             read_words(COMMANDS[name], [folders[0], "z=3"])
@@ -110,7 +117,7 @@ PICTURES = {
     "another size each time": (lambda step: (1, (34 + 2 * step, 50, 3), "uint8"), r"its pictures change from \(34, 50"),
     "none": (lambda step: None, "render gives None, not a picture"),
     "a list": (lambda step: [1, 2], "render gives a list, not a picture"),
-    "a failure": (lambda step: 1 // 0, "cannot be drawn: integer division or modulo by zero"),
+    "a failure": (lambda step: 1 // 0, "cannot be drawn: ZeroDivisionError: integer division or modulo by zero"),
 }
 
 

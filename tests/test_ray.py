@@ -186,7 +186,7 @@ def test_an_actor_that_only_fails_ends_the_run_with_a_checkpoint(tmp_path, clust
 
 
 def test_a_mistake_of_the_environment_is_told_as_inline(tmp_path, cluster):
-    with pytest.raises(UserError, match=r"^env=fate_env:Fate-v0: observation 0 is nan$"):
+    with pytest.raises(UserError, match=r"^env=fate_env:Fate-v0: observation 0 is nan; wanted is a finite number"):
         by_actors(tmp_path, cluster, *FATE, "env.kwargs.fate=blind")
 
 

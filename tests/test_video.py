@@ -56,6 +56,14 @@ def test_without_a_display_or_what_draws_one_line_says_what_to_do(drawn):
         assert result.stderr.count("\n") == 1
 
 
+def test_a_broken_mujoco_is_not_taken_for_a_missing_library_that_draws(drawn, tmp_path):
+    (tmp_path / "mujoco").mkdir()
+    (tmp_path / "mujoco" / "__init__.py").write_text("raise ImportError('libmujoco.so.4: cannot open')")
+    result = rlcont(drawn, "eval", ".", "video=true", env={"PYTHONPATH": str(tmp_path)})
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "pip install --force-reinstall --no-deps mujoco mujoco-core mujoco-studio" in result.stderr
+
+
 def test_a_package_that_is_missing_is_named_with_its_extra():
     require("video=true", "video", "numpy")
     with pytest.raises(UserError, match=r"video=true: needs no_such_module; install it by pip install '.\[video\]' in"):

@@ -94,6 +94,16 @@ def test_a_lost_worker_is_an_error_that_names_the_environment(fate, error, messa
     assert envs._workers[0].process.returncode == exit_code
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_worker_is_deaf_to_what_a_terminal_sends_to_all_its_processes(number):
+    envs = WorkerEnvironments(config("Pendulum-v1"), [0, 1], 2)
+    envs.reset()
+    os.kill(envs._workers[0].process.pid, number)
+    envs.step(np.zeros((2, 1), np.float32))
+    envs.close()
+    assert envs._workers[0].process.returncode == 0
+
+
 def test_after_an_error_there_is_nothing_left_to_be_stepped():
     """The workers' answers to the step that failed would be taken for those to the next."""
     envs = WorkerEnvironments(config("Pendulum-v1"), [0, 1], 2)
@@ -124,7 +134,8 @@ def test_a_mistake_of_the_environment_reads_the_same_from_a_worker():
             step()
         messages.append(str(caught.value))
         opened.close()
-    assert messages[0] == messages[1] == "env=probe_envs:NanAtStep3-v0: observation 0 is nan"
+    said = "env=probe_envs:NanAtStep3-v0: observation 0 is nan; wanted is a finite number that float32 holds"
+    assert messages == [said, said]
 
 
 def test_a_worker_is_deaf_to_ctrl_c_and_does_not_outlive_the_process_that_trains(tmp_path):

@@ -20,7 +20,7 @@ FOREIGN_FLAGS = {
     "--capture-video": "rlcont eval RUN_DIR video=true films a policy",
     "-optimize": "rlcont search KEY=SPACE ... searches for settings",
     "--optimize": "rlcont search KEY=SPACE ... searches for settings",
-    "--load-best": "rlcont eval RUN_DIR checkpoint=best plays the best policy",
+    "--load-best": "rlcont eval RUN_DIR policy=best plays the best policy",
     "--exp-id": "rlcont eval latest plays the newest run",
 }
 """Options of the zoo and of CleanRL, and what does that here."""
@@ -36,7 +36,8 @@ def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict
     known = _known(command)
     for word in arguments:
         name, is_option, value = word.partition("=")
-        is_folder = not is_option or (name not in known and ("/" in word or Path(word).exists()))
+        # A folder may have an equals sign in its path, and a value a slash.
+        is_folder = not is_option or (name not in known and ("/" in name or Path(word).exists()))
         if word.startswith("-") or (not is_folder and not known):
             raise UserError(f"{word}: no such option; {_instead(command, name, value)}")
         if is_folder:

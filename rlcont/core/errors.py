@@ -64,7 +64,9 @@ def one_line(error: BaseException) -> str:
 
 def place(error: BaseException) -> str:
     """The last line that an error went through which is neither rlcont's nor of an installed package; in brackets."""
-    frames = traceback.extract_tb(error.__traceback__)
+    # Gymnasium raises what a constructor raised anew.
+    causes = [cause.__traceback__ for cause in (error.__cause__, error) if cause is not None]
+    frames = [frame for each in causes for frame in traceback.extract_tb(each)]
     not_own = (str(Path(__file__).parent.parent), "<frozen")
     own = [each for each in frames if "site-packages" not in each.filename and not each.filename.startswith(not_own)]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""

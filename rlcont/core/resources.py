@@ -1,6 +1,5 @@
 """Memory and cores that a run may use: the machine's, or less in a container or a sweep."""
 
-import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -109,13 +108,6 @@ def has_display() -> bool:
 
 
 def prepare_drawing() -> None:
-    """Selects a renderer for MuJoCo that needs no display if there is none, and loads MuJoCo, which then reads it."""
+    """Selects a renderer that needs no display for MuJoCo, which reads that when it is imported, if there is none."""
     if not has_display():
         os.environ.setdefault("MUJOCO_GL", "egl")
-    try:
-        importlib.import_module("mujoco")
-    except Exception as error:  # The type depends on the library that is missing.
-        raise UserError(
-            f"video=true: MuJoCo cannot draw with MUJOCO_GL={os.environ.get('MUJOCO_GL')} ({error}); on Debian and "
-            "Ubuntu: apt install libegl1 libgl1-mesa-dri for egl, libosmesa6 for osmesa"
-        ) from error

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from rlcont.core.errors import UserError, one_line
+from rlcont.core.errors import UserError, one_line, place
 
 VARIABLE = "RLCONT_TYPED_MODULES"
 """The environment variable that tells the processes of a command which modules were typed, by their paths."""
@@ -17,8 +17,8 @@ VARIABLE = "RLCONT_TYPED_MODULES"
 
 def allow(module: str) -> None:
     """Notes that a module was typed in this working directory."""
-    place = str(Path.cwd() / module.partition(".")[0])
-    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*_places(), place]))
+    path = str(Path.cwd() / module.partition(".")[0])
+    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*_paths(), path]))
 
 
 @contextlib.contextmanager
@@ -34,7 +34,7 @@ def importable(module: str, typed: str, hint: str = "") -> Iterator[None]:
     Raises:
         UserError: the module cannot be imported, whatever it raises, or it exits.
     """
-    folders = [str(Path(place).parent) for place in _places() if Path(place).name == module.partition(".")[0]]
+    folders = [str(Path(path).parent) for path in _paths() if Path(path).name == module.partition(".")[0]]
     before = list(sys.path)
     sys.path.extend(folders)
     try:
@@ -43,7 +43,9 @@ def importable(module: str, typed: str, hint: str = "") -> Iterator[None]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        reason = str(error) if isinstance(error, Exception) else one_line(error)
+        # What an ImportError or SyntaxError says names the thing already.
+        says_it = isinstance(error, ImportError | SyntaxError)
+        reason = str(error) if says_it else one_line(error) + place(error)
         if isinstance(error, SystemExit):
             reason = f"it exits when it is imported, exit code {error.code}"
         is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
@@ -53,5 +55,5 @@ def importable(module: str, typed: str, hint: str = "") -> Iterator[None]:
         sys.path[:] = before
 
 
-def _places() -> list[str]:
-    return [place for place in os.environ.get(VARIABLE, "").split(os.pathsep) if place]
+def _paths() -> list[str]:
+    return [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]

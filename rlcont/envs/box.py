@@ -7,7 +7,7 @@ import numpy as np
 from rlcont.core.errors import UserError
 from rlcont.core.types import Array, EnvSpec
 from rlcont.envs.config import EnvConfig
-from rlcont.envs.door import LARGEST, Door
+from rlcont.envs.door import LARGEST, NUMBER, Door
 from rlcont.envs.snapshot import Snapshots
 
 LARGE = 1e30
@@ -56,11 +56,11 @@ class BoxEnv:
         return self._obs, reward, terminated, truncated, valid
 
     def state(self) -> dict[str, Any]:
-        """The state, simulator included; only the generator if there is an obstacle."""
+        """The state, simulator included; if there is an obstacle, only the generator, or None where that is one."""
         try:
             return {"whole": self.snapshots.take()}
         except TypeError:
-            return {"generator": self.env.unwrapped._np_random}
+            return {"generator": self.snapshots.generator()}
 
     def put_back(self, seed: int, state: dict[str, Any]) -> bool:
         """Restores `state` after a reset with `seed`; returns True if a new episode has to start from there, because
@@ -103,7 +103,8 @@ class BoxEnv:
         """Flat observations [..., O] as a float32 copy, because environments may overwrite what they returned."""
         if not np.vdot(obs, obs) <= LARGE and not np.abs(obs).max() <= LARGEST:
             bad = np.argwhere(~(np.abs(obs) <= LARGEST))[0]
-            raise UserError(f"env={self.spec.env_id}: observation {bad[-1]} is {obs[tuple(bad)]}")
+            where = self.door.observations.place(bad[-1])
+            raise UserError(f"env={self.spec.env_id}: observation {where} is {obs[tuple(bad)]}; wanted is {NUMBER}")
         return obs.astype(np.float32)
 
     def _fit(self, shape: tuple[int, ...]) -> None:

@@ -3,6 +3,7 @@
 What goes through is right by Gymnasium's rules; anything else is one line that says what came and what is wanted.
 """
 
+import contextvars
 import functools
 import importlib
 import logging
@@ -28,6 +29,7 @@ from rlcont.envs.spaces import ActionBox, Observations, shown
 log = logging.getLogger(__name__)
 
 LARGEST = float(np.finfo(np.float32).max)
+NUMBER = "a finite number that float32 holds"
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 FAILED = {
     "make": "cannot be made",
@@ -51,6 +53,8 @@ class Door:
     def __init__(self, config: EnvConfig):
         self.name = f"env={config.id}"
         self.arguments = "".join(f" env.kwargs.{key}={value}" for key, value in config.kwargs.items())
+        # Numpy keeps in it how it treats an overflow, which the environment may change for itself alone.
+        self._run: Callable[..., Any] = contextvars.copy_context().run
         find_env(config.id)
         limit = {} if config.max_episode_steps is None else {"max_episode_steps": config.max_episode_steps}
         make = functools.partial(gymnasium.make, config.id, disable_env_checker=True, **limit, **config.kwargs)
@@ -91,7 +95,7 @@ class Door:
         If the simulator breaks down, `obs` is zeros and the step is not valid.
         """
         try:
-            result = self._step(action.reshape(self._action_shape))
+            result = self._run(self._step, action.reshape(self._action_shape))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -108,7 +112,7 @@ class Door:
         if not isinstance(reward, float):
             reward = self._number("reward", reward)
         if not abs(reward) <= LARGEST:
-            raise self._refusal(f"the reward is {reward}")
+            raise self._refusal(f"the reward is {reward}; wanted is {NUMBER}")
         if terminated is not True and terminated is not False:
             terminated = self._flag("terminated", terminated)
         if truncated is not True and truncated is not False:
@@ -127,7 +131,7 @@ class Door:
     def absent_info(self) -> list[str]:
         """Says which of the names to be logged, but for the one that every run has, the last step's info lacks."""
         absent = [name for name in self._info_names if name not in (*self._info, "is_success")]
-        there = ", ".join(self._info) or "nothing"
+        there = ", ".join(map(str, self._info)) or "nothing"
         return [f"gives no {' and no '.join(absent)} in its info so far; there is {there}"] if absent else []
 
     def frame(self) -> Array:
@@ -166,7 +170,7 @@ class Door:
 
     def _call(self, what: str, function: Callable[..., Any], **arguments: Any) -> Any:
         try:
-            return function(**arguments)
+            return self._run(function, **arguments)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit as well: a user's module may end in sys.exit().
@@ -197,9 +201,8 @@ class Door:
 
     def _failure(self, what: str, error: BaseException) -> UserError:
         reason = " ".join(str(error).split()).partition(" was raised from the environment creator")[0]
-        if what in ("reset", "step") or not reason:
-            reason = f"{type(error).__name__}: {reason}".removesuffix(": ") + place(error)
-        return ForeignError(f"{self.name}{self.arguments}: {FAILED[what]}: {reason[:500]}")
+        said = f"{type(error).__name__}: {reason[:500]}".removesuffix(": ") + place(error)
+        return ForeignError(f"{self.name}{self.arguments}: {FAILED[what]}: {said}")
 
 
 def find_env(env_id: str) -> None:

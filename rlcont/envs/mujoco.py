@@ -3,6 +3,8 @@
 import importlib.util
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,15 @@ try:
     import mujoco
 
     mujoco.set_mju_user_warning  # noqa: B018
-except (ImportError, AttributeError) as error:
+except Exception as error:  # The type depends on what is missing.
+    drawing = os.environ.get("MUJOCO_GL")
+    command = [sys.executable, "-P", "-c", "import mujoco; mujoco.MjModel"]
+    undrawn = os.environ | {"MUJOCO_GL": "disabled"}
+    if drawing and subprocess.run(command, env=undrawn, capture_output=True).returncode == 0:
+        raise UserError(
+            f"MuJoCo cannot draw with MUJOCO_GL={drawing} ({error}); on Debian and Ubuntu: "
+            "apt install libegl1 libgl1-mesa-dri for egl, libosmesa6 for osmesa"
+        ) from error
     raise UserError(
         f"mujoco cannot be imported ({error}); pip deletes shared files when it upgrades from 3 to 4, and "
         "pip install --force-reinstall --no-deps mujoco mujoco-core mujoco-studio brings them back"

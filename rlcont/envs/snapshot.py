@@ -5,7 +5,7 @@ import random
 import types
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium
@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium.spaces import Space
 
 from rlcont.core.errors import one_line
+from rlcont.core.packing import check_packable
 
 INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 SKIPPED = {"env", "spec", "_cached_spec", "metadata", "_metadata"}
@@ -62,12 +63,25 @@ class Snapshots:
             return [self._taken(layer) for layer in self.layers]
         except RecursionError:
             raise TypeError("an attribute holds itself") from None
+        except TypeError:
+            raise
+        except Exception as error:  # Of a foreign subclass of list, or a property.
+            raise TypeError(f"an attribute raises {one_line(error)}") from error
+
+    def generator(self) -> np.random.Generator | None:
+        """Gymnasium's generator, if it can be saved."""
+        generator = getattr(self.bare, "_np_random", None)
+        try:
+            check_packable(generator, "_np_random")
+        except TypeError:
+            return None
+        return generator if isinstance(generator, np.random.Generator) else None
 
     def put_back(self, state: list[dict[str, Any]]) -> None:
         """Restores `state`; the environment has to be reset once before."""
         for layer, part in zip(self.layers, state, strict=True):
             if "own" in part:
-                _call(layer, "load_state_dict", part["own"])
+                _call(f"{type(layer).__name__}.load_state_dict", layer.load_state_dict, part["own"])
             if "mujoco" in part:
                 self._put_simulator(part["mujoco"])
             for name, value in part["attributes"].items():
@@ -94,6 +108,24 @@ class Snapshots:
             if freeze and hasattr(type(layer), "update_running_mean"):
                 layer.update_running_mean = False
 
+    def keep_wrappers(self) -> Callable[[], None]:
+        """A function that makes the wrappers with running statistics what they are now, since no reset does that."""
+        statistics = self.statistics()
+        wrappers = [layer for layer, part in zip(self.layers[:-1], statistics, strict=False) if part]
+        arrays = [
+            (layer, name, value.copy())  # Such as NormalizeReward's discounted reward.
+            for layer in wrappers
+            for name, value in vars(layer).items()
+            if isinstance(value, np.ndarray)
+        ]
+
+        def put_back() -> None:
+            self.put_statistics(statistics)
+            for layer, name, value in arrays:
+                _put_attribute(layer, name, value.copy())
+
+        return put_back
+
     def _spaces(self, layer: Any) -> dict[str, Space]:
         names = [*vars(layer), *(("action_space", "observation_space") if layer is self.bare else ())]
         values = {name: getattr(layer, name, None) for name in names}
@@ -102,22 +134,22 @@ class Snapshots:
     def _taken(self, layer: Any) -> dict[str, Any]:
         statistics = _statistics(layer)
         spaces = {
-            name: [copy.deepcopy(inner._np_random) for inner in _nested(space)]
+            name: [_copied(layer, name, inner._np_random) for inner in _nested(space)]
             for name, space in self._spaces(layer).items()
         }
         part: dict[str, Any] = {"attributes": {}, "spaces": spaces, "statistics": statistics}
         if hasattr(type(layer), "state_dict") and hasattr(type(layer), "load_state_dict"):
-            own = _call(layer, "state_dict")
+            own = _call(f"{type(layer).__name__}.state_dict", layer.state_dict)
             if not _can_be_packed(own):
                 raise TypeError(f"{type(layer).__name__}.state_dict() holds what is neither number, text nor array")
-            part["own"] = copy.deepcopy(own)
+            part["own"] = _copied(layer, "state_dict()", own)
         elif _has_simulator(layer):
             part["mujoco"] = self._simulator()
         for name, value in vars(layer).items():
             if name in spaces or name in statistics or ("own" in part and name != "_np_random"):
                 continue
             if _can_be_packed(value):
-                part["attributes"][name] = copy.deepcopy(value)
+                part["attributes"][name] = _copied(layer, name, value)
             elif name not in SKIPPED and not isinstance(value, STATELESS) and type(value).__name__ not in DESCRIPTIONS:
                 raise TypeError(f"{type(layer).__name__}.{name} is a {type(value).__name__}")
         return part
@@ -138,13 +170,25 @@ class Snapshots:
             getattr(data, name)[...] = state["derived"][name]
 
 
-def _call(layer: Any, method: str, *arguments: Any) -> Any:
+def _call(what: str, function: Any, *arguments: Any) -> Any:
     try:
-        return getattr(layer, method)(*arguments)
+        return function(*arguments)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise TypeError(f"{type(layer).__name__}.{method} raises {one_line(error)}") from error
+        raise TypeError(f"{what} raises {one_line(error)}") from error
+
+
+def _copied(layer: Any, name: str, value: Any) -> Any:
+    """A copy of what `packing` can save.
+
+    Raises:
+        TypeError: it cannot be copied or saved, whatever it raises; the message names the attribute.
+    """
+    at = f"{type(layer).__name__}.{name}"
+    copied = _call(f"copying {at}", copy.deepcopy, value)
+    check_packable(copied, at)
+    return copied
 
 
 def _statistics(layer: Any) -> dict[str, dict[str, Any]]:
@@ -168,7 +212,7 @@ def _has_simulator(layer: Any) -> bool:
 
 
 def _can_be_packed(value: Any) -> bool:
-    """Whether `packing` can save and restore it."""
+    """Whether it is of the types that `packing` restores where they were; a tensor would come back on the CPU."""
     match value:
         case None | bool() | int() | float() | str():
             return True

@@ -9,6 +9,9 @@ from gymnasium.vector.utils import batch_space, iterate
 
 from rlcont.core.types import Array
 
+LONGEST = 300
+"""Letters of a space in a message; of a longer one, what differs."""
+
 
 class ActionBox:
     """A space of continuous actions.
@@ -98,6 +101,11 @@ class Observations:
             {"name": leaf.name, "size": leaf.part.stop - leaf.part.start, **_facts(leaf.space)} for leaf in self.leaves
         ]
 
+    def place(self, index: int) -> str:
+        """The number of a value in the flat vector, with the name of its part where that has one."""
+        name = next(leaf.name for leaf in self.leaves if leaf.part.start <= index < leaf.part.stop)
+        return f"{index} ({name!r})" if name else f"{index}"
+
     def images(self) -> list[str]:
         """Parts that look like images: several dimensions from 0 to 255."""
         return [
@@ -126,15 +134,14 @@ def flat_observations(space: Space[Any], obs: Any) -> tuple[Array, bool]:
 
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     """In which spaces two sets of facts differ, as words; nothing if they are the same."""
-    return "; ".join(
-        f"its {key} were {_short(before.get(key))} and are {_short(now[key])}"
-        for key in now
-        if before.get(key) != now[key]
-    )
+    differing = {key: _told(before.get(key), now[key]) for key in now if before.get(key) != now[key]}
+    return "; ".join(f"its {key} were {was} and are {are}" for key, (was, are) in differing.items())
 
 
 def shown(value: Any) -> str:
     """What a value is, in a few words."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"an integer of {value.bit_length()} bits"  # Python writes none of more than 4300 digits.
     if value is None or isinstance(value, bool | int | float | str):
         return f"{value!r:.60}"
     if isinstance(value, np.ndarray):
@@ -188,6 +195,26 @@ def _bound(values: Array) -> Any:
     return listed[0] if len(set(listed)) == 1 else listed
 
 
-def _short(facts: Any) -> str:
-    text = str(facts).replace("'", "")
-    return text if len(text) <= 300 else f"{text[:300]} ..."
+def _told(before: Any, now: Any, at: str = "") -> list[str]:
+    """Two facts that differ, as words: whole, or where they are long the first part that differs, with its place."""
+    texts = [str(facts).replace("'", "") for facts in (before, now)]
+    if max(map(len, texts)) <= LONGEST:
+        return [at + text for text in texts]
+    for name, one, other in _pairs(before, now):
+        if one != other:
+            return _told(one, other, f"{at}{name} ")
+    alike = [one == other for one, other in zip(*texts, strict=False)]
+    same = alike.index(False) if False in alike else len(alike)
+    return [f"{at}... {text[max(0, same - 20) :][:LONGEST]} ..." for text in texts]
+
+
+def _pairs(before: Any, now: Any) -> list[tuple[Any, Any, Any]]:
+    """Name, former and present value of each part of two facts; none where their parts are others."""
+    if isinstance(before, dict) and isinstance(now, dict) and before.keys() == now.keys():
+        return [(key, before[key], now[key]) for key in now]
+    length = max(len(facts) if isinstance(facts, list) else 0 for facts in (before, now))
+    # A bound that is the same everywhere is one number.
+    rows = [facts if isinstance(facts, list) else [facts] * length for facts in (before, now)]
+    if isinstance(before, dict | str) or isinstance(now, dict | str) or len(rows[0]) != len(rows[1]):
+        return []
+    return [(f"[{i}]", *pair) for i, pair in enumerate(zip(*rows, strict=True))]

@@ -17,6 +17,7 @@ import numpy as np
 
 from rlcont.core.errors import UserError
 from rlcont.core.packing import from_message, to_message
+from rlcont.core.process import prepare_process
 from rlcont.core.types import Array, EnvStep
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
@@ -198,8 +199,9 @@ class _Worker:
         self.patience = patience
         self.connection, theirs = Pipe()
         command = [sys.executable, "-c", START, json.dumps(sys.path), str(theirs.fileno())]
-        # A terminal sends Ctrl-C to all its processes. Workers are born deaf to it; the training process ends them.
-        deaf = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        # A terminal sends Ctrl-C, and SIGHUP when it closes, to all its processes. Workers are born deaf to them; the
+        # training process ends them.
+        deaf = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         try:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
         finally:
@@ -256,6 +258,7 @@ class _Worker:
 
 def serve(file: int) -> None:
     """The main function of a worker: answers messages until the other end of the connection is closed."""
+    prepare_process()
     connection = Connection(file)
     envs: Environments | None = None
     poll = _poll(connection)

@@ -55,6 +55,10 @@ class Damaged(Exception):
     """A checkpoint whose files are not what was written."""
 
 
+class Unreadable(Damaged):
+    """A file that is there and cannot be read. What is in it may be whole."""
+
+
 class OtherFormat(Damaged):
     """A checkpoint that another version of rlcont wrote: this one cannot use it."""
 
@@ -86,6 +90,9 @@ class Checkpoints:
         """Loads the newest whole checkpoint and writes its rows into `rows`; returns the state.
 
         Damaged checkpoints are reported and moved aside.
+
+        Raises:
+            UserError: there is none, or a file of one cannot be read.
         """
         steps = self.steps()
         if not steps:
@@ -94,6 +101,8 @@ class Checkpoints:
         for step in reversed(steps):
             try:
                 state, self._segments = self._load(step, rows)
+            except Unreadable as error:
+                raise UserError(str(error)) from error
             except Damaged as error:
                 log.warning("rlcont: %s: the checkpoint of step %d is damaged (%s)", self.folder, step, error)
                 continue
@@ -261,8 +270,10 @@ def _sum(content: bytes) -> str:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
+    except FileNotFoundError as error:
         raise Damaged(f"{path.name}: {error.strerror}") from None
+    except OSError as error:
+        raise Unreadable(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _verified(path: Path, size: int, digest: str) -> bytes:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlcont.core.errors import UserError
+from rlcont.core.errors import UserError, one_line
 from rlcont.core.spelling import nearest
 from rlcont.runs.files import write_json, write_whole
 
@@ -33,13 +33,21 @@ def policy_path(folder: Path, name: str) -> Path:
         saves = "; eval.save_policies=true keeps that of each evaluation"
         hint = saves if name.startswith("step-") else nearest(name, kept or ["last", "best"])
         has = f"keeps {', '.join(kept)}" if kept else "has saved no policy"
-        raise UserError(f"checkpoint={name}: {folder} {has}{hint}")
+        raise UserError(f"policy={name}: {folder} {has}{hint}")
     return path
 
 
 def load_policy(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors of a policy, and its facts: step and evaluation."""
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
     path = policy_path(folder, name)
-    return load_file(path), json.loads(path.with_suffix(".json").read_text())
+    try:
+        tensors, facts = path.read_bytes(), path.with_suffix(".json").read_text()
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    try:
+        return load(tensors), json.loads(facts)
+    except (SafetensorError, ValueError) as error:
+        raise UserError(f"{path}: the policy or its .json is damaged ({one_line(error)})") from error

@@ -24,7 +24,7 @@ from rlcont.envs.workers import WorkerEnvironments, useful_workers
 from rlcont.training.accelerate import Acceleration, choose
 from rlcont.training.collector import AnyEnvironments, InlineCollector
 from rlcont.training.evaluate import Evaluator
-from rlcont.training.loop import Training
+from rlcont.training.loop import Training, undo_foreign_settings
 from rlcont.training.threads import MOST_THREADS, AdaptiveThreads
 
 
@@ -64,9 +64,7 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None, worke
         env = BoxEnv(config.env)
         stack.callback(env.close)
     # A module of the user's may have changed them, and with them what is computed.
-    torch.set_default_dtype(torch.float32)
-    torch.set_default_device(None)
-    torch.set_grad_enabled(True)
+    undo_foreign_settings()
     chosen = threads or min(MOST_THREADS, torch.get_num_threads()) if config.threads == "auto" else config.threads
     torch.set_num_threads(chosen)
     key, needed = config.algo.memory_demand(env.spec, config.total_steps, config.num_envs)

@@ -41,8 +41,10 @@ class Training:
         """Whether the agent has learned in this process."""
 
     def advance(self) -> None:
-        """What was played next, such as one step of every environment, and the learning that is due."""
+        """Collects the next experience, such as one step of every environment, and makes the updates that are due."""
         collected = self.collector.collect()
+        if not torch.is_grad_enabled() or torch.get_default_dtype() is not torch.float32:
+            undo_foreign_settings()
         metrics = self.agent.learn()
         self.learns = self.learns or bool(metrics)
         self.step += collected.num_steps
@@ -98,8 +100,15 @@ class Training:
             setattr(self, name, state[name])
 
 
+def undo_foreign_settings() -> None:
+    """Gives torch back the process-wide settings that learning needs: an environment may have changed them."""
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+    torch.set_grad_enabled(True)
+
+
 class Observer(Protocol):
-    """Whoever wants to know how training goes."""
+    """Receives what training reports."""
 
     def trained(self, values: dict[str, float], step: int, remark: str) -> None:
         """Called every `log_every` steps with the interval's figures by tag, and what the agent remarks on them."""

@@ -83,10 +83,10 @@ class RunObserver:
         if remark and not self.has_remarked:  # Once: the figures go on changing.
             self.has_remarked = True
             log.warning("rlcont: %s", remark)
+        train_return, speed = values.get("train/return"), values["train/steps_per_second"]
+        self.reporter.progress(step, self.training.learns, train_return, speed)
         with self._writing(step):
             self.log.scalars(values, step)
-            train_return, speed = values.get("train/return"), values["train/steps_per_second"]
-            self.reporter.progress(step, self.training.learns, train_return, speed)
             returned = {} if train_return is None else {"train_return": train_return}
             self.status.update(
                 step=step, steps_per_second=speed, seconds_left=self.reporter.remaining.seconds, **returned
@@ -100,10 +100,10 @@ class RunObserver:
             names.append("best")
         if self.config.eval.save_policies:
             names.append(f"step-{step}")
+        self.reporter.evaluated(step, row)
         with self._writing(step):
             self.log.histograms(self.agent.distributions(), step)
             self.log.evaluation(evaluation, step, self.seconds)
-            self.reporter.evaluated(step, row)
             self._save_policies(names, {"step": step, **row})
             figures = {key: row[key] for key in ("return_mean", "return_std")}
             self.status.update(step=step, evaluation_step=step, **figures)
