@@ -1,4 +1,4 @@
-"""The environment's door: the only place that calls its code, and that judges what make, reset, step and render give.
+"""The environment's door: calls make, reset, step, render and close, and judges what they give.
 
 What goes through is right by Gymnasium's rules; anything else is one line that says what came and what is wanted.
 """
