@@ -21,6 +21,7 @@ from tiny import TINY, TINY_A2C, tiny
 
 import rlcont
 from rlcont.algos.find import config_class
+from rlcont.cli import actions
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
@@ -480,6 +481,11 @@ def test_what_cannot_be_reproduced_or_saved_is_one_line_each(name, said):
     assert line.startswith(f"{name}-v0 {said}")
 
 
+def test_where_remote_actors_have_running_statistics_a_line_says_that_evaluation_has_not():
+    (line,) = findings(BoxEnv(config("NormalizedReward-v0")), saves=True, is_remote=True)
+    assert line.startswith("NormalizedReward-v0 keeps running statistics (return_rms); each actor has its own, and")
+
+
 gymnasium.register("UnseededReward-v0", lambda: NormalizeReward(odd_envs.Unseeded()))
 gymnasium.register("UnseededObservation-v0", lambda: NormalizeObservation(odd_envs.Unseeded()))
 
@@ -575,6 +581,7 @@ def test_without_checkpoints_nothing_is_said_of_saving():
     ("space", "value", "said"),
     [
         (Box(0, 255, (8, 8, 3), np.uint8), 7, r"seems to give images \(the observation \(8, 8, 3\)\)"),
+        (Box(0, 1, (8, 8, 3), np.float32), 0.5, r"seems to give images \(the observation \(8, 8, 3\)\)"),
         (
             Box(0, np.inf, (2,), np.float64),
             1.7e9,
@@ -586,6 +593,13 @@ def test_observations_that_suit_no_network_are_told(space, value, said):
     env = BoxEnv(config("Parts-v0", observation=np.full(space.shape, value, space.dtype), observation_space=space))
     (line,) = findings(env, saves=False)
     assert re.search(said, line)
+
+
+def test_numbers_that_grow_too_large_within_an_episode_are_told(monkeypatch):
+    env = BoxEnv(config("Tame-v0"))
+    monkeypatch.setattr(env.door, "_step", lambda action: (np.array([0, 1e9]), 0.0, False, False, {}))
+    (line,) = [line for line in findings(env, saves=False) if "float32" in line]
+    assert "gives an observation 1 of 1e+09" in line
 
 
 # W4: running statistics
@@ -604,6 +618,8 @@ def test_running_statistics_come_back_in_training_evaluation_and_eval(name, tmp_
 
 # W2: a run knows its spaces
 
+DEFAULTS = {"episodes": None, "seed": None, "video": False, "render": False, "to": None, "csv": None}
+
 
 def test_a_run_is_refused_an_environment_with_other_spaces(tmp_path, monkeypatch):
     folder = train(tiny("total_steps=120", "env=odd_envs:Tame-v0", f"output={tmp_path}"))
@@ -621,6 +637,8 @@ def test_a_run_is_refused_an_environment_with_other_spaces(tmp_path, monkeypatch
                     lambda: check_env(config("odd_envs:Tame-v0"), folder),
                     lambda: resume(plan_resume(folder, ["total_steps=200"])),
                     lambda: rlcont.load(folder),
+                    lambda: actions.export(folder, policy="last", to=None),
+                    lambda: actions.evaluate(folder, policy="last", **DEFAULTS),
                 ):
                     with pytest.raises(UserError, match=f"its {what} were .* and are ") as error:
                         refused()

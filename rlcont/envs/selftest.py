@@ -7,6 +7,7 @@ import numpy as np
 
 from rlcont.core.packing import from_message, to_message
 from rlcont.core.seeding import global_state, globals_seeded, seed_globals, set_global_state
+from rlcont.core.types import Array
 from rlcont.envs.box import BoxEnv
 
 STEPS = 30
@@ -16,13 +17,14 @@ COARSE = 2.0**24
 """Numbers from here on lie two and more apart in float32."""
 
 
-def findings(env: BoxEnv, saves: bool) -> list[str]:
+def findings(env: BoxEnv, saves: bool, *, is_remote: bool = False) -> list[str]:
     """Lines to print of an environment, which may be reset with a seed afterwards as if nothing had been.
 
     Args:
         saves: whether the run keeps checkpoints.
+        is_remote: whether remote actors step the environments that the run trains in.
     """
-    trial = _Trial(env)
+    trial = _Trial(env, is_remote)
     with globals_seeded(0):
         found = trial.findings(saves)
     trial.reset_wrappers()
@@ -32,28 +34,26 @@ def findings(env: BoxEnv, saves: bool) -> list[str]:
 class _Trial:
     """Episodes of one seed in one environment."""
 
-    def __init__(self, env: BoxEnv):
+    def __init__(self, env: BoxEnv, is_remote: bool):
         self.env = env
+        self.is_remote = is_remote
         self.reset_wrappers = env.snapshots.keep_wrappers()
         self.start = time.perf_counter()
 
     def findings(self, saves: bool) -> list[str]:
         names = [name for part in self.env.snapshots.statistics() for name in part]
-        found = [f"keeps running statistics ({', '.join(names)}); evaluation plays with training's"] if names else []
+        play = "each actor has its own, and evaluation plays with none of theirs (algo.normalize_obs is one for all)"
+        play = play if self.is_remote else "evaluation plays with training's"
+        found = [f"keeps running statistics ({', '.join(names)}); {play}"] if names else []
         images = self.env.door.observations.images()
         found += [f"seems to give images ({what}); its networks take plain numbers" for what in images]
         first = [self.begin()]
-        obs = first[0][0]
-        largest = int(np.abs(obs).argmax())
-        if abs(obs[largest]) >= COARSE:
-            step = np.spacing(np.abs(obs[largest]))
-            what = f"an observation {largest} of {obs[largest]:.4g}, which float32 knows only to {step:.2g}"
-            found.append(f"gives {what}; give differences")
         obstacle = self.env.snapshots.obstacle() if saves else ""
         if obstacle:
             found.append(f"cannot be saved within an episode ({obstacle}); a resumed run begins one")
         while len(first) <= STEPS and self.spent < SECONDS / 4:
             first.append(self.play(len(first)))
+        found += _coarse(np.stack([step[0] for step in first]))
         found += self.env.door.absent_info() if len(first) > 1 else []
         if self.spent > SECONDS / 2:
             return [*found, "is too slow to be tried: whether a run can be reproduced and resumed exactly is not known"]
@@ -98,6 +98,17 @@ class _Trial:
             return all(_same(steps[count], self.play(count)) for count in range(half, len(steps)))
         except Exception:  # Whatever an environment's own attributes and methods raise.
             return False
+
+
+def _coarse(obs: Array) -> list[str]:
+    """Says which number of observations [N, O] is so large that float32 loses small changes of it."""
+    row, place = np.unravel_index(np.abs(obs).argmax(), obs.shape)
+    largest = obs[row, place]
+    if abs(largest) < COARSE:
+        return []
+    step = np.spacing(abs(largest))
+    what = f"an observation {place} of {largest:.4g}, which float32 knows only to {step:.2g}"
+    return [f"gives {what}; give differences"]
 
 
 def _same(one: Any, other: Any) -> bool:

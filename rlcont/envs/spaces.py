@@ -107,15 +107,16 @@ class Observations:
         return f"{index} ({name!r})" if name else f"{index}"
 
     def images(self) -> list[str]:
-        """Parts that look like images: several dimensions from 0 to 255."""
-        return [
-            f"{leaf.name or 'the observation'} {leaf.space.shape}"
-            for leaf in self.leaves
-            if isinstance(leaf.space, Box)
-            and len(leaf.space.shape) > 1
-            and leaf.space.low.min() == 0
-            and leaf.space.high.max() == 255
-        ]
+        """Parts that look like images."""
+        return [f"{leaf.name or 'the observation'} {leaf.space.shape}" for leaf in self.leaves if _is_image(leaf.space)]
+
+
+def _is_image(space: Space[Any]) -> bool:
+    """Whether its values go from 0 to 255 in several dimensions, or from 0 to 1 in three, the last one of colours."""
+    if not isinstance(space, Box) or len(space.shape) < 2 or space.low.min() != 0:
+        return False
+    is_coloured = len(space.shape) == 3 and space.shape[-1] in (1, 3, 4)
+    return bool(space.high.max() == 255 or (space.high.max() == 1 and is_coloured))
 
 
 def flat_observations(space: Space[Any], obs: Any) -> tuple[Array, bool]:

@@ -36,7 +36,7 @@ def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None =
     title = f"{_name(config)}, {_tuned(choices['tuned'])}{_own_files(choices)}"
     with ExitStack() as stack:
         parts = build(config, stack)
-        found = findings(parts.env, saves=config.checkpoint.every is not None)
+        found = _findings(config, parts)
         if init is not None:
             start_from(init, parts.training.agent)
         interrupt = stack.enter_context(Interrupt())
@@ -59,7 +59,7 @@ def resume(plan: ResumePlan) -> Path:
         stack.enter_context(in_use(folder))
         parts = build(config, stack, plan.threads, plan.workers)
         check_spaces(folder, parts.env.facts())
-        found = findings(parts.env, saves=config.checkpoint.every is not None)
+        found = _findings(config, parts)
         interrupt = stack.enter_context(Interrupt())
         training = parts.training
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
@@ -96,6 +96,11 @@ def start_from(run: Path, agent: Agent) -> None:
                 f"{name} is {theirs} there and {ours} here"
             )
     agent.load_policy_state(state)
+
+
+def _findings(config: RunConfig, parts: RunParts) -> list[str]:
+    is_remote = isinstance(config.actors, RayActors)
+    return findings(parts.env, saves=config.checkpoint.every is not None, is_remote=is_remote)
 
 
 def _tuned(choice: str | None) -> str:
