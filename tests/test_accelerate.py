@@ -32,6 +32,7 @@ from rlcont.training.accelerate import UPDATES_THAT_EARN_A_COMPILATION, Accelera
 from rlcont.training.build import make_agent
 from rlcont.training.compiled import CALLS_BEFORE_RECORDING
 from rlcont.training.compiled import recorded as make_recorded
+from rlcont.training.libraries import LibraryUpdate
 from rlcont.training.watched import WatchedValues
 
 NUM_STATES = 100
@@ -135,6 +136,8 @@ def test_a_compiled_update_equals_an_eager_one_at_a_hundred_states_met_in_traini
                 assert relative_error(value, other) < 1e-5
         num_compared += 1
     assert num_unsure <= NUM_STATES / 20
+    if precision == "fp32":
+        assert isinstance(fast.accelerated_update.fast, LibraryUpdate)
     envs.close()
 
 
