@@ -357,17 +357,19 @@ def test_the_libraries_that_were_used_last_are_kept(made, monkeypatch):
     assert {"loss": 3} in kept
 
 
-def test_what_other_versions_have_left_is_dropped(made, monkeypatch):
+def test_what_other_versions_have_left_is_dropped(made, tmp_path, monkeypatch):
     monkeypatch.setattr(library, "MOST_UPDATES", 2)
     update = in_a_new_process(module(made / "learners.py").Learner(), made)
     origin = update._recognised(libraries(made)[0])
     for place in range(3):
-        other = update.folder.parent / f"another{place}"
+        other = tmp_path / f"another{place}"
         other.mkdir()
         os.utime(other, (place, place))
-    (update.folder / "making-it").mkdir()
-    update._keep(update.folder / "making-it", origin)
-    assert {path.name for path in update.folder.parent.iterdir()} == {update.folder.name, "another2"}
+    update.folder = tmp_path / "mine"
+    making = update.folder / "making-it"
+    making.mkdir(parents=True)
+    update._keep(making, origin)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "another2"}
 
 
 def test_acceleration_keeps_libraries_where_torch_keeps_its_code(tmp_path, monkeypatch):
