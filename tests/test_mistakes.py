@@ -210,7 +210,7 @@ EVAL = [
     ("eval nowhere seed=1 seed=2", "seed is typed twice"),
     ("export nowhere", "nowhere: no run (it has no config.yaml)"),
     ("export", "export: name one run folder, as in: rlcont export outputs/HalfCheetah-v4/ddpg/RUN"),
-    ("export nowhere chekpoint=best", "did you mean checkpoint?"),
+    ("export nowhere polcy=best", "did you mean policy?"),
     ("export nowhere to=a to=b", "to is typed twice"),
     ("eval nowhere seed=", "seed=: must be a whole number at least 0"),
     ("eval nowhere --policy best", "did you mean policy=VALUE?"),
