@@ -16,18 +16,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from gpu_rows import say
+
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
 from rlcont.core.resources import prepare_threads
-
-prepare_threads()  # Before torch is imported, which reads the number of threads once: so the imports stand below.
-
-import torch  # noqa: E402
-from gpu_rows import say  # noqa: E402
-
-from rlcont.config.compose import compose_job  # noqa: E402
-from rlcont.config.validate import validate  # noqa: E402
-from rlcont.core.seeding import integers  # noqa: E402
-from rlcont.envs.vector import Environments  # noqa: E402
-from rlcont.training.build import choose_acceleration, make_agent  # noqa: E402
+from rlcont.core.seeding import integers
+from rlcont.envs.vector import Environments
 
 SETTLED = 20
 """Updates before the first figure: compiling and recording are over."""
@@ -83,6 +78,10 @@ CASES = {
 
 def measure(overrides: Sequence[str], seconds: float) -> dict[str, Any]:
     """The figures of one case, each from calls that fill `seconds`."""
+    import torch
+
+    from rlcont.training.build import choose_acceleration, make_agent
+
     config = validate(compose_job(list(overrides)).container)
     envs = Environments(config.env, integers(config.seed, "environments", config.num_envs))
     agent = make_agent(config, envs.spec, choose_acceleration(config))
@@ -114,6 +113,8 @@ def measure(overrides: Sequence[str], seconds: float) -> dict[str, Any]:
 
 def rate(function: Callable[[], object], device: str, seconds: float) -> float:
     """Calls per second over about `seconds`, of one call at least; the work that they asked for is done by then."""
+    import torch
+
     wait: Callable[[], None] = torch.cuda.synchronize if device == "cuda" else lambda: None
     wait()
     start = time.perf_counter()
@@ -128,6 +129,9 @@ def rate(function: Callable[[], object], device: str, seconds: float) -> float:
 
 
 def main() -> int:
+    prepare_threads()
+    import torch  # It reads how its threads wait when it is imported.
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=list(CASES), required=True)
     parser.add_argument("--limit", type=float, default=600, help="seconds after which no case is begun (600)")

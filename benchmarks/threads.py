@@ -12,23 +12,23 @@ import subprocess
 import sys
 import time
 
+from rlcont.config.compose import compose_job
+from rlcont.config.validate import validate
 from rlcont.core.resources import prepare_threads
-
-prepare_threads()  # Before torch is imported, which reads the variables once: so the imports stand below.
-
-import torch  # noqa: E402
-
-from rlcont.config.compose import compose_job  # noqa: E402
-from rlcont.config.validate import validate  # noqa: E402
-from rlcont.envs.vector import Environments  # noqa: E402
-from rlcont.training.accelerate import Acceleration  # noqa: E402
-from rlcont.training.build import make_agent  # noqa: E402
-from rlcont.training.threads import MOST_THREADS, AdaptiveThreads  # noqa: E402
+from rlcont.envs.vector import Environments
 
 MODES = ("one thread", "two threads", "auto")
 
 
 def main() -> None:
+    prepare_threads()
+    # Torch reads how its threads wait when it is imported.
+    import torch
+
+    from rlcont.training.accelerate import Acceleration
+    from rlcont.training.build import make_agent
+    from rlcont.training.threads import MOST_THREADS, AdaptiveThreads
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", help="as those of rlcont, of an off-policy algorithm")
     parser.add_argument("--busy", type=int, default=1, help="processes that compute beside it")

@@ -1,16 +1,17 @@
 """Training speed of RLtools' TD3, which it compiles for these sizes at the first run."""
 
+import importlib
 import sys
 import tempfile
 from pathlib import Path
 
-# RLtools keeps what it compiles in the temporary folder, which other versions and users share.
+import gymnasium
+import window
+
+# RLtools keeps what it compiles in the temporary folder of its import, which other versions and users share.
 tempfile.tempdir = str(Path(sys.prefix) / "compiled")
 Path(tempfile.tempdir).mkdir(exist_ok=True)
-
-import gymnasium  # noqa: E402
-import window  # noqa: E402
-from rltools import TD3  # noqa: E402
+TD3 = importlib.import_module("rltools").TD3
 
 arguments = window.parser(__doc__).parse_args()
 (width,) = set(arguments.hidden)  # It has one width for all hidden layers.
