@@ -10,8 +10,8 @@ import psutil
 from rlcont.core.errors import UserError
 
 MEMORY_SHARE = "RLCONT_MEMORY_SHARE"
-MOST_THREADS = 8
-"""Most threads of torch; networks of a few hundred units do not use more."""
+USEFUL_THREADS = 8
+"""Threads of torch beyond which networks of a few hundred units gain nothing."""
 
 
 def check_memory(key: str, needed: int, available: int) -> None:
@@ -43,8 +43,8 @@ def prepare_threads() -> None:
 
 def threads_for(cores: int) -> int:
     """Threads of a run on `cores` cores: at least one, at most the number of physical cores."""
-    physical = psutil.cpu_count(logical=False) or MOST_THREADS
-    return max(1, min(cores, physical, MOST_THREADS))
+    physical = psutil.cpu_count(logical=False) or USEFUL_THREADS
+    return max(1, min(cores, physical, USEFUL_THREADS))
 
 
 def available_cores() -> int:

@@ -24,7 +24,7 @@ from rlcont.core.types import Array
 from rlcont.envs.config import EnvConfig
 from rlcont.envs.mujoco import breakdown_detector, follow
 from rlcont.envs.packages import package_hint
-from rlcont.envs.spaces import ActionBox, Observations, shown
+from rlcont.envs.spaces import ActionBox, Observations, described
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,9 @@ class Door:
         """Starts an episode and writes its first observation into `obs`."""
         result = self._call("reset", self.env.reset, seed=seed)
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
-            raise self._refusal(f"reset gives {shown(result)}; Gymnasium wants (observation, info), info a dictionary")
+            raise self._refusal(
+                f"reset gives {described(result)}; Gymnasium wants (observation, info), info a dictionary"
+            )
         self._write("reset", result[0], obs)
 
     def step(self, action: Array, obs: Array) -> tuple[float, bool, bool, bool]:
@@ -102,7 +104,7 @@ class Door:
             raise self._failure("step", error) from error
         if not (isinstance(result, tuple) and len(result) == 5 and isinstance(result[4], dict)):
             raise self._refusal(
-                f"step gives {shown(result)}; Gymnasium wants (observation, reward, terminated, truncated, info), "
+                f"step gives {described(result)}; Gymnasium wants (observation, reward, terminated, truncated, info), "
                 "info a dictionary"
             )
         if self._simulator_broke():
@@ -138,11 +140,11 @@ class Door:
         """A picture of the environment, [height, width, 3] uint8; needs render_mode=rgb_array."""
         frame: Any = self._call("render", self.env.render)
         if not isinstance(frame, np.ndarray):
-            raise self._refusal(f"cannot be drawn: render gives {shown(frame)}, not a picture")
+            raise self._refusal(f"cannot be drawn: render gives {described(frame)}, not a picture")
         picture = frame[..., None] if frame.ndim == 2 else frame
         if frame.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (1, 3, 4) or not picture.size:
             raise self._refusal(
-                f"cannot be drawn: render gives {shown(frame)}; Gymnasium wants [height, width, 3] of uint8"
+                f"cannot be drawn: render gives {described(frame)}; Gymnasium wants [height, width, 3] of uint8"
             )
         return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture[..., :3]
 
@@ -185,7 +187,7 @@ class Door:
     def _number(self, what: str, value: Any) -> float:
         array = _array(value)
         if array is None or array.size != 1:
-            raise self._refusal(f"the {what} is {shown(value)}; Gymnasium wants a number")
+            raise self._refusal(f"the {what} is {described(value)}; Gymnasium wants a number")
         return float(array.item())
 
     def _flag(self, what: str, value: Any) -> bool:
@@ -193,7 +195,7 @@ class Door:
             return bool(value)
         array = _array(value)
         if array is None or array.size != 1 or array.item() not in (0, 1):
-            raise self._refusal(f"{what} is {shown(value)}; Gymnasium wants True or False")
+            raise self._refusal(f"{what} is {described(value)}; Gymnasium wants True or False")
         return bool(array.item())
 
     def _refusal(self, reason: str) -> UserError:

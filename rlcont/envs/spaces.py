@@ -22,7 +22,7 @@ class ActionBox:
 
     def __init__(self, space: Any):
         if not isinstance(space, Box):
-            kind = type(space).__name__ if isinstance(space, Space) else shown(space)
+            kind = type(space).__name__ if isinstance(space, Space) else described(space)
             raise ValueError(f"its actions are {kind}, not continuous (Box)")
         if not np.issubdtype(space.dtype, np.floating):
             raise ValueError(f"its actions are {space.dtype}, not floating-point")
@@ -63,7 +63,7 @@ class Observations:
 
     def __init__(self, space: Any):
         if not isinstance(space, Space):
-            raise ValueError(f"its observation_space is {shown(space)}, not a space of Gymnasium")
+            raise ValueError(f"its observation_space is {described(space)}, not a space of Gymnasium")
         if not space.is_np_flattenable:
             raise ValueError(f"its observations ({space}) cannot be flattened")
         self.leaves: list[_Leaf] = []
@@ -139,7 +139,7 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     return "; ".join(f"its {key} were {was} and are {are}" for key, (was, are) in differing.items())
 
 
-def shown(value: Any) -> str:
+def described(value: Any) -> str:
     """What a value is, in a few words."""
     if isinstance(value, int) and value.bit_length() > 64:
         return f"an integer of {value.bit_length()} bits"  # Python writes none of more than 4300 digits.
@@ -170,14 +170,14 @@ def _flat(leaf: _Leaf, value: Any) -> Array:
     if not isinstance(leaf.space, Box):
         item = value.item() if isinstance(value, np.ndarray) and value.size == 1 and not leaf.space.shape else value
         if not leaf.space.contains(item):
-            raise ValueError(f"an observation{where} that is {shown(item)}, its space is {leaf.space}")
+            raise ValueError(f"an observation{where} that is {described(item)}, its space is {leaf.space}")
         return np.ravel(np.asarray(flatten(leaf.space, item)))
     try:
         array = np.asarray(value)
     except Exception:  # Of a ragged list, or of a foreign __array__ method.
         array = np.asarray(None)
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"an observation{where} that is {shown(value)}, its space is {leaf.space}")
+        raise ValueError(f"an observation{where} that is {described(value)}, its space is {leaf.space}")
     # Axes of length 1 change no order.
     if [n for n in array.shape if n != 1] != [n for n in leaf.space.shape if n != 1]:
         raise ValueError(f"an observation{where} of shape {array.shape}, its space has {leaf.space.shape}")
