@@ -714,4 +714,7 @@ def test_a_simulator_of_which_one_can_be_there_is_trained_in_without_evaluation(
     parts = train(tiny(*alone, f"output={tmp_path / 'parts'}", base=base), [50])
     assert differences(whole, parts) == []
     assert "over 3 episodes" in evaluate_run(whole, "last", 3, None)
+    policy = rlcont.load(whole)
     assert Single.there == 0
+    with contextlib.closing(gymnasium.make("Single-v0")) as env:
+        assert env.action_space.contains(policy.act(env.reset()[0]))

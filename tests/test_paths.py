@@ -197,6 +197,22 @@ def test_compiled_code_is_kept_elsewhere_where_there_is_no_home(home, monkeypatc
     shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("compiled", ["false", pytest.param("true", marks=pytest.mark.slow)])
+def test_a_user_without_a_name_and_a_home_trains(compiled, tmp_path):
+    """As in a container that runs as a number: Python finds neither in the environment nor in the list of users."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pwd\ndef nobody(uid): raise KeyError(f'getpwuid(): uid not found: {uid}')\npwd.getpwuid = nobody\n"
+    )
+    names = {"USER", "LOGNAME", "LNAME", "USERNAME", "HOME", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"}
+    environment = {key: value for key, value in os.environ.items() if key not in names}
+    command = [SCRIPT, *tiny(f"compile={compiled}", f"output={tmp_path / 'outputs'}")]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "400 steps in" in result.stdout
+
+
 def test_an_environment_is_checked_where_it_is_and_the_directory_stays(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     check_env(EnvConfig(id="odd_envs:Odd-v0", kwargs={"fault": "chdir"}, max_episode_steps=None, wrappers=(), info=()))

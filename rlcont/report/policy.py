@@ -1,5 +1,6 @@
 """A trained policy for use from Python."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ class TrainedPolicy:
 
     def __init__(self, folder: Path, policy: str):
         folder, config = folder.absolute(), load_config(folder)  # An environment may change the working directory.
-        self._env = BoxEnv(config.env)
-        check_spaces(folder, self._env.facts())
-        self._policy, _ = load_trained(config, folder, policy, self._env.spec)
+        # Its spaces are all that is needed afterwards; the user may have a simulator of which one can be there.
+        with contextlib.closing(BoxEnv(config.env)) as self._env:
+            check_spaces(folder, self._env.facts())
+            self._policy, _ = load_trained(config, folder, policy, self._env.spec)
 
     def act(self, obs: Any) -> Array:
         """The deterministic action for an observation, or the actions for a batch of them.
