@@ -35,6 +35,8 @@ MUTATIONS = [
     Mutation(OFF_POLICY, "error.square().sum(0)", "error.square().amax(0)", "test_td3"),
     Mutation(OFF_POLICY, "(self.num_updates + 1) %", "self.num_updates %", "test_td3"),
     Mutation(OFF_POLICY, "self.critic(obs, action, 1)[0]", "self.critic(obs, action)[-1]", "test_td3"),
+    Mutation(OFF_POLICY, "self.explorer if explore else self.evaluated", "self.explorer", "test_ddpg"),
+    Mutation(OFF_POLICY, "polyak_(self.average.weights,", "polyak_(self.average.weights.clone(),", "test_ddpg"),
     Mutation(DDPG, "-self.q_value", "self.q_value", "test_ddpg"),
     Mutation(DDPG, ".amin(0)", ".mean(0)", "test_td3"),
     Mutation(DDPG, "(action + self.smoothing)", "(action - self.smoothing)", "test_td3"),

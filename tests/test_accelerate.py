@@ -43,7 +43,12 @@ PLAIN = [
 """With its own layers the last bit of D4PG's weights changes its actor's gradient in a quarter of the states."""
 OPTIONS = {
     "plain": [],
-    "all options": ["algo.normalize_obs=true", "algo.max_grad_norm=0.5", "algo.critic.layer_norm=true"],
+    "all options": [
+        "algo.normalize_obs=true",
+        "algo.max_grad_norm=0.5",
+        "algo.critic.layer_norm=true",
+        "algo.average_rate=0.01",
+    ],
     "d4pg": ["algo=d4pg", "algo.replay=prioritized", "algo.num_critics=1", "algo.target_sigma=0.0", *PLAIN],
     "td3": ["algo=td3"],
     "sac": ["algo=sac"],

@@ -51,6 +51,7 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
         "normalize_reward": False,
         "return_bound": None,
         "max_grad_norm": None,
+        "average_rate": None,
     }
     spec = EnvSpec("Probe", obs_dim, action_dim, None)
     if issubclass(cls, DDPG):
@@ -508,7 +509,13 @@ def test_training_never_touches_the_global_generators():
 @pytest.mark.parametrize("num_steps", [4, 40])
 @pytest.mark.parametrize("noise", [OU, gaussian(0.2)], ids=["ou", "gaussian"])
 def test_with_its_state_and_its_rows_another_agent_goes_on_the_same(noise, num_steps):
-    changes = {"num_envs": 2, "normalize_obs": True, "max_grad_norm": 0.5, "updates_per_step": 0.25}
+    changes = {
+        "num_envs": 2,
+        "normalize_obs": True,
+        "max_grad_norm": 0.5,
+        "updates_per_step": 0.25,
+        "average_rate": 0.1,
+    }
     agent, other = (make_agent(noise, seed=seed, **changes) for seed in (0, 1))
     world = RandomWorld(agent)
     play(agent, world, num_steps)
@@ -536,6 +543,41 @@ def test_another_agent_acts_the_same_with_the_policys_state_alone():
     other.load_policy_state(state)
     assert_same(other.act(world.obs, explore=False), agent.act(world.obs, explore=False))
     assert_same(other.policy_state(), state)
+
+
+def test_an_average_of_the_actor_is_evaluated_and_kept_while_the_actor_explores_and_learns():
+    changes = {"num_envs": 2, "normalize_obs": True, "updates_per_step": 0.5}
+    agent, plain = (make_agent(gaussian(0.2), **changes, average_rate=rate) for rate in (0.25, None))
+    world, plain_world = RandomWorld(agent), RandomWorld(plain)
+    mean = agent.actor.weights.detach().clone()
+    for _ in range(40):
+        updates = agent.num_updates
+        assert_same(play(agent, world, 1), play(plain, plain_world, 1))
+        for _ in range(agent.num_updates - updates):
+            mean = 0.75 * mean + 0.25 * agent.actor.weights.detach()
+    assert agent.num_updates > 20
+    assert_same(agent.actor.weights, plain.actor.weights)
+    obs = world.obs
+    evaluated = agent.act(obs, explore=False)
+    assert (evaluated != plain.act(obs, explore=False)).all()
+    assert_same(agent.explorer_state(), plain.policy_state())
+    torch.testing.assert_close(agent.average.weights, mean)
+    torch.testing.assert_close(agent.policy_module()(torch.from_numpy(obs)), torch.from_numpy(evaluated))
+    with torch.no_grad():
+        plain.actor.weights.copy_(agent.average.weights)
+    assert_same(plain.act(obs, explore=False), evaluated)
+    assert_same(plain.policy_state(), agent.policy_state())
+
+
+def test_an_agent_that_begins_from_a_policy_explores_and_averages_from_there():
+    agent, other = (make_agent(seed=seed, average_rate=0.1) for seed in (0, 1))
+    play(agent, RandomWorld(agent), 30)
+    other.load_policy_state(agent.policy_state())
+    assert_same(other.explorer_state(), agent.policy_state())
+    assert_same(other.policy_state(), agent.policy_state())
+    before = other.average.weights.clone()
+    play(other, RandomWorld(other), 30)
+    assert (other.average.weights != before).any()
 
 
 def test_the_name_ddpg_stands_for_the_class():

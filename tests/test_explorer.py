@@ -38,13 +38,13 @@ def actor_elsewhere(agent, noise):
 @pytest.mark.parametrize("algo", MAKERS)
 @pytest.mark.parametrize("noise", [OU, gaussian(0.2)], ids=["ou", "gaussian"])
 def test_a_learner_fed_by_an_actor_elsewhere_learns_what_it_learns_in_the_loop(algo, noise):
-    changes = {"num_envs": 3, "n_step": 3, "normalize_obs": True, "noise": noise}
+    changes = {"num_envs": 3, "n_step": 3, "normalize_obs": True, "average_rate": 0.1, "noise": noise}
     inline, learner = (MAKERS[algo](**changes) for _ in range(2))
     actor = actor_elsewhere(learner, noise)
     world, inline_world = RandomWorld(learner), RandomWorld(inline)
     actions = []
     for _ in range(40):
-        actor.load_policy_state(copy.deepcopy(learner.policy_state()))
+        actor.load_policy_state(copy.deepcopy(learner.explorer_state()))
         actions.append(actor.act(world.obs, explore=True))
         learner.receive(actor.observe(world.step(actions[-1])))
         learner.learn()

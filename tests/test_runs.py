@@ -92,6 +92,17 @@ def test_a_folder_without_a_run_is_told(tmp_path):
         load_config(tmp_path)
 
 
+def test_a_run_of_before_actors_were_averaged_goes_on_without(tmp_path, capsys):
+    config, choices = composed(tmp_path, "algo=d4pg")
+    assert config.algo.average_rate is not None
+    folder = create_run_folder(tmp_path, config, choices)
+    container = yaml.safe_load((folder / "config.yaml").read_text())
+    del container["algo"]["average_rate"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(container))
+    assert load_config(folder).algo.average_rate is None
+    assert "without algo.average_rate=null; these values" in capsys.readouterr().err
+
+
 def test_a_configuration_of_before_a_key_was_there_takes_it_from_the_algorithms_file(tmp_path, capsys):
     config, choices = composed(tmp_path, "algo.tau=0.5")
     folder = create_run_folder(tmp_path, config, choices)

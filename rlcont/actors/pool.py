@@ -152,7 +152,7 @@ class RayCollector:
                     slot.await_answer(_Request(slot.handle.start.remote(NICENESS), 0, 0))
                 elif slot.has_started and len(slot.requests) <= ahead:
                     if policy is None:
-                        state = self.agent.policy_state()
+                        state = self.agent.explorer_state()
                         policy = ray.put({name: tensor.detach().cpu().numpy() for name, tensor in state.items()})
                     length = self.actors.steps_at_once(num_envs, update_rate, slot.steps_per_second)
                     ref = slot.handle.rollout.remote(policy, self.num_steps, length)

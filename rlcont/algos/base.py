@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rlcont.core.schema import schema
 
@@ -18,6 +19,9 @@ class AlgorithmConfig(abc.ABC):
 
     on_policy: ClassVar[bool]
     """Whether an update must see data of the very policy that it changes."""
+    values_before: ClassVar[Mapping[str, Any]] = {}
+    """What later keys would have been in runs that were written before there were such keys, where an algorithm's file
+    has something else."""
 
     # Hooks that an algorithm may leave as they are: it then refuses nothing.
     def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:  # noqa: B027

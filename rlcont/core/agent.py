@@ -104,6 +104,10 @@ class Learner(Agent):
     ) -> Any:
         """What collects for such an agent, with a policy drawn from the generator `init`; as `exploration.Explorer`."""
 
+    def explorer_state(self) -> dict[str, Any]:
+        """The tensors that such an explorer acts by; live. They are `policy_state` unless another policy explores."""
+        return self.policy_state()
+
     @abc.abstractmethod
     def receive(self, experience: Experience) -> None:
         """Remembers what an explorer, here or elsewhere, has collected."""

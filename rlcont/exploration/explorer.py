@@ -5,7 +5,8 @@ weights it receives. Warm-up and decay of the noise go by `num_steps`: the explo
 actor sets it to what the learner has seen.
 """
 
-from typing import ClassVar
+import copy
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -55,6 +56,7 @@ class Explorer(Parts):
         self.normalizer = normalizer
         self.warmup_steps = warmup_steps
         self.num_steps = 0
+        self.device = device
         self.forward = numpy_forward.make_forward(policy.module, normalizer, device)
         self.warmup_rng = numpy_generator(seed, "warmup")
         self.noise = make_noise(noise, (num_envs, spec.action_dim), numpy_generator(seed, "noise"), total_steps)
@@ -89,6 +91,13 @@ class Explorer(Parts):
         """Truncates the running episodes of the environments `envs` [E] bool after the last step observed."""
         self.noise.reset(envs)
         return Experience(0, self.window.cut_off(envs), np.empty(0))
+
+    def acting_by(self, policy: nets.FlatNetwork) -> Self:
+        """This explorer with another policy and all else shared, to act without exploration."""
+        other = copy.copy(self)
+        other.policy = policy
+        other.forward = numpy_forward.make_forward(policy.module, self.normalizer, self.device)
+        return other
 
     def policy_module(self) -> torch.nn.Module:
         norm = [] if self.normalizer is None else [self.normalizer.fixed()]

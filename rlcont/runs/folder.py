@@ -92,11 +92,12 @@ def load_config(folder: Path) -> RunConfig:
 
 
 def _with_later_keys(container: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Adds keys that an older rlcont did not have, with the values of the algorithm's own file, and names them."""
+    """Adds keys that an older rlcont did not have, with what they would have been, and names them."""
     algorithm = container.get("algorithm", container["algo_name"])
-    fields = {field.name for field in dataclasses.fields(config_class(algorithm))}
+    cls = config_class(algorithm)
+    fields = {field.name for field in dataclasses.fields(cls)}
     values = {key: value for key, value in file_values("algo", algorithm).items() if key in fields}
-    whole = merged(values, container["algo"])
+    whole = merged(values | dict(cls.values_before), container["algo"])
     before = flat_keys(container["algo"])
     added = {key: value for key, value in flat_keys(whole).items() if key not in before}
     if added:

@@ -1,7 +1,7 @@
 """What the off-policy algorithms share: an actor and critics that learn from a replay."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -40,6 +40,7 @@ class OffPolicy(Learner):
     """
 
     explorer_class: type[Explorer] = Explorer
+    unsaved: ClassVar[tuple[str, ...]] = ("evaluated",)  # It shares its state with the explorer and the average.
 
     def __init__(
         self, config: OffPolicyConfig, noise: NoiseConfig, spec: EnvSpec, *, seed: int, device: str, **sizes: Any
@@ -52,6 +53,7 @@ class OffPolicy(Learner):
         self.actor = self.explorer.policy
         self.critic = nets.FlatNetwork(nets.Critics([self.make_critic(init) for _ in range(config.num_critics)]))
         self.make_targets()
+        self.make_average()
         self.actor_optimizer = Adam(self.actor.weights, config.actor.lr)
         self.critic_optimizer = Adam(self.critic.weights, config.critic.lr)
         self.normalizer = self.explorer.normalizer
@@ -116,6 +118,11 @@ class OffPolicy(Learner):
         """The networks that `next_value` reads."""
         self.target_critic = self.critic.frozen_copy()
 
+    def make_average(self) -> None:
+        """The running average of the actor's weights, and what acts by it without exploration."""
+        self.average = None if self.config.average_rate is None else self.actor.frozen_copy()
+        self.evaluated = self.explorer if self.average is None else self.explorer.acting_by(self.average)
+
     def draw(self) -> None:
         """Draws what the next update needs of randomness, in place into tensors that are parts of the agent.
 
@@ -136,6 +143,7 @@ class OffPolicy(Learner):
         metrics = self.update_critic(batch)
         metrics |= self.update_actor(batch)
         self.update_targets()
+        self.update_average()
         return metrics
 
     def update_without_actor(self, batch: Batch) -> Metrics:
@@ -170,6 +178,13 @@ class OffPolicy(Learner):
         with torch.no_grad():
             polyak_(self.target_critic.weights, self.critic.weights, self.config.tau)
 
+    def update_average(self) -> None:
+        """The running average of the actor takes in the actor of the moment."""
+        rate = self.config.average_rate
+        if self.average is not None and rate is not None:
+            with torch.no_grad():
+                polyak_(self.average.weights, self.actor.weights, rate)
+
     @abc.abstractmethod
     def next_value(self, batch: Batch) -> Any:
         """What a TD target bootstraps from, V(s') [B]."""
@@ -200,7 +215,7 @@ class OffPolicy(Learner):
         optimizer.step(grad)
 
     def act(self, obs: Array, *, explore: bool) -> Array:
-        return self.explorer.act(obs, explore=explore)
+        return (self.explorer if explore else self.evaluated).act(obs, explore=explore)
 
     def observe(self, step: EnvStep) -> None:
         self.receive(self.explorer.observe(step))
@@ -242,11 +257,15 @@ class OffPolicy(Learner):
         return self.replay.distributions()
 
     def policy_module(self) -> torch.nn.Module:
-        return self.explorer.policy_module()
+        return self.evaluated.policy_module()
 
     def policy_state(self) -> dict[str, torch.Tensor]:
+        return self.evaluated.policy_state()
+
+    def explorer_state(self) -> dict[str, torch.Tensor]:
         return self.explorer.policy_state()
 
     def load_policy_state(self, state: dict[str, torch.Tensor]) -> None:
         self.explorer.load_policy_state(state)
         self.make_targets()
+        self.make_average()

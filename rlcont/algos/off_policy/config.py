@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rlcont.algos.base import AlgorithmConfig
 from rlcont.core.errors import UserError
@@ -19,6 +20,7 @@ class OffPolicyConfig(AlgorithmConfig):
     """Hyper-parameters of an actor and critics that learn from a replay."""
 
     on_policy: ClassVar[bool] = False
+    values_before: ClassVar[Mapping[str, Any]] = {"average_rate": None}
 
     actor: NetworkConfig
     """The policy."""
@@ -56,6 +58,9 @@ class OffPolicyConfig(AlgorithmConfig):
     """Divide normalised rewards by more where discounted returns would leave ±this bound; null: never."""
     max_grad_norm: Positive | None
     """Gradients of actor and critic are each clipped to this 2-norm; null: never."""
+    average_rate: PositiveFraction | None
+    """Weight of the actor in each update of its running average, which is what is evaluated, saved and exported; null:
+    the actor itself is."""
 
     def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:
         """Refuses runs in which nothing would be learned, and replays that cannot hold a batch or a step."""
