@@ -1,10 +1,11 @@
-"""The table of docs/results/ablations.md from the runs under docs/results/ablations.
+"""The tables of docs/results/ablations.md from the runs under docs/results/ablations and docs/results/averages.
 
     python benchmarks/ablations_table.py
 
 Each run is docs/results/ablations/ARM/ENV/seed-N.csv; benchmarks/ablations.yaml lists the arms, and
 `python benchmarks/campaign.py OUTPUT benchmarks/ablations.yaml` makes the runs. docs/results/ablations/speed.csv has
-each arm's steps per second (benchmarks/arm_speed.py).
+each arm's steps per second (benchmarks/arm_speed.py). docs/results/averages/ENV-SEED.csv is what averages of the actor
+reach (benchmarks/averages.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from results_table import DOCS, Run, all_runs
 ARMS = Path(__file__).with_name("ablations.yaml")
 RUNS = DOCS / "results/ablations"
 BEGIN, END = "<!-- made by benchmarks/ablations_table.py -->", "<!-- end -->"
+AVERAGES = DOCS / "results/averages"
+BEGIN_AVERAGES = "<!-- averages by benchmarks/ablations_table.py -->"
 STANDARDS = {"d4pg": "default", "td3": "td3"}
 """By algorithm, the arm that the others are compared with."""
 WINDOW = 30_000
@@ -75,6 +78,24 @@ def _cells(
     return [reached, "" if is_standard else f"{at_step:+.0f}", "" if is_standard or not speed else f"{at_time:+.0f}"]
 
 
+def averages_table(folder: Path) -> str:
+    """One line a run: what the actor itself and each average reach in the second half, on the mean and at least."""
+    lines = []
+    for path in sorted(folder.glob("*.csv")):
+        with path.open(newline="") as file:
+            rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        last = [row for row in rows if row["step"] > rows[-1]["step"] / 2]
+        rates = [rate for rate in rows[0] if rate != "step"]
+        found = [[row[rate] for row in last] for rate in rates]
+        cells = [f"{statistics.mean(values):.0f} ({min(values):.0f})" for values in found]
+        if not lines:
+            heads = ["environment and seed", "steps", *(rate if float(rate) < 1 else "actor itself" for rate in rates)]
+            lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+        env, _, seed = path.stem.rpartition("-")
+        lines.append(f"| {env}, {seed} | {rows[-1]['step'] / 1000:.0f} k | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def arms_of(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
     """The algorithm of each arm, in the order of the entries."""
     return {entry["arm"]: entry["algo"] for entry in entries}
@@ -93,11 +114,15 @@ def measured_speeds(path: Path) -> dict[str, float]:
 
 
 def page(text: str) -> str:
-    """The page with the table between its markers made anew."""
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
+    """The page with the tables between their markers made anew."""
     arms = arms_of(yaml.safe_load(ARMS.read_text()))
-    return f"{before}{BEGIN}\n\n{table(all_runs(RUNS), arms, measured_speeds(RUNS / 'speed.csv'))}\n\n{END}{after}"
+    text = _between(text, BEGIN, table(all_runs(RUNS), arms, measured_speeds(RUNS / "speed.csv")))
+    return _between(text, BEGIN_AVERAGES, averages_table(AVERAGES))
+
+
+def _between(text: str, begin: str, made: str) -> str:
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n\n{made}\n\n{END}{rest.partition(END)[2]}"
 
 
 def main() -> None:

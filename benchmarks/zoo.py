@@ -17,6 +17,9 @@ from typing import Any
 import yaml
 from results_table import DOCS, Run, all_runs
 
+from rlcont.config.run import to_container
+from rlcont.runs.folder import load_config
+
 ZOO = DOCS / "results/zoo"
 
 
@@ -43,7 +46,8 @@ def keep(run: Path, target: Path, origin: dict[str, Any]) -> None:
     (target / "policies").mkdir(parents=True, exist_ok=True)
     for name in ("last.safetensors", "last.json"):
         shutil.copy(run / "policies" / name, target / "policies" / name)
-    config = yaml.safe_load((run / "config.yaml").read_text()) | {"output": "outputs"}
+    # With keys that the commit of the run did not have.
+    config = to_container(load_config(run)) | {"output": "outputs"}
     (target / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     facts = json.loads((run / "run.json").read_text())
     words = shlex.split(origin["command"].partition("rlcont ")[2])

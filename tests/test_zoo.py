@@ -18,10 +18,11 @@ def test_there_are_policies():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_policy_acts_as_it_did(name):
+def test_a_policy_acts_as_it_did(name, capsys):
     folder = named_folder(Path(f"zoo:{name}"))
     kept = json.loads((folder / "policies/last.json").read_text())
     text = evaluate_run(folder, "last", 1, None)
+    assert "older rlcont" not in capsys.readouterr().err
     played = float(text.partition("return ")[2].split()[0])
     low, high = kept["return_min"], kept["return_max"]
     assert low - 0.05 * abs(low) <= played <= high + 0.05 * abs(high)

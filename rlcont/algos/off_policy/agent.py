@@ -25,7 +25,8 @@ class OffPolicy(Learner):
     Differs: the replay is preceded by uniformly random actions; a truncated episode bootstraps; no weight decay;
     the action enters the critic's first layer; TD targets may span several steps, and transitions be drawn by their
     priority; with `normalize_obs` or `normalize_reward`, rows are stored raw and normalised when sampled, and a return
-    that scales rewards goes on across a time limit, as bootstrapping does.
+    that scales rewards goes on across a time limit, as bootstrapping does; with `average_rate`, a running average of
+    the actor is evaluated (Polyak and Juditsky, doi:10.1137/0330046).
 
     Seams for the algorithms built on this, in the order an update meets them; an algorithm must define make_actor,
     next_value and actor_loss:
