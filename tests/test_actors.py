@@ -66,7 +66,7 @@ def test_rollouts_are_as_long_as_weights_may_age_within_a_second(num, num_envs, 
 
 
 def arrays(agent):
-    return {name: tensor.numpy() for name, tensor in agent.policy_state().items()}
+    return {name: tensor.numpy() for name, tensor in agent.explorer_state().items()}
 
 
 @pytest.mark.parametrize(
