@@ -69,7 +69,7 @@ def stages(device: str, python: str, wheels: Path, scratch: Path) -> list[list[S
     wheel_files = sorted(str(path) for path in wheels.glob("*.whl"))
     pip = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile", "--no-cache-dir"]
     options = ["-vv", "--tb=short", "--show-capture=no", "-rfE", "--durations=15"]
-    plugins = ["-p", "no:cacheprovider", "-p", "gpu_failures", "-n", str(min(6, os.cpu_count() or 1))]
+    plugins = ["-p", "no:cacheprovider", "-p", "gpu_failures", "-n", str(min(12, os.cpu_count() or 1))]
     pytest = [python, "-m", "pytest", *options, *plugins, str(BENCHMARKS / "gpu_checks.py")]
     speed = [python, str(BENCHMARKS / "gpu_speed.py"), "--device"]
     return [

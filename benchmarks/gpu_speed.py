@@ -64,6 +64,8 @@ CASES = {
         *pairs("ddpg", 256, 1024),
         *pairs("d4pg", 1024, 1024),
         *pairs("d4pg", 1024, 1024, "bf16"),
+        *pairs("td3", 256, 256),
+        *pairs("sac", 256, 256),
     ],
     "cpu": [
         *pairs("ddpg", 256, 256),

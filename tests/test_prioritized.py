@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_replay import ACTION_DIM, OBS_DIM, ids_of, stored_ids, transitions
 
-from rlcont.memory.block_sums import BlockSums
+from rlcont.memory.block_sums import BlockSums, running_sum_by_rows
 from rlcont.memory.prioritized import PrioritizedReplay
 from rlcont.memory.replay import Replay
 from rlcont.memory.sizes import BLOCK, block_sums_bytes
@@ -34,6 +34,12 @@ def test_a_draw_finds_what_a_running_sum_over_all_numbers_finds(size):
     places = shares * values.sum()
     np.testing.assert_array_equal(found, np.searchsorted(values.cumsum(), places, side="right").clip(max=size - 1))
     np.testing.assert_allclose(probability, values[found] / values.sum())
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 129, 128**2, 128**2 + 1])
+def test_a_running_sum_by_rows_is_the_running_sum(size):
+    numbers = np.random.default_rng(0).random(size)
+    np.testing.assert_allclose(running_sum_by_rows(torch.tensor(numbers)), numbers.cumsum(), rtol=1e-13)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -18,6 +18,7 @@ from interruptions import differences
 from script import SCRIPT, rlcont
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import tiny
+from waiting import wait_until
 
 from rlcont.config.compose import compose_job
 from rlcont.config.validate import validate
@@ -215,6 +216,11 @@ def said_at_the_end(process, code):
     return line
 
 
+def num_rollout_workers(pid):
+    family = psutil.Process(pid).children(recursive=True)
+    return sum("RolloutWorker" in " ".join(relative.cmdline()) for relative in family)
+
+
 def addresses_listened_at(family):
     connections = [each for process in family for each in process.net_connections("tcp")]
     return {each.laddr.ip.removeprefix("::ffff:") for each in connections if each.status == psutil.CONN_LISTEN}
@@ -227,7 +233,7 @@ def test_a_run_starts_a_ray_of_its_own_on_the_loopback_ends_it_and_goes_on(tmp_p
     environment = {**os.environ, "HOME": str(tmp_path)}
     with playing(tmp_path, environment, *ENDLESS, "actors.address=local") as (process, family):
         assert {"127.0.0.1"} <= addresses_listened_at([psutil.Process(process.pid), *family]) <= {"127.0.0.1", "::1"}
-        assert sum("RolloutWorker" in " ".join(relative.cmdline()) for relative in family) == 2
+        wait_until(lambda: num_rollout_workers(process.pid) == 2)
         os.killpg(process.pid, signal.SIGINT)  # As a terminal does at Ctrl-C.
         assert said_at_the_end(process, 130).startswith("rlcont: interrupted at step ")
     (folder,) = (tmp_path / "outputs" / "Pendulum-v1" / "ddpg").iterdir()

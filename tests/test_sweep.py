@@ -15,7 +15,6 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from pathlib import Path
 
 import psutil
@@ -24,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from tiny import tiny
+from waiting import wait_until
 
 from rlcont.config.compose import expand_sweep
 from rlcont.core.resources import MEMORY_SHARE
@@ -186,13 +186,6 @@ def start(cwd, *arguments, **options):
 
 def fates(*names):
     return ["-m", *tiny(*FATE, f"env.kwargs.fate={','.join(names)}")]
-
-
-def wait_until(happened, seconds=300):
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def status(cwd, job):

@@ -7,6 +7,9 @@ from rlcont.memory.sizes import BLOCK, num_blocks
 SEARCHED_AT_ONCE = 128
 """Places that are searched together: torch divides more than 200 among threads, which costs more than the search."""
 
+ROW = 128
+"""Numbers that CUDA adds up in one order: few enough for one group of its threads."""
+
 
 class BlockSums:
     """`size` numbers, 0 at first, and the sum of each block of them.
@@ -38,7 +41,7 @@ class BlockSums:
         """The index [N] of the number in whose stretch of the running sum `share` [N] of the total lies, 0 to 1, and
         the number's own share of the total [N].
         """
-        torch.cumsum(self._sums, 0, out=self._ends[1:])
+        self._ends[1:] = running_sum_by_rows(self._sums) if self._sums.is_cuda else self._sums.cumsum(0)
         total = self._ends[-1]
         place = _before(share * total, total)
         parts = place.split(SEARCHED_AT_ONCE)
@@ -52,6 +55,18 @@ class BlockSums:
         """Sets the first numbers to `leaves` [N], as they were read, and the others to 0."""
         self.leaves.zero_()[: len(leaves)] = leaves
         self._sums = self._blocks.sum(1)
+
+
+def running_sum_by_rows(numbers: torch.Tensor) -> torch.Tensor:
+    """The running sum of `numbers` [N], in the same order at every call.
+
+    CUDA adds up a long running sum in an order that differs from call to call, and rows of a matrix in one order.
+    """
+    if len(numbers) <= ROW:
+        return numbers.cumsum(0)
+    rows = torch.nn.functional.pad(numbers, (0, -len(numbers) % ROW)).view(-1, ROW).cumsum(1)
+    rows[1:] += running_sum_by_rows(rows[:-1, -1])[:, None]
+    return rows.view(-1)[: len(numbers)]
 
 
 def _before(place: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
