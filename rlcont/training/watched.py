@@ -201,7 +201,8 @@ def _text(value: Any) -> str:
 def _what_is_read(guard: Any, expression: str) -> str | None:
     """An expression for what a guard is about, where its value can be compared later."""
     if guard.guard_type == "HASATTR":
-        return f"hasattr({expression}, {guard.orig_guard.create_fn.keywords['attr']!r})"
+        owner, attribute = _owner_and_attribute(guard.orig_guard, expression)
+        return f"hasattr({owner}, {attribute!r})"
     if guard.guard_type == "SEQUENCE_LENGTH" and not _is_plain(guard.value):
         return f"len({expression})"
     if isinstance(guard.value, dict):
@@ -213,6 +214,14 @@ def _what_is_read(guard: Any, expression: str) -> str | None:
     if _is_plain(guard.value) or guard.guard_type in IDENTITIES:
         return expression
     return f"type({expression})" if guard.guard_type == "TYPE_MATCH" else None
+
+
+def _owner_and_attribute(guard: Any, expression: str) -> tuple[str, str]:
+    """What a guard on an attribute's presence is about; before torch 2.13 it is named as the attribute itself."""
+    if attribute := getattr(guard.create_fn, "keywords", {}).get("attr"):
+        return expression, attribute
+    owner, _, attribute = expression.rpartition(".")
+    return owner, attribute
 
 
 def _is_plain(value: Any) -> bool:
