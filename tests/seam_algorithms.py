@@ -35,12 +35,12 @@ class BlurredStates(DDPG):
 
     def __init__(self, config, noise, spec, *, seed, device, **sizes):
         super().__init__(config, noise, spec, seed=seed, device=device, **sizes)
-        self.blur_rng = torch_generator(seed, "blur", device)
+        self.blur_rng = torch_generator(seed, "blur")
         self.blur = torch.zeros(config.batch_size, spec.obs_dim, device=device)
 
     def draw(self):
         super().draw()
-        self.blur.normal_(0, 0.1, generator=self.blur_rng)
+        self.blur.copy_(torch.empty(self.blur.shape).normal_(0, 0.1, generator=self.blur_rng))
 
     def td_target(self, batch):
         return super().td_target(batch._replace(next_obs=batch.next_obs + self.blur))

@@ -198,3 +198,15 @@ def test_a_failed_check_is_said_at_once(tmp_path):
     assert gpu_rows.read(tmp_path / "rows") == [
         {"table": "failed checks", "check": "test_fails", "error": "assert 1 == 2"}
     ]
+
+
+@pytest.mark.slow
+def test_the_checks_hold_on_a_cpu(tmp_path):
+    """Those of acting and of the memory; the others take minutes and ask what tests/ asks."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "benchmarks" / "gpu_checks.py"]
+    path = os.pathsep.join(str(ROOT / name) for name in ("tests", "benchmarks"))
+    env = os.environ | {"DEVICE": "cpu", "PYTHONPATH": path, gpu_rows.FILE: str(tmp_path / "rows")}
+    command += ["-k", "actions or remembers or refused or asked_for", "-o", "addopts="]
+    checked = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+    assert "14 passed" in checked.stdout

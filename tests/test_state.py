@@ -108,6 +108,7 @@ HIDDEN = {
     "a torch generator in a helper": lambda: Helper(torch.Generator()),
     "a tensor in a helper": lambda: Helper(torch.zeros(1)),
     "a network in a helper's list": lambda: Helper([torch.nn.Linear(1, 1)]),
+    "a container of a new layer": lambda: Helper(torch.nn.Sequential(torch.nn.Linear(1, 1))),
     "a generator in a closure": lambda: (lambda rng: lambda: rng.random())(np.random.default_rng()),
     "a generator in a partial": lambda: functools.partial(np.random.Generator.random, np.random.default_rng()),
     "a bound method of a helper": lambda: Helper(np.random.default_rng()).__init__,
@@ -142,6 +143,8 @@ def test_what_refers_to_parts_is_not_refused():
     thing.helper = Helper(thing.module)
     thing.partial = functools.partial(print, thing.generator)
     thing.kind = Inner
+    arranged = torch.nn.Sequential(thing.module, thing.several[0])
+    thing.arranged = lambda x: arranged(x)
     check_parts(thing)
     assert "call" not in thing.state_dict()
 

@@ -75,10 +75,20 @@ def _refuse_hidden(value: Any, place: str, saved: set[int]) -> None:
         raise TypeError(
             f"{place} is a {type(value).__name__}, whose place no checkpoint would hold; count it in `counters`"
         )
+    if _arranges_layers(value, saved):
+        return
     if is_random or (has_state(value) and not isinstance(value, dict | list | tuple)):
         raise TypeError(_REFUSED.format(place=place, kind=type(value).__name__))
     for how, inner in _inside(value):
         _refuse_hidden(inner, place + how, saved)
+
+
+def _arranges_layers(value: Any, saved: set[int]) -> bool:
+    """Whether a value is one of torch's containers, of nothing but layers that are saved."""
+    if not of_torch(value, "Module") or type(value).__module__.partition(".")[0] != "torch":
+        return False
+    layers = list(value.children())
+    return bool(layers) and all(id(inner) in saved for inner in (*layers, *value.parameters(), *value.buffers()))
 
 
 def _inside(value: Any) -> Iterator[tuple[str, Any]]:

@@ -28,7 +28,7 @@ class DDPG(OffPolicy):
 
     def __init__(self, config: DDPGConfig, noise: NoiseConfig, spec: EnvSpec, *, seed: int, device: str, **sizes: Any):
         super().__init__(config, noise, spec, seed=seed, device=device, **sizes)
-        self.smoothing_rng = torch_generator(seed, "smoothing", device)
+        self.smoothing_rng = torch_generator(seed, "smoothing")
         self.smoothing = torch.zeros(config.batch_size, spec.action_dim, device=device)
         """Noise on the target policy's actions in the next update [B, A]."""
 
@@ -48,8 +48,8 @@ class DDPG(OffPolicy):
     def draw(self) -> None:
         config = self.config
         if config.target_sigma > 0:
-            self.smoothing.normal_(0, config.target_sigma, generator=self.smoothing_rng)
-            self.smoothing.clamp_(-config.target_clip, config.target_clip)
+            noise = torch.empty(self.smoothing.shape).normal_(0, config.target_sigma, generator=self.smoothing_rng)
+            self.smoothing.copy_(noise.clamp_(-config.target_clip, config.target_clip))
 
     def next_action(self, batch: Batch) -> torch.Tensor:
         """The target policy's actions [B, A], smoothed by noise (arXiv:1802.09477, equation 14)."""

@@ -50,7 +50,7 @@ class SAC(OffPolicy):
         self.target_entropy = -spec.action_dim if config.target_entropy is None else config.target_entropy
         self.temperature = nets.FlatNetwork(nets.LogScalar(config.init_temperature, device))
         self.temperature_optimizer = Adam(self.temperature.weights, config.temperature_lr)
-        self.normal_rng = torch_generator(seed, "policy_samples", device)
+        self.normal_rng = torch_generator(seed, "policy_samples")
         self.normal = torch.zeros(2, config.batch_size, spec.action_dim, device=device)
         """Standard normal numbers, for the actions in the states of the next batch and in those that follow them."""
 
@@ -59,7 +59,7 @@ class SAC(OffPolicy):
         return SquashedGaussian(nets.mlp(spec.obs_dim, config.actor, 2 * spec.action_dim, generator))
 
     def draw(self) -> None:
-        self.normal.normal_(generator=self.normal_rng)
+        self.normal.copy_(torch.empty(self.normal.shape).normal_(generator=self.normal_rng))
 
     def sample(self, obs: torch.Tensor, normal: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The actions [B, A] that standard normal numbers [B, A] make, and their log-probability [B]."""
