@@ -41,7 +41,7 @@ MUTATIONS = [
     Mutation(DDPG, ".amin(0)", ".mean(0)", "test_td3"),
     Mutation(DDPG, "(action + self.smoothing)", "(action - self.smoothing)", "test_td3"),
     Mutation(DDPG, "(action + self.smoothing).clamp(-1, 1)", "(action + self.smoothing)", "test_td3"),
-    Mutation(DDPG, "self.smoothing.clamp_(-config.target_clip, config.target_clip)", "pass", "test_td3"),
+    Mutation(DDPG, "noise.clamp_(-config.target_clip, config.target_clip)", "noise", "test_td3"),
     Mutation(DDPG, "polyak_(self.target_actor.weights", "polyak_(self.target_actor.weights.clone()", "test_ddpg"),
     Mutation(D4PG, "-(target * log_probs)", "(target * log_probs)", "test_d4pg"),
     Mutation(D4PG, ".argmin(0)", ".argmax(0)", "test_d4pg"),
