@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -490,6 +491,15 @@ def test_what_a_layer_reads_is_watched_too(said, caplog):
     (record,) = caplog.records
     assert said in record.message
     assert record.message.endswith("it runs eagerly")
+
+
+def test_an_attribute_that_is_looked_for_is_found_by_the_guards_of_every_torch():
+    newer = SimpleNamespace(
+        guard_type="HASATTR", orig_guard=SimpleNamespace(create_fn=functools.partial(print, attr="scale"))
+    )
+    older = SimpleNamespace(guard_type="HASATTR", orig_guard=SimpleNamespace(create_fn=print))
+    assert watched._what_is_read(newer, "L['self']") == "hasattr(L['self'], 'scale')"
+    assert watched._what_is_read(older, "L['self'].scale") == "hasattr(L['self'], 'scale')"
 
 
 def test_what_cannot_be_watched_the_compiler_looks_at(monkeypatch):

@@ -106,6 +106,7 @@ def build(traced: Traced, path: Path) -> None:
     Raises:
         NotCompilable: the compiler failed.
     """
+    from torch._inductor import config as inductor
     from torch._inductor.compile_fx import compile_fx_aot
     from torch._inductor.decomposition import select_decomp_table
     from torch.fx.experimental.proxy_tensor import make_fx
@@ -123,9 +124,10 @@ def build(traced: Traced, path: Path) -> None:
             functional = torch.func.functionalize(_listed(with_gradients), remove="mutations")
             options = for_any_number_of_threads() | {
                 "aot_inductor.output_path": str(Path(folder, path.name)),
-                "aot_inductor.enable_line_tables": False,  # They make the library several times as large.
                 "aot_inductor.precompile_headers": False,  # It takes 18 s and saves nothing.
             }
+            if hasattr(inductor.aot_inductor, "enable_line_tables"):  # They make the library several times as large.
+                options["aot_inductor.enable_line_tables"] = False
             with torch.no_grad():
                 graph = make_fx(functional, table, tracing_mode="fake")(*tensors)
                 compile_fx_aot(graph, [*tensors], config_patches=options)
