@@ -16,8 +16,6 @@ from pathlib import Path
 import torch
 from gpu_rows import say
 
-from rlcont.memory.block_sums import running_sum_by_rows
-
 PACKAGES = ("rlcont", "torch", "triton", "numpy", "gymnasium", "mujoco", "pydantic", "safetensors", "pytest")
 
 
@@ -87,21 +85,8 @@ def scatter_add_repeats(device: str) -> str:
     return f"{sum(torch.equal(one, sums[0]) for one in sums)} of 50 equal the first to the last bit"
 
 
-def running_sum_repeats(device: str) -> str:
-    """Of as many float64 numbers as a replay of a million rows has blocks."""
-    numbers = torch.rand(2**14, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(device)
-    said = []
-    for name, running_sum in (
-        ("torch.cumsum", lambda: numbers.cumsum(0)),
-        ("by rows", lambda: running_sum_by_rows(numbers)),
-    ):
-        sums = [running_sum() for _ in range(50)]
-        said.append(f"{name}: {sum(torch.equal(one, sums[0]) for one in sums)} of 50 equal the first to the last bit")
-    return "; ".join(said)
-
-
 TRIED: tuple[Callable[[str], str], ...] = (
-    *(machine, processor, versions, driver, product, recorded, scatter_add_repeats, running_sum_repeats, compiled),
+    *(machine, processor, versions, driver, product, recorded, scatter_add_repeats, compiled),
 )
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_replay import ACTION_DIM, OBS_DIM, ids_of, stored_ids, transitions
 
-from rlcont.memory.block_sums import BlockSums, running_sum_by_rows
+from rlcont.memory.block_sums import BlockSums
 from rlcont.memory.prioritized import PrioritizedReplay
 from rlcont.memory.replay import Replay
 from rlcont.memory.sizes import BLOCK, block_sums_bytes
 
 
 def make_sums(values):
-    sums = BlockSums(len(values), torch.device("cpu"))
+    sums = BlockSums(len(values))
     sums.set(torch.arange(len(values)), torch.tensor(values, dtype=torch.float64))
     return sums
 
@@ -36,12 +36,6 @@ def test_a_draw_finds_what_a_running_sum_over_all_numbers_finds(size):
     np.testing.assert_allclose(probability, values[found] / values.sum())
 
 
-@pytest.mark.parametrize("size", [1, 127, 128, 129, 128**2, 128**2 + 1])
-def test_a_running_sum_by_rows_is_the_running_sum(size):
-    numbers = np.random.default_rng(0).random(size)
-    np.testing.assert_allclose(running_sum_by_rows(torch.tensor(numbers)), numbers.cumsum(), rtol=1e-13)
-
-
 @pytest.mark.parametrize("size", SIZES)
 def test_the_first_and_the_last_place_find_a_number_that_is_not_zero(size):
     values = np.zeros(size)
@@ -55,7 +49,7 @@ def test_the_first_and_the_last_place_find_a_number_that_is_not_zero(size):
     changes=st.lists(st.tuples(st.integers(0, 199), st.floats(0.001, 1e6)), min_size=1, max_size=30),
 )
 def test_shares_are_those_of_the_numbers_after_any_changes(size, changes):
-    sums, values = BlockSums(size, torch.device("cpu")), np.zeros(size)
+    sums, values = BlockSums(size), np.zeros(size)
     for index, value in changes:
         sums.set(torch.tensor([index % size]), torch.tensor([value], dtype=torch.float64))
         values[index % size] = value
@@ -224,7 +218,7 @@ def test_a_loaded_replay_goes_on_the_same():
 
 @pytest.mark.parametrize("size", SIZES)
 def test_sums_take_as_much_memory_as_they_say(size):
-    sums = BlockSums(size, torch.device("cpu"))
+    sums = BlockSums(size)
     assert sum(value.nbytes for name, value in vars(sums).items() if name != "leaves") == block_sums_bytes(size)
 
 

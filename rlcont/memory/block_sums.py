@@ -7,15 +7,13 @@ from rlcont.memory.sizes import BLOCK, num_blocks
 SEARCHED_AT_ONCE = 128
 """Places that are searched together: torch divides more than 200 among threads, which costs more than the search."""
 
-ROW = 128
-"""Numbers that CUDA adds up in one order: few enough for one group of its threads."""
-
 
 class BlockSums:
     """`size` numbers, 0 at first, and the sum of each block of them.
 
     A draw adds up the blocks' sums, finds the block and adds up its numbers, for many draws at once: for a million
-    numbers that is one running sum of 16 thousand, and one of 64 for each draw.
+    numbers that is one running sum of 16 thousand, and one of 64 for each draw. They live on the host: on a GPU each of
+    these small operations is a launch, and a long running sum adds up in an order that differs from call to call.
 
     Source: arXiv:1511.05952, appendix B.2.1.
     Differs: two levels instead of a binary tree; sums are added anew, so that no error piles up.
@@ -24,10 +22,10 @@ class BlockSums:
         leaves [size] float64, to be read.
     """
 
-    def __init__(self, size: int, device: torch.device):
-        self._blocks = torch.zeros(num_blocks(size), BLOCK, dtype=torch.float64, device=device)
+    def __init__(self, size: int):
+        self._blocks = torch.zeros(num_blocks(size), BLOCK, dtype=torch.float64)
         self._sums = self._blocks.sum(1)
-        self._ends = torch.zeros(len(self._sums) + 1, dtype=torch.float64, device=device)
+        self._ends = torch.zeros(len(self._sums) + 1, dtype=torch.float64)
         """Where each block begins and ends in the running sum, as the last draw found it."""
         self.leaves = self._blocks.view(-1)[:size]
 
@@ -41,7 +39,7 @@ class BlockSums:
         """The index [N] of the number in whose stretch of the running sum `share` [N] of the total lies, 0 to 1, and
         the number's own share of the total [N].
         """
-        self._ends[1:] = running_sum_by_rows(self._sums) if self._sums.is_cuda else self._sums.cumsum(0)
+        torch.cumsum(self._sums, 0, out=self._ends[1:])
         total = self._ends[-1]
         place = _before(share * total, total)
         parts = place.split(SEARCHED_AT_ONCE)
@@ -55,18 +53,6 @@ class BlockSums:
         """Sets the first numbers to `leaves` [N], as they were read, and the others to 0."""
         self.leaves.zero_()[: len(leaves)] = leaves
         self._sums = self._blocks.sum(1)
-
-
-def running_sum_by_rows(numbers: torch.Tensor) -> torch.Tensor:
-    """The running sum of `numbers` [N], in the same order at every call.
-
-    CUDA adds up a long running sum in an order that differs from call to call, and rows of a matrix in one order.
-    """
-    if len(numbers) <= ROW:
-        return numbers.cumsum(0)
-    rows = torch.nn.functional.pad(numbers, (0, -len(numbers) % ROW)).view(-1, ROW).cumsum(1)
-    rows[1:] += running_sum_by_rows(rows[:-1, -1])[:, None]
-    return rows.view(-1)[: len(numbers)]
 
 
 def _before(place: torch.Tensor, end: torch.Tensor) -> torch.Tensor:

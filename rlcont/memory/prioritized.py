@@ -31,8 +31,8 @@ class PrioritizedReplay(Replay):
         self.start_beta = beta
         self.num_batches = num_batches
         self.num_sampled = 0
-        self.sums = BlockSums(len(self.rows), self.rows.device)
-        self.max_priority = torch.ones((), dtype=torch.float64, device=self.rows.device)
+        self.sums = BlockSums(len(self.rows))
+        self.max_priority = torch.ones((), dtype=torch.float64)
 
     @property
     def beta(self) -> float:
@@ -42,21 +42,22 @@ class PrioritizedReplay(Replay):
     def add(self, transitions: Transitions) -> None:
         first = self.num_added
         super().add(transitions)
-        slot = torch.arange(first, self.num_added, device=self.rows.device) % self.capacity
+        slot = torch.arange(first, self.num_added) % self.capacity
         self.sums.set(slot, (self.max_priority**self.alpha).expand(len(slot)))
 
     def sample(self, batch_size: int) -> Batch:
         # One draw from each of batch_size equal stretches of the sum, as the paper's appendix B.2.1 has it.
         place = torch.arange(batch_size) + torch.rand(batch_size, generator=self.generator, dtype=torch.float64)
-        slot, probability = self.sums.find(place.div_(batch_size).to(self.rows.device, non_blocking=True))
+        slot, probability = self.sums.find(place.div_(batch_size))
         weight = (len(self) * probability) ** -self.beta
         self.num_sampled += 1
         return self._batch(slot, (weight / weight.max()).float())
 
     def prioritize(self, batch: Batch, priority: torch.Tensor) -> Metrics:
+        priority = priority.cpu()
         raised = priority.nan_to_num(0, 0, 0).double() + self.eps
         self.max_priority = torch.maximum(self.max_priority, raised.max())
-        self.sums.set(batch.slot, raised**self.alpha)
+        self.sums.set(batch.slot.cpu(), raised**self.alpha)
         return {
             "priority_mean": priority.mean(),
             "priority_max": priority.max(),
@@ -70,7 +71,7 @@ class PrioritizedReplay(Replay):
         """The priorities to the power of alpha, in 50 equal bins."""
         if len(self) == 0:
             return {}
-        counts, edges = np.histogram(self.sums.leaves[: len(self)].cpu().numpy(), bins=50)
+        counts, edges = np.histogram(self.sums.leaves[: len(self)].numpy(), bins=50)
         return {"priority": Histogram(((edges[1:] + edges[:-1]) / 2).tolist(), counts.tolist())}
 
     def state_dict(self) -> dict[str, Any]:
@@ -83,5 +84,5 @@ class PrioritizedReplay(Replay):
     def _grow(self, num: int) -> None:
         super()._grow(num)
         leaves = self.sums.leaves
-        self.sums = BlockSums(num, self.rows.device)
+        self.sums = BlockSums(num)
         self.sums.rebuild(leaves)

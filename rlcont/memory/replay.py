@@ -55,9 +55,8 @@ class Replay(Parts):
 
     def sample(self, batch_size: int) -> Batch:
         """`batch_size` transitions drawn uniformly with replacement, of equal weight."""
-        device = self.rows.device
         slot = torch.randint(len(self), (batch_size,), generator=self.generator)
-        return self._batch(slot.to(device, non_blocking=True), torch.ones(batch_size, device=device))
+        return self._batch(slot, torch.ones(batch_size, device=self.rows.device))
 
     def last(self, num: int) -> Batch:
         """The last `num` transitions, or as many as there are, of equal weight."""
@@ -88,7 +87,8 @@ class Replay(Parts):
         self._place(first, torch.from_numpy(rows))
 
     def _batch(self, slot: torch.Tensor, weight: torch.Tensor) -> Batch:
-        """The rows at `slot` [B], in one gather."""
+        """The rows at `slot` [B], in one gather; slots and weights may come from the host."""
+        slot, weight = (tensor.to(self.rows.device, non_blocking=True) for tensor in (slot, weight))
         rows = self.rows.index_select(0, slot)
         obs, action, reward, discount, next_obs = rows.split(self._widths, dim=1)
         return Batch(obs, action, reward.squeeze(1), discount.squeeze(1), next_obs, weight, slot)
