@@ -16,7 +16,7 @@ from rlcont.config.run import CHANGEABLE
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.runs.checkpoint import Checkpoints, _sealed
-from rlcont.runs.folder import in_use, load_config
+from rlcont.runs.folder import add_to_description, description, in_use, load_config
 from rlcont.runs.resume import plan_resume, scheduled_over_the_run
 from rlcont.training.evaluate import Evaluator
 from rlcont.training.loop import Training
@@ -180,6 +180,20 @@ def test_what_goes_on_is_recorded(tmp_path):
     assert (config.total_steps, config.log.every) == (600, 50)
     with (folder / "evaluations.csv").open() as file:
         assert [line.partition(",")[0] for line in file] == ["step", "0", "200", "400", "500", "600"]
+
+
+def test_packages_of_other_versions_are_told_once(tmp_path, capsys):
+    folder = train(settings("a2c", f"output={tmp_path}"))
+    before = description(folder)
+    packages = before["packages"] | {"torch": "2.4.1", "tensorboard": "2.16", "numpy": "1.26"}
+    add_to_description(folder, {"packages": packages})
+    resume(plan_resume(folder, ["total_steps=500"]))
+    torch_now, numpy_now = before["packages"]["torch"], before["packages"]["numpy"]
+    said = f"torch 2.4.1 is {torch_now} now, numpy 1.26 is {numpy_now} now; last digits may differ from those of "
+    assert said in capsys.readouterr().out
+    assert description(folder)["resumed"][0]["packages"] == before["packages"]
+    resume(plan_resume(folder, ["total_steps=600"]))
+    assert "last digits" not in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -14,6 +14,8 @@ from rlcont import __version__
 
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy", "hydra-core", "omegaconf", "pydantic", "tensorboard")
 
+COMPUTING = ("rlcont", "torch", "gymnasium", "mujoco", "numpy")
+
 
 def provenance() -> dict[str, Any]:
     """Command line, start time, commit and versions of packages."""
@@ -21,9 +23,20 @@ def provenance() -> dict[str, Any]:
         "command": shlex.join(["rlcont", *sys.argv[1:]]),
         "started": timestamp(),
         "commit": _git_commit(),
-        "python": platform.python_version(),
-        "packages": _package_versions(),
+        **software(),
     }
+
+
+def software() -> dict[str, Any]:
+    """Versions of Python and of packages."""
+    return {"python": platform.python_version(), "packages": _package_versions()}
+
+
+def updated_packages(before: dict[str, str]) -> list[str]:
+    """The packages of other versions than `before` that training computes with, each with both."""
+    now = _package_versions()
+    versions = [(name, before.get(name), now.get(name)) for name in COMPUTING]
+    return [f"{name} {old} is {new} now" for name, old, new in versions if old and new and old != new]
 
 
 def timestamp() -> str:

@@ -19,7 +19,7 @@ from rlcont.exploration.config import DecayConfig
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.files import write_whole
 from rlcont.runs.folder import add_to_description, description, in_use, load_config
-from rlcont.runs.provenance import timestamp
+from rlcont.runs.provenance import software, timestamp, updated_packages
 from rlcont.runs.status import read_status
 
 
@@ -37,9 +37,15 @@ class ResumePlan:
     rescheduled: list[str]
     """Keys of what is scheduled over `total_steps`, where that changes."""
 
+    def updated_packages(self) -> list[str]:
+        """The packages that training computes with of which the run last used another version, each with both."""
+        known = description(self.folder)
+        sittings = [known, *known.get("resumed", [])]
+        return updated_packages(next((each["packages"] for each in reversed(sittings) if "packages" in each), {}))
+
     def record(self, step: int) -> None:
         """Records in run.json and config.yaml that the run resumes from `step`, and the changes."""
-        sitting = {"time": timestamp(), "step": step, "command": shlex.join(["rlcont", *sys.argv[1:]])}
+        sitting = {"time": timestamp(), "step": step, "command": shlex.join(["rlcont", *sys.argv[1:]]), **software()}
         earlier = description(self.folder).get("resumed", [])
         add_to_description(self.folder, {"resumed": [*earlier, {**sitting, "changes": self.changes}]})
         if self.changes:

@@ -71,6 +71,7 @@ def resume(plan: ResumePlan) -> Path:
             raise
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise UserError(f"{folder}: its checkpoint does not fit the run ({one_line(error)})") from error
+        updated = plan.updated_packages()
         plan.record(training.step)
         print(f"{_name(config)}, from step {training.step}; {shown(folder)}", flush=True)
         if plan.rescheduled:
@@ -79,6 +80,8 @@ def resume(plan: ResumePlan) -> Path:
                 f"that began with total_steps={config.total_steps}",
                 flush=True,
             )
+        if updated:
+            print(f"{', '.join(updated)}; last digits may differ from those of an uninterrupted run", flush=True)
         _print_machine(config, parts, found)
         _train(config, parts, observer)
     return folder
