@@ -12,6 +12,7 @@ import csv
 import json
 from collections import defaultdict
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,9 +132,8 @@ def origins(runs: dict[str, dict[str, dict[int, list[Run]]]]) -> str:
                     versions = ", ".join(
                         f"{name} {known['packages'][name]}" for name in ("rlcont", "torch", "gymnasium", "mujoco")
                     )
-                    commands[f"Commit {known['commit']}, {versions}; {known['machine']}:"].add(
-                        f"    {known['command'].partition(' seed=')[0]} seed=…"
-                    )
+                    where = fill(f"Commit {known['commit']}, {versions}; {known['machine']}:", 100)
+                    commands[where].add(f"    {known['command'].partition(' seed=')[0]} seed=…")
     return "\n\n".join("\n".join([where, "", *sorted(lines)]) for where, lines in sorted(commands.items()))
 
 
