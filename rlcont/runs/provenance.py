@@ -13,8 +13,8 @@ from typing import Any
 from rlcont import __version__
 
 PACKAGES = ("torch", "gymnasium", "mujoco", "numpy", "hydra-core", "omegaconf", "pydantic", "tensorboard")
-
 COMPUTING = ("rlcont", "torch", "gymnasium", "mujoco", "numpy")
+"""Packages that a run's numbers come from."""
 
 
 def provenance() -> dict[str, Any]:

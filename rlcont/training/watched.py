@@ -217,7 +217,7 @@ def _what_is_read(guard: Any, expression: str) -> str | None:
 
 
 def _owner_and_attribute(guard: Any, expression: str) -> tuple[str, str]:
-    """What a guard on an attribute's presence is about; before torch 2.13 it is named as the attribute itself."""
+    """What a guard on an attribute's presence is about; older versions of torch name it as the attribute itself."""
     if attribute := getattr(guard.create_fn, "keywords", {}).get("attr"):
         return expression, attribute
     owner, _, attribute = expression.rpartition(".")
