@@ -105,8 +105,8 @@ def _print(env: Any, given: Any) -> Any:
 
 
 def _draw_from_the_global_generators(env: Any, given: Any) -> Any:
-    random.seed(int(1e6 * np.random.random()))  # noqa: NPY002
-    np.random.seed(random.getrandbits(32))  # noqa: NPY002
+    random.seed(int(1e6 * np.random.random()))  # noqa: NPY002 (what it is there to do)
+    np.random.seed(random.getrandbits(32))  # noqa: NPY002 (as above)
     return given
 
 
@@ -223,7 +223,7 @@ class Tame(gymnasium.Env):
 
 class OfNumpy(Tame):
     def _draw(self):
-        return np.random.uniform(-1, 1, 2)  # noqa: NPY002
+        return np.random.uniform(-1, 1, 2)  # noqa: NPY002 (as old environments do)
 
 
 class OfRandom(Tame):
@@ -271,7 +271,7 @@ class OfAnOldGenerator(Tame):
 
 class OfPythonsGenerator(OfAnOldGenerator):
     def __init__(self):
-        self.rng = random.Random(0)  # type: ignore[assignment]
+        self.rng = random.Random(0)
 
     def _draw(self):
         return np.array([self.rng.random(), self.rng.gauss(0, 1)])

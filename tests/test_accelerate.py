@@ -504,7 +504,10 @@ def test_an_attribute_that_is_looked_for_is_found_by_the_guards_of_every_torch()
 
 def test_what_cannot_be_watched_the_compiler_looks_at(monkeypatch):
     what_is_read = watched._what_is_read
-    hidden = lambda guard, expression: None if "is_on" in expression else what_is_read(guard, expression)  # noqa: E731
+
+    def hidden(guard, expression):
+        return None if "is_on" in expression else what_is_read(guard, expression)
+
     monkeypatch.setattr(watched, "_what_is_read", hidden)
     reader = Reader()
     update = Acceleration(True, "fp32", "cpu", required=True)(reader.update)

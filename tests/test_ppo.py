@@ -10,7 +10,7 @@ from test_a2c import NO_NOISE, POLICIES, TO_ZERO, Reference, action_and_value, l
 from test_a2c import make_config as make_a2c_config
 from worlds import RandomWorld, assert_same, paid_at_the_end, play, two_sides
 
-from rlcont.algos.a2c.agent import mean_over
+from rlcont.algos.a2c.agent import Minibatch, mean_over
 from rlcont.algos.find import agent_class, config_class
 from rlcont.algos.ppo.agent import PPO, PPOMinibatch
 from rlcont.algos.ppo.config import PPOConfig
@@ -349,3 +349,7 @@ def test_probe_of_two_steps_discounts_the_second_reward():
     agent = solve(paid_at_the_end(), 120, gamma=0.8)
     _, value = action_and_value(agent, 0, 1)
     assert value == pytest.approx([0.8 * 2, 2], abs=0.1)
+
+
+def test_its_minibatches_begin_as_those_of_a2c():
+    assert PPOMinibatch._fields == (*Minibatch._fields, "old_log_prob")

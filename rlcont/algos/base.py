@@ -24,10 +24,10 @@ class AlgorithmConfig(abc.ABC):
     has something else."""
 
     # Hooks that an algorithm may leave as they are: it then refuses nothing.
-    def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:  # noqa: B027
+    def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:  # noqa: B027 (a hook, not a method that was forgotten)
         """Refuses what cannot work in a run of `total_steps` environment steps in `num_envs` environments."""
 
-    def check_rollout(self, num_envs: int, length: int) -> None:  # noqa: B027
+    def check_rollout(self, num_envs: int, length: int) -> None:  # noqa: B027 (a hook, as above)
         """Refuses rollouts of `length` steps of `num_envs` environments that arrive at once, from remote actors."""
 
     def schedules(self) -> list[str]:

@@ -30,7 +30,7 @@ def prepare_process() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open as long as the process)
         elif stream is getattr(sys, f"__{name}__") and type(stream) is io.TextIOWrapper:
             output = _Output(stream)
             setattr(sys, name, output)

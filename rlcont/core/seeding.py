@@ -45,14 +45,14 @@ def integers(seed: int, name: str, count: int) -> list[int]:
 def seed_globals(seed: int) -> None:
     """Seeds the process-wide generators of random, of numpy and, where it is loaded, of torch."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002 (environments draw from it)
     if "torch" in sys.modules:
         sys.modules["torch"].default_generator.manual_seed(seed)
 
 
 def global_state() -> dict[str, Any]:
     """The state of what `seed_globals` seeds."""
-    state = {"random": random.getstate(), "numpy": np.random.get_state(legacy=False)}  # noqa: NPY002
+    state = {"random": random.getstate(), "numpy": np.random.get_state(legacy=False)}  # noqa: NPY002 (environments draw from it)
     if "torch" in sys.modules:
         state["torch"] = sys.modules["torch"].get_rng_state().numpy()
     return state
@@ -61,7 +61,7 @@ def global_state() -> dict[str, Any]:
 def set_global_state(state: dict[str, Any]) -> None:
     """Restores what `global_state` gave."""
     random.setstate(state["random"])
-    np.random.set_state(state["numpy"])  # noqa: NPY002
+    np.random.set_state(state["numpy"])  # noqa: NPY002 (environments draw from it)
     if "torch" in state and "torch" in sys.modules:
         torch = sys.modules["torch"]
         torch.set_rng_state(torch.from_numpy(state["torch"]))

@@ -24,7 +24,7 @@ if _glfw is not None and _glfw.origin is not None:
 try:
     import mujoco
 
-    mujoco.set_mju_user_warning  # noqa: B018
+    set_user_warning = mujoco.set_mju_user_warning  # A broken installation is a package without contents.
 except Exception as error:  # The type depends on what is missing.
     drawing = os.environ.get("MUJOCO_GL")
     command = [sys.executable, "-P", "-c", "import mujoco; mujoco.MjModel"]
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 # Gymnasium warns of every -v4 id. MuJoCo prints warnings and appends them to MUJOCO_LOG.TXT in the working directory,
 # already while it compiles a model.
 gymnasium.logger.min_level = gymnasium.logger.ERROR
-mujoco.set_mju_user_warning(lambda message: log.debug("mujoco: %s", message))
+set_user_warning(lambda message: log.debug("mujoco: %s", message))
 
 
 def follow(env: gymnasium.Env[Any, Any]) -> None:

@@ -161,7 +161,7 @@ def for_any_number_of_threads() -> dict[str, Any]:
 
     loop_nest: Any = cpp.LoopNest
     divisible = loop_nest.max_parallel_depth
-    if not getattr(divisible, "keeps_numbers", False):
+    if not getattr(loop_nest, "keeps_numbers", False):
 
         def max_parallel_depth(nest: Any) -> Any:
             depth = divisible(nest)
@@ -171,8 +171,8 @@ def for_any_number_of_threads() -> dict[str, Any]:
             is_short = math.prod(loop.size for loop in nest.loops) < THREADS_TO_DIVIDE_FOR * config.cpp.min_chunk_size
             return cpp.ParallelDepth(0, depth.start_depth) if is_sum or is_short else depth
 
-        max_parallel_depth.keeps_numbers = True  # type: ignore[attr-defined]
         loop_nest.max_parallel_depth = max_parallel_depth
+        loop_nest.keeps_numbers = True
     return {"cpp.threads": THREADS_TO_DIVIDE_FOR, "cpp.dynamic_threads": True}
 
 

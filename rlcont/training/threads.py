@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from rlcont.core.choice import MOST_LINES, Choice
-from rlcont.core.protocols import Update
+from rlcont.core.protocols import Accelerate, Update
 from rlcont.core.types import Metrics
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,10 @@ class AdaptiveThreads:
             return metrics
 
         return timed
+
+    def around(self, accelerate: Accelerate) -> Accelerate:
+        """`accelerate`, with every update timed."""
+        return lambda update: self.watched(accelerate(update))
 
     def _take(self, seconds: float, now: float) -> None:
         choice = self.choice

@@ -1,18 +1,25 @@
 """Proximal policy optimisation: A2C that learns from each rollout in several passes."""
 
-from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 
-from rlcont.algos.a2c.agent import A2C, Mean, Minibatch
+from rlcont.algos.a2c.agent import A2C, Mean
 from rlcont.core.types import Metrics
 from rlcont.memory.rollout import Rollout
 from rlcont.nn.optim import Adam
 
-PPOMinibatch = namedtuple("PPOMinibatch", (*Minibatch._fields, "old_log_prob"))  # type: ignore[misc]
-"""A `Minibatch`, with the log-probabilities [B] that the samples had when the rollout was played."""
+
+class PPOMinibatch(NamedTuple):
+    """A `Minibatch`, with the log-probabilities [B] that the samples had when the rollout was played."""
+
+    obs: torch.Tensor
+    sample: torch.Tensor
+    advantage: torch.Tensor
+    value_target: torch.Tensor
+    valid: torch.Tensor
+    old_log_prob: torch.Tensor
 
 
 class BaselinesAdam(Adam):
