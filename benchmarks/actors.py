@@ -136,7 +136,7 @@ def costs() -> None:
     worker = RolloutWorker(config, 0, 0)
     worker.start()
     agent = make_learner(config)
-    policy = {name: tensor.numpy() for name, tensor in agent.policy_state().items()}
+    policy = {name: tensor.numpy() for name, tensor in agent.explorer_state().items()}
     obs, action = worker.obs, worker.explorer.act(worker.obs, explore=True)
     rollout = worker.rollout(policy, 0, 512)
     agent.receive(rollout.experience)
@@ -154,10 +154,13 @@ def costs() -> None:
     with session("env=Pendulum-v1", "tuned=none", "actors.num=1", "actors.rollout_length=1") as made:
         place = made.collector.slots[0]
         made.play(5, lambda: not place.requests)
-        weights = made.collector._policy()
         import ray
 
-        rows["putting weights into the cluster"] = median_ms(made.collector._policy, 200)
+        def put_weights() -> object:
+            return ray.put({name: tensor.numpy() for name, tensor in made.agent.explorer_state().items()})
+
+        weights = put_weights()
+        rows["putting weights into the cluster"] = median_ms(put_weights, 200)
         rows["a rollout of 1 step, there and back"] = median_ms(
             lambda: ray.get(place.handle.rollout.remote(weights, 0, 1)), 300
         )

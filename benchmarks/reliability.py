@@ -316,7 +316,8 @@ def make_folder(overrides: Sequence[str]) -> Path:
     """A described folder for a run that is not begun."""
     given = {override.partition("=")[0]: override for override in overrides}
     composed = compose_job(list(given.values()))
-    return create_run_folder(validate(composed.container), composed.choices)
+    config = validate(composed.container)
+    return create_run_folder(Path(config.output), config, composed.choices)
 
 
 def start(folder: Path) -> None:

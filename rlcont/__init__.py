@@ -44,6 +44,9 @@ def evaluations(run: str | Path) -> list[dict[str, float]]:
 
     from rlcont.runs.evaluations import read_evaluations
     from rlcont.runs.find import named_folder
+    from rlcont.runs.folder import description
 
-    rows = read_evaluations(named_folder(Path(run)))
+    folder = named_folder(Path(run))
+    description(folder)  # Refuses a folder without a run.
+    rows = read_evaluations(folder)
     return [{key: float(value or "nan") for key, value in row.items()} for row in rows]

@@ -63,6 +63,7 @@ WHOLE = {
     "info a list": lambda env, given: (*given[:-1], []),
     "raises": lambda env, given: _raise(ValueError("this\nwent wrong")),
     "raises what has no text": lambda env, given: _raise(KeyError()),
+    "raises in Python's own code": lambda env, given: random.choice([]),
     "exits": lambda env, given: _raise(SystemExit(0)),
     "departs": lambda env, given: _raise(Departure("away")),
 }

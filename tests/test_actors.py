@@ -53,7 +53,15 @@ def test_noise_climbs_a_ladder_whose_middle_is_that_of_an_inline_run():
 
 @pytest.mark.parametrize(
     ("num", "num_envs", "updates_per_step", "length"),
-    [(2, 1, 1.0, 16), (16, 1, 1.0, 16), (16, 1, 0.05, 40), (4, 4, 0.05, 40), (16, 1, 0.005, 128), (1, 1, 0.25, 128)],
+    [
+        (2, 1, 1.0, 16),
+        (16, 1, 1.0, 16),
+        (16, 1, 0.05, 40),
+        (4, 4, 0.05, 40),
+        (16, 1, 0.005, 128),
+        (1, 1, 0.25, 128),
+        (1, 1, 0.0, 128),
+    ],
 )
 def test_rollouts_are_as_long_as_weights_may_age_within_a_second(num, num_envs, updates_per_step, length):
     actors = ladder(num, 1.0)

@@ -25,6 +25,7 @@ from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interq
 from rlcont.report.compare import compare, figures
 from rlcont.report.groups import group_runs
 from rlcont.runs.evaluations import STATISTICS
+from rlcont.runs.labels import MAX_LENGTH
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
@@ -111,6 +112,23 @@ def test_a_run_behind_a_link_or_copied_counts_once(outputs, capsys):
     copy = shutil.copytree(outputs, outputs.parent / "copy")
     assert [len(group.curves) for group in group_runs([outputs, copy])] == numbers
     assert capsys.readouterr().err.count(": left out, a copy of ") == sum(numbers)
+
+
+def test_a_run_that_cannot_be_read_is_named(outputs, capsys):
+    damaged = next(outputs.glob("HalfCheetah-v4/*/*"))
+    (damaged / "status.json").write_text("{")
+    assert {group.env for group in group_runs([outputs])} == {"Pendulum-v1"}
+    assert capsys.readouterr().err == f"{damaged}: left out, its description or status cannot be read\n"
+
+
+def test_groups_that_differ_in_more_than_a_file_name_can_hold(outputs, tmp_path):
+    settings = [f"algo.actor.hidden={[64] * 30}", f"algo.critic.hidden={[64] * 30}"]
+    for tau in (0.01, 0.02):
+        with_evaluations(make_run(tmp_path, "total_steps=200", *settings, f"algo.tau={tau}"), [0, 5, 10])
+    compare([outputs], tmp_path / "to", None)
+    names = [path.parent.name for path in (tmp_path / "to" / "Pendulum-v1").glob("*/events*")]
+    assert len(names) == len(set(names)) == 4
+    assert sorted(map(len, names))[-1] <= MAX_LENGTH + 2
 
 
 def test_keys_that_do_not_change_what_is_learned_make_no_groups(tmp_path):

@@ -40,6 +40,7 @@ def test_the_remaining_time_goes_by_the_steps_since_learning_began(clock):
     clock.now += console.WINDOW + 1
     assert remaining.mark(7000, True) == "0:05:01"  # By the last window alone, in which 3000 steps were taken.
     assert remaining.mark(10_000, True) == "0:00:00"
+    assert remaining.mark(10_064, True) == "0:00:00"  # Actors of a cluster may play past the end.
 
 
 def test_lines_are_plain_and_complete(capsys, clock):

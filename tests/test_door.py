@@ -42,6 +42,8 @@ def test_a_batch_gives_the_actions_of_its_rows(run):
 
 def test_evaluations_are_the_numbers_of_the_table(run):
     assert [row["step"] for row in rlcont.evaluations(run)] == [0, 200, 400]
+    with pytest.raises(UserError, match=r"typo/run.json: no description of a run"):
+        rlcont.evaluations(run / "typo")
     assert rlcont.evaluations(run)[1]["return_mean"] == float(read_evaluations(run)[1]["return_mean"])
 
 

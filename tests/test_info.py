@@ -35,7 +35,7 @@ class Counting(gymnasium.Env):
     def step(self, action):
         self.steps += 1
         info = {"is_success": self.episodes % 2 == 0, "steps": np.int64(self.steps), "note": "text"}
-        info |= {"distance": 1.5 * self.episodes} if self.episodes % 3 == 0 else {}
+        info |= {"distance": 0.7 * self.episodes} if self.episodes % 3 == 0 else {}
         return np.zeros(1, np.float32), 0.0, self.steps == 5, False, info
 
 
@@ -53,7 +53,7 @@ def test_training_logs_the_mean_over_the_episodes_that_gave_a_number():
     assert {tag: value for tag, value in values.items() if tag.startswith("train_info/")} == {
         "train_info/is_success": 0.5,  # Episodes 1 to 6.
         "train_info/steps": 5.0,
-        "train_info/distance": 1.5 * (3 + 6) / 2,
+        "train_info/distance": (0.7 * 3 + 0.7 * 6) / 2,
     }
     assert "train_info/steps" not in Interval.summary(_with_one_step(interval))
 

@@ -166,6 +166,7 @@ COMBINATIONS = [
     ("env=Pendulum-v1 total_steps=500", "algo.warmup_steps=1000: must be below total_steps=500"),
     ("algo.replay_size=10", "must hold at least a batch (algo.batch_size=256)"),
     ("algo.updates_per_step=1e-9", "no update falls due"),
+    ("algo.updates_per_step=1e-9 actors=ray", "no update falls due"),
     ("noise.sigma=0.3", "as in noise=gaussian noise.sigma=0.3"),
     ("noise=gaussian noise.theta=0.1", "noise=gaussian has no theta; did you mean noise=ou?"),
     ("noise=none noise.sigma=0.1", "noise=none has no sigma; did you mean noise=gaussian or noise=ou?"),

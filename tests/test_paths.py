@@ -1,6 +1,7 @@
 """Paths as people have them: relative where the directory changes, with an = in them, or of somebody else."""
 
 import contextlib
+import importlib
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from tiny import TINY_A2C, tiny
 from rlcont.cli.commands import COMMANDS
 from rlcont.cli.words import read_words
 from rlcont.config.compose import compose_job
+from rlcont.core import typed
 from rlcont.core.errors import UserError
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import EnvConfig
@@ -57,6 +59,17 @@ def test_a_module_that_moves_when_it_is_imported_moves_nothing(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     compose_job(["env=moving:Moving-v0"])
     assert Path.cwd() == tmp_path
+
+
+def test_a_typed_module_is_found_in_a_folder_with_any_name(tmp_path, monkeypatch):
+    folder = tmp_path / "a:b c"
+    folder.mkdir()
+    (folder / "module_of_mine.py").write_text("")
+    monkeypatch.setenv(typed.VARIABLE, "")
+    monkeypatch.chdir(folder)
+    typed.allow("module_of_mine")
+    with typed.importable("module_of_mine", "env=module_of_mine:X-v0"):
+        importlib.import_module("module_of_mine")
 
 
 WORDS = {

@@ -27,9 +27,10 @@ from waiting import wait_until
 
 from rlcont.config.compose import expand_sweep
 from rlcont.core.resources import MEMORY_SHARE
+from rlcont.runs.labels import MAX_LENGTH
 from rlcont.runs.status import StatusFile, read_status
 from rlcont.sweep import shares
-from rlcont.sweep.plan import MAX_LENGTH, job_names, varying_overrides
+from rlcont.sweep.plan import job_names, varying_overrides
 from rlcont.sweep.process import Job
 from rlcont.sweep.shares import job_environment, jobs_at_once, parse_gpus, visible_gpus
 from rlcont.sweep.show import LineShow, TableShow

@@ -1,5 +1,7 @@
 """Episodes as files that show what happened."""
 
+from pathlib import Path
+
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -38,6 +40,20 @@ def test_every_step_of_every_episode_is_a_frame(drawn):
         facts, seen = frames(path)
         assert (facts["size"], facts["fps"]) == ((50, 34), 25)
         assert [frame.mean() for frame in seen] == pytest.approx([20 * step for step in range(11)], abs=3)
+
+
+def test_films_of_before_outlive_a_call_that_fails(drawn, monkeypatch):
+    (film,) = evaluate_run(drawn, "last", 1, seed=1, video=True).splitlines()[1:]
+    before = Path(film).read_bytes()
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rlcont.report.play.load_trained", stop)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_run(drawn, "last", 1, seed=1, video=True)
+    assert Path(film).read_bytes() == before
+    assert [path.name for path in (drawn / "videos").glob("*seed-1*")] == [Path(film).name]
 
 
 def test_an_environment_that_cannot_be_drawn_is_named(tmp_path):

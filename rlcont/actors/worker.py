@@ -62,7 +62,7 @@ class RolloutWorker:
         os.nice(niceness)
 
     def rollout(self, policy: dict[str, Array], num_steps: int, length: int) -> RolloutResult:
-        """Steps each environment `length` times, with the learner's `policy_state` as arrays.
+        """Steps each environment `length` times, with the learner's `explorer_state` as arrays.
 
         Warm-up and noise decay follow `num_steps`, the environment steps that the learner has seen.
         """

@@ -65,7 +65,8 @@ class RayActors:
         if self.sync:
             return 1
         updates = AHEAD * self.num * num_envs * updates_per_step
-        return int(max(SHORTEST, min(LONGEST, AGE / updates, SECONDS * steps_per_second)))
+        until_old = AGE / updates if updates else math.inf
+        return int(max(SHORTEST, min(LONGEST, until_old, SECONDS * steps_per_second)))
 
 
 ActorsConfig = Annotated[InlineActors | RayActors, Field(discriminator="kind")]

@@ -42,9 +42,9 @@ def validate(container: dict[str, Any], origins: dict[str, str] | None = None) -
         raise UserError(f"workers={config.workers}: must be at most num_envs={config.num_envs}")
     if config.stop_at is not None and config.eval.every is None:
         raise UserError(f"stop_at={spelled(config.stop_at)}: goes by evaluations; there is none with eval.every=null")
+    config.algo.check_run(config.total_steps, config.total_envs, config.noise)
     if isinstance(config.actors, RayActors):
         _check_actors(config, config.actors)
-    config.algo.check_run(config.total_steps, config.total_envs, config.noise)
     return config
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -62,13 +63,13 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def place(error: BaseException) -> str:
-    """The last line that an error went through which is neither rlcont's nor of an installed package; in brackets."""
+def raised_at(error: BaseException) -> str:
+    """The last line of the user's own that an error went through, in brackets: no package's, Python's or rlcont's."""
     # Gymnasium raises what a constructor raised anew.
     causes = [cause.__traceback__ for cause in (error.__cause__, error) if cause is not None]
     frames = [frame for each in causes for frame in traceback.extract_tb(each)]
-    not_own = (str(Path(__file__).parent.parent), "<frozen")
-    own = [each for each in frames if "site-packages" not in each.filename and not each.filename.startswith(not_own)]
+    not_own = (str(Path(__file__).parent.parent), sysconfig.get_path("stdlib"), "<frozen")
+    own = [each for each in frames if "-packages" not in each.filename and not each.filename.startswith(not_own)]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 

@@ -9,16 +9,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from rlcont.core.errors import UserError, one_line, place
+from rlcont.core.errors import UserError, one_line, raised_at
 
 VARIABLE = "RLCONT_TYPED_MODULES"
-"""The environment variable that tells the processes of a command which modules were typed, by their paths."""
+"""The environment variable that tells the processes of a command which modules were typed: a path in each line."""
 
 
 def allow(module: str) -> None:
     """Notes that a module was typed in this working directory."""
     path = str(Path.cwd() / module.partition(".")[0])
-    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*_paths(), path]))
+    os.environ[VARIABLE] = "\n".join(dict.fromkeys([*_paths(), path]))
 
 
 @contextlib.contextmanager
@@ -45,7 +45,7 @@ def importable(module: str, typed: str, hint: str = "") -> Iterator[None]:
     except BaseException as error:
         # What an ImportError or SyntaxError says names the thing already.
         says_it = isinstance(error, ImportError | SyntaxError)
-        reason = str(error) if says_it else one_line(error) + place(error)
+        reason = str(error) if says_it else one_line(error) + raised_at(error)
         if isinstance(error, SystemExit):
             reason = f"it exits when it is imported, exit code {error.code}"
         is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
@@ -56,4 +56,4 @@ def importable(module: str, typed: str, hint: str = "") -> Iterator[None]:
 
 
 def _paths() -> list[str]:
-    return [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+    return [path for path in os.environ.get(VARIABLE, "").split("\n") if path]

@@ -93,16 +93,16 @@ class AdaptiveEnvironments:
     def _consider(self, seconds: float, now: float) -> None:
         """Takes the time of a step, and changes hands where that is faster."""
         choice = self.choice
-        if self._together is None:
-            self._seconds_to_start -= seconds
-            if self._seconds_to_start < 0:
-                self._together = WorkerEnvironments(self._config, self._seeds, self._most, own=self._alone.envs)
-                self._together.call_workers()
-            return
         try:
+            if self._together is None:
+                self._seconds_to_start -= seconds
+                if self._seconds_to_start < 0:
+                    self._together = WorkerEnvironments(self._config, self._seeds, self._most, own=self._alone.envs)
+                    self._together.call_workers()
+                return
             if not self._together.workers_are_there():
                 return
-        except (UserError, RuntimeError) as error:
+        except (UserError, RuntimeError, OSError) as error:  # Such as too many processes.
             self._is_settled = True
             log.warning("rlcont: one process steps the environments, as no other can: %s", error)
             return

@@ -17,7 +17,7 @@ import gymnasium.wrappers
 import numpy as np
 from gymnasium.envs.registration import registry
 
-from rlcont.core.errors import ForeignError, UserError, place
+from rlcont.core.errors import ForeignError, UserError, raised_at
 from rlcont.core.spelling import close, did_you_mean, nearest, spelled
 from rlcont.core.typed import importable
 from rlcont.core.types import Array
@@ -52,7 +52,7 @@ class Door:
 
     def __init__(self, config: EnvConfig):
         self.name = f"env={config.id}"
-        self.arguments = "".join(f" env.kwargs.{key}={value}" for key, value in config.kwargs.items())
+        self.arguments = "".join(f" env.kwargs.{key}={spelled(value)}" for key, value in config.kwargs.items())
         # Numpy keeps in it how it treats an overflow, which the environment may change for itself alone.
         self._run: Callable[..., Any] = contextvars.copy_context().run
         find_env(config.id)
@@ -203,7 +203,7 @@ class Door:
 
     def _failure(self, what: str, error: BaseException) -> UserError:
         reason = " ".join(str(error).split()).partition(" was raised from the environment creator")[0]
-        said = f"{type(error).__name__}: {reason[:500]}".removesuffix(": ") + place(error)
+        said = f"{type(error).__name__}: {reason[:500]}".removesuffix(": ") + raised_at(error)
         return ForeignError(f"{self.name}{self.arguments}: {FAILED[what]}: {said}")
 
 

@@ -183,12 +183,11 @@ def _copied(layer: Any, name: str, value: Any) -> Any:
     """A copy of what `packing` can save.
 
     Raises:
-        TypeError: it cannot be copied or saved, whatever it raises; the message names the attribute.
+        TypeError: it cannot be saved; the message names the attribute.
     """
     at = f"{type(layer).__name__}.{name}"
-    copied = _call(f"copying {at}", copy.deepcopy, value)
-    check_packable(copied, at)
-    return copied
+    check_packable(value, at)
+    return copy.deepcopy(value)
 
 
 def _statistics(layer: Any) -> dict[str, dict[str, Any]]:
@@ -212,19 +211,15 @@ def _has_simulator(layer: Any) -> bool:
 
 
 def _can_be_packed(value: Any) -> bool:
-    """Whether it is of the types that `packing` restores where they were; a tensor would come back on the CPU."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return True
-        case np.random.Generator() | np.random.RandomState() | random.Random():
-            return True
-        case np.ndarray() | np.generic():
-            return value.dtype.kind in "biuf"
-        case list() | tuple() | set() | deque():
-            return all(map(_can_be_packed, value))
-        case dict():
-            return all(map(_can_be_packed, value)) and all(map(_can_be_packed, value.values()))
-    return False
+    """Whether `packing` restores it as it was: a tensor would come back on the CPU, a defaultdict as a dict."""
+    kind = type(value)
+    if kind in (list, tuple, set, deque):
+        return all(map(_can_be_packed, value))
+    if kind is dict:
+        return all(map(_can_be_packed, value)) and all(map(_can_be_packed, value.values()))
+    if kind is np.ndarray or isinstance(value, np.generic):
+        return value.dtype.kind in "biuf"
+    return kind in (type(None), bool, int, float, str, np.random.Generator, np.random.RandomState, random.Random)
 
 
 def _put_attribute(layer: Any, name: str, value: Any) -> None:

@@ -111,8 +111,7 @@ class WorkerEnvironments:
             for worker in self._workers:
                 worker.ask(_RESET)
             own = self._own.reset()
-            rows = [worker.rows(self.spec.obs_dim) for worker in self._workers]
-        self._obs = np.concatenate([own, *rows])
+            self._obs = np.concatenate([own, *(worker.rows_like(own) for worker in self._workers)])
         return self._obs
 
     def step(self, action: Array) -> EnvStep:
@@ -121,7 +120,7 @@ class WorkerEnvironments:
             for worker, group in zip(self._workers, groups[1:], strict=True):
                 worker.ask(np.asarray(group, np.float32).tobytes())
             own = _packed(self._own.step(groups[0]), self._info_names)
-            rows = np.concatenate([own, *(worker.rows(own.shape[1]) for worker in self._workers)])
+            rows = np.concatenate([own, *(worker.rows_like(own) for worker in self._workers)])
         step = _unpacked(rows, self._obs, action, self._info_names)
         self.num_breakdowns += int(np.count_nonzero(~step.valid))
         self._obs = step.obs_to_act_on
@@ -214,9 +213,9 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError):  # `answer` reports why.
             self.connection.send_bytes(message)
 
-    def rows(self, width: int) -> Array:
-        """The next answer as floats [N, width]."""
-        return np.frombuffer(self.answer(), np.float32).reshape(-1, width)
+    def rows_like(self, own: Array) -> Array:
+        """The next answer as rows [N, W] of the width and type of `own`."""
+        return np.frombuffer(self.answer(), own.dtype).reshape(-1, own.shape[1])
 
     def answer(self) -> bytes:
         """The content of the next answer.
@@ -308,11 +307,14 @@ def _answer(envs: Environments, info_names: tuple[str, ...], message: bytes, con
 
 
 def _packed(step: EnvStep, info_names: tuple[str, ...]) -> Array:
-    """A step as rows [E, 2 O + 4 + I], without `obs` and `action`, which the receiver has; I values of info."""
+    """A step as rows [E, 2 O + 4 + I], without `obs` and `action`, which the receiver has; I values of info.
+
+    Only values of info need float64.
+    """
     num_envs, dim = step.obs.shape
     nothing = np.full(num_envs, np.nan)
     info = [step.info.get(name, nothing) for name in info_names]
-    rows = np.empty((num_envs, 2 * dim + 4 + len(info)), np.float32)
+    rows = np.empty((num_envs, 2 * dim + 4 + len(info)), np.float64 if info else np.float32)
     rows[:, :dim], rows[:, dim : 2 * dim] = step.next_obs, step.obs_to_act_on
     rows[:, 2 * dim :] = np.array((step.reward, step.terminated, step.truncated, step.valid, *info)).T
     return rows
@@ -320,8 +322,9 @@ def _packed(step: EnvStep, info_names: tuple[str, ...]) -> Array:
 
 def _unpacked(rows: Array, obs: Array, action: Array, info_names: tuple[str, ...]) -> EnvStep:
     dim = obs.shape[1]
-    next_obs, obs_to_act_on = rows[:, :dim], rows[:, dim : 2 * dim]
-    reward, *flags = rows[:, 2 * dim : 2 * dim + 4].T
+    given = rows[:, : 2 * dim + 4].astype(np.float32, copy=False)
+    next_obs, obs_to_act_on = given[:, :dim], given[:, dim : 2 * dim]
+    reward, *flags = given[:, 2 * dim :].T
     terminated, truncated, valid = (flag.astype(bool) for flag in flags)
     info = dict(zip(info_names, rows[:, 2 * dim + 4 :].T, strict=True))
     return EnvStep(obs, action, reward, next_obs, terminated, truncated, obs_to_act_on, valid, info)

@@ -13,6 +13,7 @@ from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interq
 from rlcont.report.groups import Curve, Group, group_runs
 from rlcont.runs.console import print_table
 from rlcont.runs.files import writing_to
+from rlcont.runs.labels import unique_names
 from rlcont.training.interrupt import whole_before_interrupts
 
 COLUMNS = ["runs", "steps", "last", "95 % interval", "IQM", "median", "best", "over training", "to threshold", "time"]
@@ -64,14 +65,14 @@ def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
         (to / "groups.md").write_text(_markdown(header, rows))
         _write_csv(to / "groups.csv", Figures._fields, found)
         _write_csv(to / "runs.csv", RUN_COLUMNS, _run_rows(groups))
-        for group in groups:
-            if group.curves:
-                write_band(group, to / _file_name(group.env) / _file_name(group.label))
         for env in dict.fromkeys(group.env for group in groups):
             on_env = [group for group in groups if group.env == env]
             plot_curves(on_env, to / f"curves-{_file_name(env)}")
             if finished := [group for group in on_env if group.curves]:
                 plot_aggregates(finished, to / f"aggregates-{_file_name(env)}")
+                names = unique_names(_file_name(group.label) for group in finished)
+                for group, name in zip(finished, names, strict=True):
+                    write_band(group, to / _file_name(env) / name)
     print(f"{to}: groups.md, groups.csv, runs.csv, pictures; tensorboard --logdir {to} shows each group as one curve")
 
 

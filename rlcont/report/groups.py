@@ -101,9 +101,10 @@ def _without_copies(curves: Iterable[Curve]) -> list[Curve]:
 
 
 def read_curve(folder: Path) -> Curve | None:
-    """The evaluations of the run in `folder`; None where its configuration cannot be read."""
+    """The evaluations of the run in `folder`; None, and a line, where its description cannot be read."""
     run = read_run(folder)
     if not {"env.id", "algo_name", "total_steps"} <= run.config.keys():
+        print(f"{folder}: left out, its description or status cannot be read", file=sys.stderr, flush=True)
         return None
     try:
         lines = read_evaluations(folder)

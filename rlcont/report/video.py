@@ -1,6 +1,7 @@
 """Episodes as mp4 files."""
 
 import contextlib
+import tempfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,9 +19,6 @@ class VideoFiles:
 
     Shapes:
         frames [height, width, 3] uint8.
-
-    Raises:
-        UserError: a file cannot be written.
     """
 
     def __init__(self, folder: Path, name: str):
@@ -33,7 +31,7 @@ class VideoFiles:
     def __enter__(self) -> Self:
         with writing_to(f"to={self.folder}"):
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / f"{self.name}-episode-0.mp4").open("ab").close()
+            tempfile.TemporaryFile(dir=self.folder).close()  # Better known before the first episode than after it.
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -41,7 +39,7 @@ class VideoFiles:
             for writer in self._writers.values():
                 writer.close()
         if error is not None:
-            for path in {*self.paths, self.folder / f"{self.name}-episode-0.mp4"}:
+            for path in self.paths:
                 path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # Others' files are in it.
                 self.folder.rmdir()

@@ -62,7 +62,7 @@ class RemainingTime:
         (start, first), (now, last) = self._marks[0], self._marks[-1]
         if last > first:
             self.speed = (last - first) / (now - start)
-            self.seconds = (self.total_steps - last) / self.speed
+            self.seconds = max(self.total_steps - last, 0) / self.speed  # Actors may play on past the end.
         return span(self.seconds)
 
 

@@ -1,10 +1,12 @@
 """Short labels for runs: the settings in which they differ."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from rlcont.core.spelling import spelled
+
+MAX_LENGTH = 100  # Characters of a file's name, without the number appended to a duplicate.
 
 
 def distinguishing_settings(configs: Sequence[dict[str, Any]], but_for: Collection[str] = ("output",)) -> list[str]:
@@ -51,3 +53,15 @@ def short_names(keys: Collection[str], known: Collection[str] = ()) -> dict[str,
     ends = {key: [".".join(own[-number:]) for number in range(1, len(own) + 1)] for key, own in parts.items()}
     taken = Counter(end for own in ends.values() for end in own)
     return {key: next((end for end in ends[key] if taken[end] == 1), ends[key][-1]) for key in keys}
+
+
+def unique_names(texts: Iterable[str]) -> list[str]:
+    """A file name for each text: cut in its middle where it is long, and unique where names ignore case."""
+    names: dict[str, str] = {}
+    for text in texts:
+        name = first = text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH // 2] + text[-(MAX_LENGTH // 2) :]
+        number = 2
+        while name.casefold() in names:
+            name, number = f"{first}-{number}", number + 1
+        names[name.casefold()] = name
+    return list(names.values())

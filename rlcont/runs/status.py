@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from rlcont.core.errors import UserError, one_line, place
+from rlcont.core.errors import UserError, one_line, raised_at
 from rlcont.runs.files import write_json
 from rlcont.runs.provenance import timestamp
 
@@ -79,7 +79,7 @@ class StatusFile:
         elif isinstance(error, KeyboardInterrupt):
             self.status = dataclasses.replace(self.status, state="interrupted")
         else:
-            where = "" if isinstance(error, UserError) else place(error)
+            where = "" if isinstance(error, UserError) else raised_at(error)
             self.status = dataclasses.replace(self.status, state="failed", error=one_line(error) + where)
         self._write()
 

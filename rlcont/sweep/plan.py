@@ -14,12 +14,10 @@ from rlcont.config.run import RunConfig
 from rlcont.core.errors import UserError
 from rlcont.runs.files import folder_time, make_exclusively, write_json, writing_to
 from rlcont.runs.folder import config_text, describe_run
-from rlcont.runs.labels import short_names, varying_keys
+from rlcont.runs.labels import short_names, unique_names, varying_keys
 from rlcont.runs.provenance import provenance
 from rlcont.runs.status import StatusFile
 from rlcont.sweep.process import Job
-
-MAX_LENGTH = 100  # Characters of a name, without the number appended to a duplicate.
 
 
 def check_difference(plans: Sequence[Plan], overrides: list[str]) -> None:
@@ -86,19 +84,13 @@ def varying_overrides(jobs: list[list[str]]) -> list[dict[str, str]]:
 def job_names(differing: list[dict[str, str]], seeds: list[int]) -> list[str]:
     """One name per job, such as noise-ou_s0; unique also on file systems that ignore case."""
     short = short_names({key for job in differing for key in job} - {"seed"})
-    taken: set[str] = set()
     names = []
     for job, seed in zip(differing, seeds, strict=True):
         parts = [f"{_shell_safe(short[key])}-{_shell_safe(value)}" for key, value in job.items() if key != "seed"]
         if "seed" in job or not parts:
             parts.append(f"s{seed}")
-        name = "_".join(parts)
-        if len(name) > MAX_LENGTH:
-            name = name[: MAX_LENGTH // 2] + name[-(MAX_LENGTH // 2) :]
-        numbered = (name, *(f"{name}-{number}" for number in range(2, len(seeds) + 1)))
-        names.append(next(free for free in numbered if free.casefold() not in taken))
-        taken.add(names[-1].casefold())
-    return names
+        names.append("_".join(parts))
+    return unique_names(names)
 
 
 def _shell_safe(text: str) -> str:
