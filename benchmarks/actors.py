@@ -28,9 +28,8 @@ import psutil
 from rlcont.actors.cluster import prepare_ray
 from rlcont.actors.worker import RolloutWorker
 from rlcont.algos.ddpg.agent import DDPG
-from rlcont.config.compose import compose_job
+from rlcont.config.compose import make_plan
 from rlcont.config.run import RunConfig
-from rlcont.config.validate import validate
 from rlcont.envs.box import BoxEnv
 from rlcont.training.build import make_agent
 from rlcont.training.run import run
@@ -63,7 +62,7 @@ def main() -> None:
 
 
 def configured(*overrides: str) -> RunConfig:
-    return validate(compose_job([*overrides, "actors=ray"]).container)
+    return make_plan([*overrides, "actors=ray"]).config
 
 
 def make_learner(config: RunConfig) -> DDPG:
@@ -259,8 +258,8 @@ def lockstep(steps: int) -> None:
             apart = ["actors=ray", "actors.num=1", "actors.sync=true", "actors.address=local"]
             made = []
             for changes in ([], apart):
-                composed = compose_job([*settings, *changes])
-                made.append(run(validate(composed.container), composed.choices))
+                plan = make_plan([*settings, *changes])
+                made.append(run(plan.config, plan.choices))
             expected = ("checkpoint.training.agent.explorer", "checkpoint.training.collector", "curves.train_actors/")
             found = [place for place in differences(*made) if not place.startswith(expected)]
             print(f"{algo}, {steps} steps: {len(found)} differences {found}", flush=True)

@@ -18,8 +18,7 @@ import torch
 import rlcont
 from rlcont.algos.d4pg.agent import D4PG
 from rlcont.algos.d4pg.config import D4PGConfig
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.types import Metrics
 from rlcont.envs.config import EnvConfig
 from rlcont.nn.optim import polyak_
@@ -75,7 +74,7 @@ def main(out: str, *words: str) -> None:
 
     typed = ["algo=averages:AveragedD4PG", "eval.every=null", "checkpoint.every=null", *words]
     AveragedD4PG.out = Path(out).absolute()
-    AveragedD4PG.env = validate(compose_job(typed).container).env
+    AveragedD4PG.env = make_plan(typed).config.env
     rlcont.train(*typed)
 
 

@@ -20,8 +20,7 @@ from interruptions import differences, train
 from test_accelerate import adams, gradients, load, networks, random_batch, relative_error
 from test_resume import ALGORITHMS, settings
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError
 from rlcont.core.resources import available_memory
 from rlcont.core.types import Batch, Transitions
@@ -64,13 +63,13 @@ a2c_policies = pytest.mark.parametrize("policy", POLICIES)
 def configured(*overrides):
     small = ["algo.actor.hidden=[32,32]", "algo.critic.hidden=[32,32]", "algo.batch_size=32", "algo.replay_size=2000"]
     common = ["env=Pendulum-v1", "tuned=none", "total_steps=2000", "algo.warmup_steps=100", "device=cpu"]
-    return validate(compose_job([*common, *small, *overrides]).container)
+    return make_plan([*common, *small, *overrides]).config
 
 
 def configured_a2c(policy):
     small = ["num_envs=4", "algo.network.hidden=[32,32]", "algo.rollout_steps=16", "algo.num_minibatches=4"]
     options = ["algo=a2c", "env=Pendulum-v1", "tuned=none", "device=cpu", "total_steps=20000", "algo.entropy_coef=0.01"]
-    return validate(compose_job([*options, *small, f"algo.policy={policy}"]).container)
+    return make_plan([*options, *small, f"algo.policy={policy}"]).config
 
 
 def on_device(run, spec, compile_=False, precision="fp32"):

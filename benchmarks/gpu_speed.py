@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 
 from gpu_rows import say
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.resources import prepare_threads
 from rlcont.core.seeding import integers
 from rlcont.envs.vector import Environments
@@ -84,7 +83,7 @@ def measure(overrides: Sequence[str], seconds: float) -> dict[str, Any]:
 
     from rlcont.training.build import choose_acceleration, make_agent
 
-    config = validate(compose_job(list(overrides)).container)
+    config = make_plan(list(overrides)).config
     envs = Environments(config.env, integers(config.seed, "environments", config.num_envs))
     agent = make_agent(config, envs.spec, choose_acceleration(config))
     obs = envs.reset()

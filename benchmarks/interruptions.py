@@ -14,8 +14,7 @@ from unittest import mock
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import Stopped
 from rlcont.core.packing import to_message, unpack
 from rlcont.runs.checkpoint import Checkpoints
@@ -34,13 +33,13 @@ def train(overrides: Sequence[str], interruptions: Sequence[int] = (), changes: 
 
     `changes` are typed each time it is resumed.
     """
-    composed = compose_job(list(overrides))
-    config = validate(composed.container)
+    plan = make_plan(list(overrides))
+    config = plan.config
     before = set(Path(config.output).glob("*/*/*"))
     waiting = sorted(interruptions)
     with _signals_at(waiting):
         try:
-            return run(config, composed.choices)
+            return run(config, plan.choices)
         except Stopped:
             (folder,) = set(Path(config.output).glob("*/*/*")) - before
         while True:

@@ -19,9 +19,8 @@ from typing import NamedTuple
 
 import torch
 
-from rlcont.config.compose import compose_job
+from rlcont.config.compose import make_plan
 from rlcont.config.run import RunConfig
-from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.seeding import integers
 from rlcont.core.types import Array, Batch
@@ -131,7 +130,7 @@ class Profile:
 
     def __init__(self, overrides: Sequence[str]):
         fixed = ["tuned=none", "device=cpu", f"algo.warmup_steps={WARMUP}"]
-        self.config: RunConfig = validate(compose_job([*fixed, *overrides]).container)
+        self.config: RunConfig = make_plan([*fixed, *overrides]).config
         if self.config.algo_name != "ddpg":
             raise UserError(f"algo={self.config.algo_name}: only the matrix products of ddpg are known here")
         self.envs = Environments(self.config.env, integers(self.config.seed, "environments", self.config.num_envs))

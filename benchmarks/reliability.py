@@ -35,8 +35,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import faults
 from interruptions import curves, differences, train
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import Stopped, UserError
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.folder import create_run_folder, description, load_config
@@ -267,7 +266,7 @@ def cost(output: Path, algos: Sequence[str], rounds: int) -> bool:
                 if every == "auto":
                     shares.append(saving / took)
         without, with_them = (steps / statistics.median(seconds[every]) for every in ("null", "auto"))
-        num = steps // compose_job([choice]).container["checkpoint"]["every"]
+        num = steps // make_plan([choice]).config.checkpoint.every
         each = ", ".join(f"{a / b:.3f}" for a, b in zip(*seconds.values(), strict=True))
         share = statistics.median(shares)
         figures = (algo, steps, num, f"{share:.2%}", f"{without:.0f}", f"{with_them:.0f}", f"{with_them / without:.3f}")
@@ -295,7 +294,7 @@ def saves(output: Path, algos: Sequence[str]) -> bool:
         for first, last in itertools.pairwise(logged[len(logged) * 2 // 3 :]):
             taken["keep" in (name for name, _ in marks[first:last])].append(marks[last][1] - marks[first][1])
         without, with_one = (statistics.median(taken[saved]) for saved in (False, True))
-        every = compose_job([f"algo={algo}"]).container["checkpoint"]["every"]
+        every = make_plan([f"algo={algo}"]).config.checkpoint.every
         share = (with_one - without) / without * stretch / every
         num = f"{len(taken[False])}, {len(taken[True])}"
         print(f"| {algo} | {stretch} | {without:.3f} | {with_one:.3f} | {num} | {share:.2%} |", flush=True)
@@ -315,9 +314,9 @@ def _timed_run(command: list[str], output: Path) -> tuple[float, float]:
 def make_folder(overrides: Sequence[str]) -> Path:
     """A described folder for a run that is not begun."""
     given = {override.partition("=")[0]: override for override in overrides}
-    composed = compose_job(list(given.values()))
-    config = validate(composed.container)
-    return create_run_folder(Path(config.output), config, composed.choices)
+    plan = make_plan(list(given.values()))
+    config = plan.config
+    return create_run_folder(Path(config.output), config, plan.choices)
 
 
 def start(folder: Path) -> None:

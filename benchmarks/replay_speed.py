@@ -12,8 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.types import Transitions
 from rlcont.envs.box import BoxEnv
 from rlcont.memory.prioritized import PrioritizedReplay
@@ -26,9 +25,7 @@ ROWS, BATCH, ROUNDS, CALLS = 1_000_000, 256, 15, 100
 def main() -> None:
     """Times what a step does to each replay, in turns, and prints a Markdown table."""
     torch.set_num_threads(1)
-    config = validate(
-        compose_job(["algo=d4pg", "env=HalfCheetah-v4", "tuned=none", f"algo.batch_size={BATCH}"]).container
-    )
+    config = make_plan(["algo=d4pg", "env=HalfCheetah-v4", "tuned=none", f"algo.batch_size={BATCH}"]).config
     spec = BoxEnv(config.env).spec
     generator = torch.Generator().manual_seed(0)
     dims = (spec.obs_dim, spec.action_dim)

@@ -12,8 +12,7 @@ import subprocess
 import sys
 import time
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.resources import prepare_threads
 from rlcont.envs.vector import Environments
 
@@ -36,9 +35,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="of each mode in each round")
     arguments = parser.parse_args()
-    config = validate(
-        compose_job(["tuned=none", "device=cpu", "algo.warmup_steps=300", *arguments.overrides]).container
-    )
+    config = make_plan(["tuned=none", "device=cpu", "algo.warmup_steps=300", *arguments.overrides]).config
     envs = Environments(config.env, [0])
     agent = make_agent(config, envs.spec, Acceleration(arguments.compiled, "fp32", "cpu", required=arguments.compiled))
     obs = envs.reset()

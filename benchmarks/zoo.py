@@ -7,6 +7,7 @@ OUTPUT is the folder in which campaign.py made the runs. The run is the one in t
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import shutil
@@ -17,7 +18,6 @@ from typing import Any
 import yaml
 from results_table import DOCS, Run, all_runs
 
-from rlcont.config.run import to_container
 from rlcont.runs.folder import load_config
 
 ZOO = DOCS / "results/zoo"
@@ -47,7 +47,7 @@ def keep(run: Path, target: Path, origin: dict[str, Any]) -> None:
     for name in ("last.safetensors", "last.json"):
         shutil.copy(run / "policies" / name, target / "policies" / name)
     # With keys that the commit of the run did not have.
-    config = to_container(load_config(run)) | {"output": "outputs"}
+    config = dataclasses.asdict(load_config(run)) | {"output": "outputs"}
     (target / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     facts = json.loads((run / "run.json").read_text())
     words = shlex.split(origin["command"].partition("rlcont ")[2])

@@ -22,10 +22,16 @@ __all__ = ["evaluations", "load", "train"]
 def train(*overrides: str) -> Path:
     """Trains one agent, as `rlcont KEY=VALUE ...` does, and returns its run's folder."""
     from rlcont.cli.actions import train_one
+    from rlcont.cli.commands import COMMANDS
+    from rlcont.cli.words import read_words
+    from rlcont.core.errors import UserError
     from rlcont.core.process import LastingOutput
 
     with LastingOutput():
-        return train_one(list(overrides))
+        words = read_words(COMMANDS["train"], list(overrides))[1]
+        for flag in words["flags"]:
+            raise UserError(f"{flag}: counts only on the command line")
+        return train_one(words["overrides"])
 
 
 def load(run: str | Path, policy: str = "last") -> TrainedPolicy:

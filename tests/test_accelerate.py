@@ -20,8 +20,7 @@ from script import SCRIPT, rlcont
 from tiny import tiny
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError
 from rlcont.core.types import Batch
 from rlcont.envs.box import BoxEnv
@@ -58,7 +57,7 @@ OPTIONS = {
 
 def config(*overrides):
     small = ["algo.actor.hidden=[32,32]", "algo.critic.hidden=[32,32]", "algo.batch_size=32", "algo.replay_size=2000"]
-    return validate(compose_job(["env=Pendulum-v1", "total_steps=2000", *small, *overrides]).container)
+    return make_plan(["env=Pendulum-v1", "total_steps=2000", *small, *overrides]).config
 
 
 def load(agent, source):
@@ -165,7 +164,7 @@ def test_in_bf16_too_the_actor_follows_the_critic_of_after_its_step(algo):
 def test_a_compiled_update_on_policy_equals_an_eager_one_at_states_met_in_training(policy, algo):
     small = ["num_envs=4", "algo.network.hidden=[32,32]", "algo.rollout_steps=16"]
     options = [f"algo.policy={policy}", "algo.entropy_coef=0.01"]
-    run = validate(compose_job(["env=Pendulum-v1", "tuned=none", *algo, *small, *options]).container)
+    run = make_plan(["env=Pendulum-v1", "tuned=none", *algo, *small, *options]).config
     envs = Environments(run.env, [0, 1, 2, 3])
     trained = make_agent(run, envs.spec)
     eager = make_agent(run, envs.spec)
@@ -630,7 +629,7 @@ def test_off_the_cpu_the_squashed_entropy_takes_nothing_from_the_host():
 def test_an_update_on_policy_takes_nothing_from_the_host(policy, algo):
     small = ["num_envs=4", "algo.rollout_steps=16", "algo.normalize_obs=true", "algo.normalize_reward=true"]
     options = [f"algo.policy={policy}", "algo.entropy_coef=0.01", "algo.max_grad_norm=0.5"]
-    run = validate(compose_job([f"algo={algo}", "env=Pendulum-v1", "tuned=none", *small, *options]).container)
+    run = make_plan([f"algo={algo}", "env=Pendulum-v1", "tuned=none", *small, *options]).config
     envs = Environments(run.env, [0, 1, 2, 3])
     agent = make_agent(run, envs.spec)
     obs = envs.reset()

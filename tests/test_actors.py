@@ -13,8 +13,7 @@ from worlds import assert_same
 from rlcont.actors.cluster import is_there, prepare_ray
 from rlcont.actors.worker import RolloutWorker
 from rlcont.config.actors import RayActors, noise_of
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError
 from rlcont.core.seeding import integers
 from rlcont.envs.vector import Environments
@@ -25,7 +24,7 @@ from rlcont.training.preflight import check_runs
 
 
 def configured(*changes):
-    return validate(compose_job(tiny("actors=ray", *changes)).container)
+    return make_plan(tiny("actors=ray", *changes)).config
 
 
 def started(config, index, life):
@@ -184,10 +183,10 @@ MISTAKES = [
 def test_mistakes(change, said):
     settings = ["env=Pendulum-v1", "total_steps=20000", "num_envs=10", "actors=ray", "algo=ddpg"]
     with pytest.raises(UserError) as error:
-        validate(compose_job(tiny(change, base=settings)).container)
+        make_plan(tiny(change, base=settings))
     assert str(error.value).startswith(said)
 
 
 def test_inline_actors_have_no_number():
     with pytest.raises(UserError, match=r"^actors\.num=3: actors=inline has no num; did you mean actors=ray\?$"):
-        compose_job(tiny("actors.num=3"))
+        make_plan(tiny("actors.num=3"))

@@ -27,8 +27,7 @@ from speed_report import BEGIN, END, ITEMS, replace_between_markers, speed_table
 from tiny import tiny
 from torch.utils.flop_counter import FlopCounterMode
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.types import Batch
 from rlcont.envs.config import EnvConfig
 from rlcont.envs.vector import Environments
@@ -363,7 +362,7 @@ def test_products_of_the_default_networks():
 
 
 def test_products_are_those_that_an_update_does():
-    config = validate(compose_job(tiny("algo.actor.hidden=[16,12]", "algo.critic.hidden=[11,9]")).container)
+    config = make_plan(tiny("algo.actor.hidden=[16,12]", "algo.critic.hidden=[11,9]")).config
     spec = Environments(config.env, [0]).spec
     agent = make_agent(config, spec)
     size = config.algo.batch_size

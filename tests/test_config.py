@@ -1,5 +1,6 @@
 """Composition and validation: every YAML file, precedence, types, ranges, names."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,9 @@ import pytest
 from quick import quick
 
 from rlcont.config import names
-from rlcont.config.compose import compose_job, expand_sweep
+from rlcont.config.compose import expand_sweep, make_plan
 from rlcont.config.names import CONFIG_DIR, options
-from rlcont.config.run import RunConfig, to_container
+from rlcont.config.run import RunConfig
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 
@@ -18,8 +19,7 @@ TUNED = [name for name in options("tuned") if name != "none"]
 
 
 def config_of(*overrides: str) -> RunConfig:
-    composed = compose_job(list(overrides))
-    return validate(composed.container, composed.origins)
+    return make_plan(list(overrides)).config
 
 
 def error_of(*overrides: str) -> str:
@@ -32,9 +32,9 @@ def error_of(*overrides: str) -> str:
 @pytest.mark.parametrize("name", TUNED)
 def test_every_tuned_file_is_picked_up_by_its_own_pair(name):
     algo, env = name.split("/")
-    composed = compose_job([f"algo={algo}", f"env={env}"])
-    assert composed.choices["tuned"] == name
-    assert validate(composed.container) != config_of(f"algo={algo}", f"env={env}", "tuned=none")
+    plan = make_plan([f"algo={algo}", f"env={env}"])
+    assert plan.choices["tuned"] == name
+    assert plan.config != config_of(f"algo={algo}", f"env={env}", "tuned=none")
 
 
 @pytest.mark.parametrize("name", TUNED)
@@ -63,10 +63,9 @@ def test_every_curated_environment_composes_under_its_own_id(env):
 
 @pytest.mark.parametrize("experiment", options("experiment"))
 def test_every_experiment_composes(experiment):
-    composed = compose_job([f"experiment={experiment}"])
-    validate(composed.container)
+    plan = make_plan([f"experiment={experiment}"])
     if experiment.startswith("article/"):
-        assert composed.choices["tuned"] == "none"
+        assert plan.choices["tuned"] == "none"
 
 
 @pytest.mark.parametrize("noise", options("noise"))
@@ -148,15 +147,15 @@ def test_what_auto_stands_for_is_a_number_of_the_algorithms():
 
 
 def test_a_registered_id_without_a_file_composes():
-    composed = compose_job(["env=MountainCarContinuous-v0"])
-    assert composed.container["env"] == {
+    plan = make_plan(["env=MountainCarContinuous-v0"])
+    assert dataclasses.asdict(plan.config.env) == {
         "id": "MountainCarContinuous-v0",
         "kwargs": {},
         "max_episode_steps": None,
-        "wrappers": [],
-        "info": ["is_success"],
+        "wrappers": (),
+        "info": ("is_success",),
     }
-    assert composed.choices["tuned"] is None
+    assert plan.choices["tuned"] is None
 
 
 def test_an_id_in_a_module_of_the_users_composes(tmp_path, monkeypatch):
@@ -192,7 +191,7 @@ def test_a_count_may_be_typed_as_a_power_of_ten():
 
 def test_a_saved_configuration_is_read_back_equal():
     config = config_of("noise=ou", "env.kwargs.a=1", "algo.max_grad_norm=0.5")
-    assert validate(to_container(config)) == config
+    assert validate(dataclasses.asdict(config)) == config
 
 
 @pytest.mark.parametrize(
@@ -266,9 +265,9 @@ def test_an_unknown_key_in_a_tuned_file_is_refused(tmp_path, monkeypatch):
 def test_nothing_heavy_is_imported_to_find_a_mistake():
     code = (
         "import sys\n"
-        "from rlcont.config.compose import compose_job\n"
+        "from rlcont.config.compose import make_plan\n"
         "from rlcont.config.validate import validate\n"
-        "validate(compose_job(['env=HalfCheetah-v4']).container)\n"
+        "make_plan(['env=HalfCheetah-v4']).config\n"
         "assert 'torch' not in sys.modules and 'gymnasium' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)

@@ -50,6 +50,11 @@ def test_evaluations_are_the_numbers_of_the_table(run):
 def test_a_mistake_is_one_exception():
     with pytest.raises(UserError, match=r"^seeed=1: no such key; did you mean seed"):
         rlcont.train("seeed=1")
+    for word, said in (("sweep.jobs=2", "add -m"), ("search.trials=3", "rlcont search"), ("-m", "on the command line")):
+        with pytest.raises(UserError, match=f"^{word}: counts only .*{said}"):
+            rlcont.train(word)
+    with pytest.raises(UserError, match="zoo:nothing: the zoo has"):
+        rlcont.train("init=zoo:nothing")
     with pytest.raises(UserError, match="nowhere: no run"):
         rlcont.load("nowhere")
 

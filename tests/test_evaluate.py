@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError
 from rlcont.core.seeding import integers
 from rlcont.core.types import EnvSpec
@@ -187,6 +186,6 @@ def test_to_act_with_a_policy_takes_no_replay(algo, monkeypatch):
         raise AssertionError("a replay is made")
 
     monkeypatch.setattr(Replay, "__init__", refuse)
-    config = validate(compose_job([f"algo={algo}", "env=Pendulum-v1"]).container)
+    config = make_plan([f"algo={algo}", "env=Pendulum-v1"]).config
     policy = make_policy(config, EnvSpec("Pendulum-v1", 3, 1, 200))
     assert policy.act(np.zeros((2, 3), np.float32), explore=False).shape == (2, 1)

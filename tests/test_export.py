@@ -13,8 +13,7 @@ from interrupting import interrupt_once
 from script import rlcont
 from tiny import TINY, TINY_A2C, TINY_PPO, tiny
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import Stopped, UserError
 from rlcont.envs.box import BoxEnv
 from rlcont.report import export
@@ -39,8 +38,8 @@ ALONE = "import sys; assert not any(name.partition('.')[0] in ('rlcont', 'torch'
 
 
 def train(kind, output):
-    composed = compose_job(tiny(f"output={output}", "total_steps=200", "eval.every=200", base=KINDS[kind]))
-    return run(validate(composed.container), composed.choices)
+    plan = make_plan(tiny(f"output={output}", "total_steps=200", "eval.every=200", base=KINDS[kind]))
+    return run(plan.config, plan.choices)
 
 
 EXPORTED_EACH_TIME = "ddpg"

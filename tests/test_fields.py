@@ -9,11 +9,10 @@ from pydantic.fields import FieldInfo
 
 from rlcont.algos.find import config_class
 from rlcont.config.actors import InlineActors, RayActors
-from rlcont.config.compose import compose_job
+from rlcont.config.compose import make_plan
 from rlcont.config.fields import algorithm_fields, general_fields, kind_fields
 from rlcont.config.names import algorithm, options
 from rlcont.config.run import RunConfig
-from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.exploration.config import GaussianConfig, NoNoise, OUConfig
 
@@ -91,4 +90,4 @@ def test_annotations_are_of_a_kind_that_can_be_described():
 def test_numbers_that_32_bits_cannot_hold_are_refused(word):
     noise = ["noise=ou"] if word.startswith("noise") else []
     with pytest.raises(UserError, match=rf"{word.partition('=')[0]}=.*: must be 0 or from 1.2e-38 to 3.4e\+38 in size"):
-        validate(compose_job(["algo=d4pg", *noise, word]).container)
+        make_plan(["algo=d4pg", *noise, word])

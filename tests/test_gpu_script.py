@@ -178,13 +178,12 @@ def test_a_case_that_fails_leaves_a_row_and_the_next_is_measured(monkeypatch, ca
 
 @pytest.mark.parametrize("device", gpu_speed.CASES)
 def test_the_settings_of_every_case_and_short_run_are_right(device):
-    from rlcont.config.compose import compose_job
-    from rlcont.config.validate import validate
+    from rlcont.config.compose import make_plan
 
     commands = [step.command for step in gpu_run.short_runs("HalfCheetah-v4", device, sys.executable, Path("scratch"))]
     typed = [command[command.index("rlcont") + 1 :] for command in commands]
     for settings in [*typed, *(case.settings(device) for case in gpu_speed.CASES[device])]:
-        assert validate(compose_job(settings).container).device == device
+        assert make_plan(settings).config.device == device
 
 
 @pytest.mark.slow

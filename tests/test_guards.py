@@ -6,8 +6,7 @@ import torch
 from test_resume import ALGORITHMS, EACH
 from tiny import tiny
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError
 from rlcont.envs.door import Door
 from rlcont.nn.optim import Adam, RMSProp
@@ -98,10 +97,10 @@ SAID = {
 @pytest.mark.parametrize("algo", EACH)
 def test_what_is_not_finite_stops_the_run_within_one_update_and_is_named(tmp_path, monkeypatch, algo, site, value):
     injection = Injection(monkeypatch, site, value)
-    composed = compose_job(tiny(f"output={tmp_path}", "checkpoint.every=40", "eval.every=400", base=ALGORITHMS[algo]))
-    config = validate(composed.container)
+    plan = make_plan(tiny(f"output={tmp_path}", "checkpoint.every=40", "eval.every=400", base=ALGORITHMS[algo]))
+    config = plan.config
     with pytest.raises(UserError, match=SAID[site]) as error:
-        run(config, composed.choices)
+        run(config, plan.choices)
     agent = injection.agent
     one_update = config.num_envs * (config.algo.rollout_steps if config.algo.on_policy else 2)
     assert AT <= injection.training.step <= AT + one_update
@@ -128,9 +127,9 @@ def test_a_gpu_is_asked_at_the_next_log_line_and_no_weight_is_spoilt_until_then(
         into_gradient(patch, agent)
 
     injection.into_gradient = on_a_gpu
-    composed = compose_job(tiny(f"output={tmp_path}", "log.every=20", "checkpoint.every=40"))
+    plan = make_plan(tiny(f"output={tmp_path}", "log.every=20", "checkpoint.every=40"))
     with pytest.raises(UserError, match=r"training diverged by step 260: a gradient or weight is not finite"):
-        run(validate(composed.container), composed.choices)
+        run(plan.config, plan.choices)
     assert not not_finite(injection.agent.state_dict())
     (folder,) = tmp_path.glob("*/*/*")
     assert Checkpoints(folder, 2).steps()[-1] == 240
@@ -181,7 +180,7 @@ def test_a_state_is_searched_to_the_bottom():
 @pytest.mark.parametrize("algo", EACH)
 def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch, algo):
     """Even where no update and no action has met them yet."""
-    composed = compose_job(tiny(f"output={tmp_path}", "checkpoint.every=40", "eval.every=400", base=ALGORITHMS[algo]))
+    plan = make_plan(tiny(f"output={tmp_path}", "checkpoint.every=40", "eval.every=400", base=ALGORITHMS[algo]))
     keep = RunObserver.keep
 
     def spoil_and_keep(observer, training):
@@ -192,6 +191,6 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch, algo
 
     monkeypatch.setattr(RunObserver, "keep", spoil_and_keep)
     with pytest.raises(UserError, match=r"training diverged by step 80: \S+ is not finite"):
-        run(validate(composed.container), composed.choices)
+        run(plan.config, plan.choices)
     (folder,) = tmp_path.glob("*/*/*")
     assert Checkpoints(folder, 2).steps() == [40]

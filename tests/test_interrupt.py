@@ -10,7 +10,7 @@ from rlcont.search import runner
 from rlcont.search.plan import plan_again
 from rlcont.search.study import Study
 from rlcont.sweep import plan
-from rlcont.sweep.again import jobs_of
+from rlcont.sweep.again import read_sweep
 from rlcont.training.interrupt import SIGNALS, Interrupt
 
 
@@ -57,8 +57,7 @@ def test_ctrl_c_while_the_folders_of_a_sweep_are_made_leaves_a_sweep_that_can_be
     assert end.value.code == 130
     (sweep,) = tmp_path.glob("sweeps/*")
     assert [read_status(sweep / f"s{seed}").state for seed in range(3)] == ["not started"] * 3
-    _, _, unfinished = jobs_of(sweep)
-    assert [config.seed for config in unfinished] == [0, 1, 2]
+    assert [job.config.seed for job in read_sweep(sweep).unfinished.values()] == [0, 1, 2]
 
 
 def test_ctrl_c_while_the_folders_of_a_trial_are_made_leaves_a_search_that_can_be_resumed(tmp_path, monkeypatch):

@@ -13,8 +13,7 @@ import torch
 from tiny import TINY_A2C, TINY_PPO, tiny
 
 from rlcont import cli
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.nn import nets
 from rlcont.training import ahead
 from rlcont.training import libraries as library
@@ -135,7 +134,7 @@ ON_POLICY = {
 @pytest.mark.parametrize("name", ON_POLICY)
 def test_updates_on_policy_become_libraries_too(name, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    run = validate(compose_job(tiny("compile=true", "tuned=none", base=ON_POLICY[name])).container)
+    run = make_plan(tiny("compile=true", "tuned=none", base=ON_POLICY[name])).config
     with ExitStack() as stack:
         training = build(run, stack).training
         while training.agent.num_updates < 2:

@@ -11,8 +11,7 @@ import pytest
 from script import SCRIPT, rlcont
 from tiny import tiny
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.runs.folder import create_run_folder
 from rlcont.runs.labels import short_names, varying_keys
 from rlcont.runs.listing import age
@@ -20,8 +19,8 @@ from rlcont.runs.status import StatusFile
 
 
 def make_run(cwd, *overrides, **figures):
-    composed = compose_job(tiny(f"output={cwd / 'outputs'}", *overrides))
-    folder = create_run_folder(cwd / "outputs", validate(composed.container), composed.choices)
+    plan = make_plan(tiny(f"output={cwd / 'outputs'}", *overrides))
+    folder = create_run_folder(cwd / "outputs", plan.config, plan.choices)
     file = StatusFile(folder, "running", 400)
     file.update(**figures)
     file.end(None)

@@ -1,5 +1,6 @@
 """What a mistake on the command line costs: one line that helps, and nothing else."""
 
+import dataclasses
 import json
 import os
 import shlex
@@ -13,12 +14,10 @@ import pytest
 import yaml
 from script import rlcont
 
-from rlcont.config.compose import compose_job
+from rlcont.config.compose import make_plan
 from rlcont.config.fields import algorithm_fields, general_fields
 from rlcont.config.foreign import THEIRS
 from rlcont.config.names import options
-from rlcont.config.run import to_container
-from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.envs.packages import package_hint
 from rlcont.runs.folder import load_config
@@ -171,6 +170,8 @@ COMBINATIONS = [
     ("noise=gaussian noise.theta=0.1", "noise=gaussian has no theta; did you mean noise=ou?"),
     ("noise=none noise.sigma=0.1", "noise=none has no sigma; did you mean noise=gaussian or noise=ou?"),
     ("noise=ou noise.decay.steps=100", "add noise.decay.kind=linear or exponential"),
+    ("algo.auto_noise.decay.final=0.5", "nothing decays; add algo.auto_noise.decay.kind=linear or exponential"),
+    ("-m init=zoo:nothing,zoo:ddpg/Pendulum-v1", "zoo:nothing: the zoo has "),
     ("noise=ou noise=gaussian", "noise is typed twice"),
     ("env=Pendulum-v1 algo.replay_size=1e12 total_steps=1e12", "GiB"),
     ("stop_at=-150 eval.every=null", "stop_at=-150.0: goes by evaluations; there is none with eval.every=null"),
@@ -217,13 +218,13 @@ EVAL = [
     ("eval nowhere --policy best", "did you mean policy=VALUE?"),
 ]
 RESUME = [
-    ("resume", "name one run or sweep folder"),
+    ("resume", "name one folder of a run, sweep or search"),
     ("resume nowhere", "nowhere: no run (it has no config.yaml)"),
     ("resume nowhere total_step=9", "did you mean total_steps?"),
     ("resume nowhere algo.lr=0.1", "algo.lr=0.1: fixed for the whole run"),
     (
         "resume nowhere --total_steps=9",
-        "no such option; resume takes one run or sweep folder and key=value words",
+        "no such option; resume takes one folder of a run, sweep or search and key=value words",
     ),
     ("resume nowhere --total-steps=9", "did you mean total_steps=9?"),
     ("resum nowhere", "did you mean resume?"),
@@ -361,6 +362,10 @@ HEADER = "# @package _global_\n"
         ("tuned/ddpg/Pendulum-v1", HEADER + "- tau\n", [], "must hold keys and values"),
         ("experiment/mine", HEADER + "algo:\n  tau: [\n", ["experiment=mine"], "line 4: broken YAML"),
         ("experiment/mine", HEADER + "seeed: 3\n", ["experiment=mine"], "seeed: no such key; did you mean seed?"),
+        ("experiment/mine", HEADER + "seed: \x01\n", ["experiment=mine"], "broken YAML (unacceptable character"),
+        ("experiment/mine", HEADER + "# gr\udcfcn\n", ["experiment=mine"], "must be a text in UTF-8"),
+        ("experiment/mine", HEADER + "sweep: {zip: [seed]}\n", ["experiment=mine"], "counts only where it is typed"),
+        ("noise/mine", "kind: gaussian\nsigma: \x01\n", ["noise=mine"], "broken YAML (unacceptable character"),
         ("algo/mine", "defaults: [ddpg, _self_]\ngamm: 1\n", ["algo=mine"], "algo.gamm: no such key; did you mean"),
         ("config", "seed: 1: 2\n", [], "line 1: broken YAML"),
     ],
@@ -371,7 +376,7 @@ def test_a_wrong_file_is_named(tmp_path, no_torch, file, text, typed, expected, 
     empty.mkdir()
     shutil.copytree(ROOT / "configs", source / "configs")
     (source / "rlcont").symlink_to(ROOT / "rlcont")
-    (source / "configs" / f"{file}.yaml").write_text(text)
+    (source / "configs" / f"{file}.yaml").write_text(text, errors="surrogateescape")
     result = subprocess.run(
         [sys.executable, "-m", "rlcont", "env=Pendulum-v1", *typed, *sweep],
         cwd=empty,
@@ -414,7 +419,7 @@ def test_a_broken_run_cannot_be_played(tmp_path, no_torch, text, expected):
     ],
 )
 def test_a_configuration_that_no_run_wrote_is_refused(tmp_path, key, value, expected):
-    container = to_container(validate(compose_job(["env=Pendulum-v1"]).container))
+    container = dataclasses.asdict(make_plan(["env=Pendulum-v1"]).config)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(container | {key: value}))
     with pytest.raises(UserError) as caught:
         load_config(tmp_path)

@@ -1,14 +1,14 @@
 """Mutated overrides: a valid configuration or one line, and no value outside its range gets through."""
 
+import dataclasses
 import math
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from rlcont.config.compose import compose_job
-from rlcont.config.run import RunConfig, to_container
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
+from rlcont.config.run import RunConfig
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import flat_keys, spelled
 
@@ -17,8 +17,7 @@ BASE = ["env=Pendulum-v1", "total_steps=1000000", "algo.warmup_steps=1000", "alg
 
 
 def configure(overrides: list[str]) -> RunConfig:
-    composed = compose_job(overrides)
-    return validate(composed.container, composed.origins)
+    return make_plan(overrides).config
 
 
 def complaint(overrides: list[str]) -> str:
@@ -101,7 +100,7 @@ def test_a_number_is_accepted_if_and_only_if_it_is_in_range(case):
         assert key.rpartition(".")[2] in line
 
 
-GOOD = flat_keys(compose_job([BASE[0], "noise=ou"]).container)
+GOOD = flat_keys(dataclasses.asdict(make_plan([BASE[0], "noise=ou"]).config))
 KEYS = [key for key in GOOD if key not in ("algo_name", "env.id", "env.kwargs", "noise.kind")]
 WORDS = ["", "null", "true", "1", "-1", "0.5", "1e9", "nan", "inf", "abc", "[1,2]", "[]", "{a:1}", "'x'", '"y', "1,2"]
 WORDS += [
@@ -154,7 +153,7 @@ def test_a_mutated_line_is_refused_in_one_line_or_makes_a_whole_configuration(ov
     if refused:
         return
     config = configure(typed)
-    for key, value in flat_keys(to_container(config)).items():
+    for key, value in flat_keys(dataclasses.asdict(config)).items():
         if key in RANGES and value is not None and key != "total_steps":
             assert in_range(key, value), key
     config.algo.check_run(config.total_steps, config.num_envs, config.noise)

@@ -25,8 +25,7 @@ from tiny import TINY, TINY_A2C, tiny
 import rlcont
 from rlcont.algos.find import config_class
 from rlcont.cli import actions
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError
 from rlcont.core.packing import from_message, to_message
 from rlcont.envs import door, selftest
@@ -77,7 +76,7 @@ def trained(algo, fault, at, closing="nothing", num_envs=2):
         f"total_steps={STEPS * num_envs}",
     ]
     with contextlib.ExitStack() as stack:
-        parts = build(validate(compose_job(overrides).container), stack)
+        parts = build(make_plan(overrides).config, stack)
         agent, seen = parts.training.agent, []
         observe = agent.observe
         agent.observe = lambda step: (seen.append(step), observe(step))[1]

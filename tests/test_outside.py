@@ -1,5 +1,6 @@
 """A user's own files in the working directory: ./configs, paths of files, and modules that were typed."""
 
+import dataclasses
 import json
 
 import pytest
@@ -9,9 +10,7 @@ from script import rlcont
 from tiny import tiny
 
 import rlcont as rlcont_from_python
-from rlcont.config.compose import compose_job
-from rlcont.config.run import to_container
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError
 from rlcont.runs.folder import config_text, load_config
 
@@ -45,7 +44,7 @@ def cwd(tmp_path, monkeypatch):
 
 
 def values(*overrides):
-    return compose_job(["env=Pendulum-v1", *overrides]).container
+    return dataclasses.asdict(make_plan(["env=Pendulum-v1", *overrides]).config)
 
 
 @pytest.mark.usefixtures("cwd")
@@ -95,25 +94,24 @@ def d4pg(tmp_path_factory):
 
 def test_from_takes_a_runs_values_but_for_groups_and_keys_that_are_typed(d4pg):
     def config(*overrides):
-        composed = compose_job([f"from={d4pg}", *overrides])
-        return validate(composed.container, composed.origins)
+        return make_plan([f"from={d4pg}", *overrides]).config
 
     before = load_config(d4pg)
-    assert to_container(config()) == {**to_container(before), "output": "outputs"}
+    assert dataclasses.asdict(config()) == {**dataclasses.asdict(before), "output": "outputs"}
     assert config("algo.gamma=0.5", "seed=4").algo.tau == 0.125
     assert (config("algo.gamma=0.5").algo.gamma, config("seed=4").seed) == (0.5, 4)
     assert config("noise=gaussian").noise.kind == "gaussian"
     other = config("algo=ddpg", "total_steps=90000")
     assert (other.algo_name, other.algo.tau, other.noise.kind) == ("ddpg", 0.005, "ou")
     with pytest.raises(UserError, match=r"from=nowhere: no run"):
-        compose_job(["from=nowhere"])
+        make_plan(["from=nowhere"])
 
 
 def test_what_an_algorithm_decided_for_its_run_another_one_decides_anew(tmp_path):
-    ddpg = validate(compose_job(["algo=ddpg", "env=Pendulum-v1", "eval.episodes=3"]).container)
+    ddpg = make_plan(["algo=ddpg", "env=Pendulum-v1", "eval.episodes=3"]).config
     (tmp_path / "config.yaml").write_text(config_text(ddpg))
-    a2c = validate(compose_job([f"from={tmp_path}", "algo=a2c"]).container)
-    plain = validate(compose_job(["algo=a2c", "env=Pendulum-v1", "tuned=none"]).container)
+    a2c = make_plan([f"from={tmp_path}", "algo=a2c"]).config
+    plain = make_plan(["algo=a2c", "env=Pendulum-v1", "tuned=none"]).config
     assert (a2c.num_envs, a2c.noise, a2c.checkpoint.every) == (plain.num_envs, plain.noise, plain.checkpoint.every)
     assert (a2c.eval.episodes, a2c.total_steps) == (3, ddpg.total_steps)
 

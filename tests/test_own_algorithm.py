@@ -15,9 +15,8 @@ from script import rlcont
 from tiny import TINY, tiny
 
 from rlcont.algos.find import agent_class, config_class
-from rlcont.config.compose import compose_job
+from rlcont.config.compose import make_plan
 from rlcont.config.names import existing_file
-from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 
 PAIR = "outputs/Pendulum-v1/scaled_plugin-Scaled"
@@ -40,8 +39,7 @@ def plugin_without_torch(plugin, tmp_path_factory):
 
 
 def config_of(*overrides):
-    composed = compose_job(list(overrides))
-    return validate(composed.container, composed.origins)
+    return make_plan(list(overrides)).config
 
 
 def said(cwd, env, *arguments):
@@ -169,17 +167,17 @@ def module(tmp_path, monkeypatch, request):
 
 def test_one_module_may_hold_both_classes(module):
     name = f"{module(CONFIG + AGENT)}:Scaled"
-    composed = compose_job([f"algo={name}", "env=Pendulum-v1", "algo.scale=0.7"])
-    assert validate(composed.container).algo.scale == 0.7
+    plan = make_plan([f"algo={name}", "env=Pendulum-v1", "algo.scale=0.7"])
+    assert plan.config.algo.scale == 0.7
     assert (config_class(name).__name__, agent_class(name).__name__) == ("ScaledConfig", "Scaled")
 
 
 def test_its_values_need_not_begin_from_anothers(module, tmp_path):
     values = yaml.safe_load(existing_file("algo", "ddpg").read_text())
     name = f"{module(CONFIG + AGENT, yaml.safe_dump({**values, 'scale': 1.5}))}:Scaled"
-    composed = compose_job([f"algo={name}", "env=Pendulum-v1"])
-    assert validate(composed.container).algo.scale == 1.5
-    assert composed.container["noise"]["sigma"] == 0.1
+    plan = make_plan([f"algo={name}", "env=Pendulum-v1"])
+    assert plan.config.algo.scale == 1.5
+    assert plan.config.noise.sigma == 0.1
 
 
 @pytest.mark.parametrize(
@@ -255,7 +253,7 @@ def test_a_configuration_that_leaves_something_open_costs_one_line(module):
 @pytest.mark.parametrize("name", ["no_such_module:Scaled", "no_such_package.module:Scaled", "sys:Scaled", ":Scaled"])
 def test_a_module_that_is_nowhere_costs_one_line(name):
     with pytest.raises(UserError, match="cannot be imported") as caught:
-        compose_job([f"algo={name}"])
+        make_plan([f"algo={name}"])
     assert "\n" not in str(caught.value)
 
 

@@ -11,10 +11,9 @@ import yaml
 from script import rlcont
 from tiny import TINY, tiny
 
-from rlcont.config.compose import compose_job, expand_sweep
+from rlcont.config.compose import expand_sweep, make_plan
 from rlcont.config.fields import option_fields
 from rlcont.config.names import CONFIG_DIR, options
-from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 
 HEADER = "# @package _global_\n"
@@ -51,8 +50,7 @@ def own(folder, monkeypatch):
 
 
 def config_of(*overrides):
-    composed = compose_job(list(overrides))
-    return validate(composed.container, composed.origins)
+    return make_plan(list(overrides)).config
 
 
 def error_of(*overrides):
@@ -267,8 +265,8 @@ def test_a_launcher_of_hydras_runs_with_them(folder, tmp_path):
 def test_no_torch_is_loaded_to_find_a_mistake_in_them(folder):
     code = (
         "import sys\n"
-        "from rlcont.config.compose import compose_job\n"
-        "compose_job(['algo=mine', 'env=Hopper-v4', 'noise=small'])\n"
+        "from rlcont.config.compose import make_plan\n"
+        "make_plan(['algo=mine', 'env=Hopper-v4', 'noise=small'])\n"
         "assert 'torch' not in sys.modules and 'gymnasium' not in sys.modules"
     )
     env = {**os.environ, "RLCONT_CONFIGS": str(folder)}

@@ -17,7 +17,7 @@ from tiny import TINY_A2C, tiny
 
 from rlcont.cli.commands import COMMANDS
 from rlcont.cli.words import read_words
-from rlcont.config.compose import compose_job
+from rlcont.config.compose import make_plan
 from rlcont.core import typed
 from rlcont.core.errors import UserError
 from rlcont.envs.box import BoxEnv
@@ -57,7 +57,7 @@ def test_a_module_that_moves_when_it_is_imported_moves_nothing(tmp_path, monkeyp
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    compose_job(["env=moving:Moving-v0"])
+    make_plan(["env=moving:Moving-v0"])
     assert Path.cwd() == tmp_path
 
 
@@ -107,7 +107,7 @@ def test_a_folder_may_have_an_equals_sign_and_a_key_stays_a_key(name, tmp_path, 
 
 def test_a_tilde_that_the_shell_left_alone_is_told():
     with pytest.raises(UserError, match=rf"output=~/x: the shell leaves .* did you mean output={Path.home()}/x\?"):
-        compose_job(["output=~/x"])
+        make_plan(["output=~/x"])
 
 
 @pytest.fixture(scope="module")

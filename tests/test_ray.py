@@ -20,8 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import tiny
 from waiting import wait_until
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import ActorsLost, UserError
 from rlcont.memory.replay import Replay
 from rlcont.runs.checkpoint import Checkpoints
@@ -71,8 +70,8 @@ def cluster():
 
 
 def train(tmp_path, *changes):
-    composed = compose_job(tiny(f"output={tmp_path}", *changes))
-    return run(validate(composed.container), composed.choices)
+    plan = make_plan(tiny(f"output={tmp_path}", *changes))
+    return run(plan.config, plan.choices)
 
 
 def by_actors(tmp_path, address, *changes):

@@ -10,10 +10,9 @@ import torch
 from interruptions import curves, differences, train
 from tiny import TINY, TINY_A2C, TINY_PPO, tiny
 
-from rlcont.config.compose import compose_job
+from rlcont.config.compose import make_plan
 from rlcont.config.fields import general_fields, kind_fields
 from rlcont.config.run import CHANGEABLE
-from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.runs.checkpoint import Checkpoints, _sealed
 from rlcont.runs.folder import add_to_description, description, in_use, load_config
@@ -225,7 +224,7 @@ def test_what_is_scheduled_over_the_run_is_named_where_total_steps_changes(tmp_p
     ],
 )
 def test_schedules_over_the_run(changes, keys):
-    config = validate(compose_job(tiny("noise=ou", *changes, base=ALGORITHMS["d4pg"])).container)
+    config = make_plan(tiny("noise=ou", *changes, base=ALGORITHMS["d4pg"])).config
     assert scheduled_over_the_run(config) == keys
 
 

@@ -7,16 +7,15 @@ import pytest
 import torch
 import yaml
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError
 from rlcont.runs.folder import create_run_folder, load_config
 from rlcont.runs.policies import load_policy, save_policy
 
 
 def composed(tmp_path, *overrides):
-    job = compose_job([f"output={tmp_path}", *overrides])
-    return validate(job.container), job.choices
+    plan = make_plan([f"output={tmp_path}", *overrides])
+    return plan.config, plan.choices
 
 
 def test_launches_in_the_same_second_never_share_a_folder(tmp_path):

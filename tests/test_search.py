@@ -1,5 +1,6 @@
 """Searches: what is searched over, what becomes of trials, and whole searches through the installed console script."""
 
+import dataclasses
 import json
 import math
 import os
@@ -15,9 +16,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from script import SCRIPT, rlcont
 from tiny import tiny
 
-from rlcont.config.compose import compose_job
-from rlcont.config.run import SearchConfig, to_container
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
+from rlcont.config.run import SearchConfig
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import flat_keys
 from rlcont.runs.folder import in_use, load_config
@@ -266,13 +266,13 @@ def test_the_winners_file_makes_the_run_that_won(searched):
     settings = flat_keys(yaml.safe_load(text))
     assert settings["algo.actor.lr"] == 0.03
     best = max((trial for trial in trials_of(search) if trial.value is not None), key=lambda trial: trial.value)
-    won = to_container(load_config(search / f"trial-{best.number:03}_s0"))
+    won = dataclasses.asdict(load_config(search / f"trial-{best.number:03}_s0"))
     assert "total_steps" not in settings
     assert not any(key.startswith("eval.") for key in settings)
     budget = ["total_steps=500", "eval.every=100", "eval.episodes=1"]
     words = [f"{key}={value}" for key, value in settings.items()]
-    composed = compose_job(["env=push_env:Push-v0", "tuned=none", "log.every=100", *budget, *words])
-    assert to_container(validate(composed.container)) == won
+    plan = make_plan(["env=push_env:Push-v0", "tuned=none", "log.every=100", *budget, *words])
+    assert dataclasses.asdict(plan.config) == won
 
 
 @pytest.mark.parametrize(
@@ -290,16 +290,14 @@ def test_the_noise_that_won_becomes_what_auto_stands_for(tmp_path, monkeypatch, 
     assert yaml.safe_load(path.read_text())["algo"]["auto_noise"]["kind"] == won.noise.kind
     monkeypatch.setenv("RLCONT_CONFIGS", str(tmp_path))
     budget = ["total_steps=400", "eval.every=200", "eval.episodes=2"]
-    composed = compose_job(["env=Pendulum-v1", "log.every=100", *budget])
-    assert composed.choices["tuned"] == "ddpg/Pendulum-v1"
-    assert to_container(validate(composed.container)) == to_container(won)
+    plan = make_plan(["env=Pendulum-v1", "log.every=100", *budget])
+    assert plan.choices["tuned"] == "ddpg/Pendulum-v1"
+    assert dataclasses.asdict(plan.config) == dataclasses.asdict(won)
 
 
 def test_a_tuned_file_keeps_the_budget_of_the_files_that_the_search_began_from(tmp_path):
     words = ["env=Pendulum-v1", "algo.tau=0.01,0.02", "total_steps=4000", "eval.every=1000"]
-    assert (
-        plan_search(words).winner({"algo.tau": "0.01"}).total_steps == compose_job(words[:1]).container["total_steps"]
-    )
+    assert plan_search(words).winner({"algo.tau": "0.01"}).total_steps == make_plan(words[:1]).config.total_steps
 
 
 @pytest.mark.parametrize(

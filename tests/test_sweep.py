@@ -245,7 +245,7 @@ def test_every_job_leaves_a_run_in_a_folder_of_its_own(sweep_of_six):
     for fate in LIVES:
         job = folder / f"fate-{fate}"
         assert f"fate: {fate}\n" in (job / "config.yaml").read_text()
-        assert f"++env.kwargs.fate={fate}" in json.loads((job / "run.json").read_text())["overrides"]
+        assert f"env.kwargs.fate={fate}" in json.loads((job / "run.json").read_text())["overrides"]
         assert len(list(job.glob("events.out.*"))) == 1
         assert (job / "policies" / "last.safetensors").exists()
         with (job / "evaluations.csv").open() as file:

@@ -12,9 +12,10 @@ import pytest
 from script import SCRIPT, rlcont
 from tiny import TINY_A2C, tiny
 
+from rlcont.cli.actions import resume, train
 from rlcont.core.errors import UserError
 from rlcont.runs.status import read_status
-from rlcont.sweep.again import jobs_of
+from rlcont.sweep.again import read_sweep
 
 SWEEP = tiny("seed=0,1,2,3", "total_steps=1000", "checkpoint.every=200", "eval.every=500", base=TINY_A2C)
 
@@ -98,17 +99,37 @@ def test_a_job_that_is_another_than_the_sweep_made_is_not_run(tmp_path, whole):
     shutil.copytree(whole, sweep)
     path = sweep / "s1" / "config.yaml"
     path.write_text(path.read_text().replace("seed: 1", "seed: 7"))
-    assert len(jobs_of(sweep)[2]) == 0
+    assert not read_sweep(sweep).unfinished
     (sweep / "s1" / "status.json").unlink()
     with pytest.raises(UserError, match=r"s1: its config.yaml is not the one that the sweep made"):
-        jobs_of(sweep)
+        read_sweep(sweep)
     shutil.rmtree(sweep / "s1")
     description = json.loads((sweep / "sweep.json").read_text())
     description["jobs"][1]["config"] = "0" * 64
     (sweep / "sweep.json").write_text(json.dumps(description))
-    with pytest.raises(UserError, match=r"s1: is gone, and .*seed=1.* now gives another configuration"):
-        jobs_of(sweep)
+    with pytest.raises(
+        UserError, match=r"s1: is gone and cannot be made again: .*seed=1.* gives another configuration now"
+    ):
+        read_sweep(sweep)
     assert not (sweep / "s1").exists()
+
+
+def test_a_call_that_is_refused_leaves_the_sweep_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("rlcont.sweep.runner.run_jobs", lambda *_: 0)
+    with pytest.raises(SystemExit):
+        train(overrides=["env=Pendulum-v1", "seed=0,1", f"output={tmp_path}"], flags={"-m"})
+    (sweep,) = tmp_path.glob("sweeps/*")
+    status = sweep / "s0" / "status.json"
+    status.write_text(json.dumps({**json.loads(status.read_text()), "state": "interrupted", "step": 77}))
+    shutil.rmtree(sweep / "s1")
+    before = status.read_bytes()
+    with pytest.raises(UserError, match=r"sweep.jobs=none: must be"):
+        resume(sweep, overrides=["sweep.jobs=none"])
+    assert status.read_bytes() == before
+    assert not (sweep / "s1").exists()
+    with pytest.raises(SystemExit):
+        resume(sweep, overrides=[])
+    assert [read_status(sweep / name).state for name in ("s0", "s1")] == ["waiting"] * 2
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"jobs": [{"folder": 3}], "at_once": 1}', '{"jobs": 5}'])

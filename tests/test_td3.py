@@ -5,8 +5,7 @@ import torch
 from test_ddpg import make_agent, random_batch
 from worlds import RandomWorld, play
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 
 TD3 = {"num_critics": 2, "policy_delay": 2, "target_sigma": 0.2, "target_clip": 0.5}
 
@@ -122,7 +121,7 @@ def test_the_actor_and_the_targets_move_with_every_update_that_is_due(policy_del
 
 
 def test_the_file_has_the_papers_values():
-    config = validate(compose_job(["algo=td3", "tuned=none"]).container).algo
+    config = make_plan(["algo=td3", "tuned=none"]).config.algo
     assert {key: getattr(config, key) for key in TD3} == TD3
     assert (config.gamma, config.tau, config.batch_size, config.n_step) == (0.99, 0.005, 256, 1)
 

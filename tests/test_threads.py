@@ -8,8 +8,7 @@ import pytest
 import torch
 from tiny import TINY, TINY_A2C, TINY_PPO, tiny
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core import choice
 from rlcont.core.choice import LONGEST_PAUSE, SETTLE, SHARE_OF_TRYING, SHORTEST_PAUSE, WINDOW, Choice
 from rlcont.envs.adaptive import AdaptiveEnvironments
@@ -140,7 +139,7 @@ def test_a_change_is_told_and_made_and_not_too_often(monkeypatch, caplog):
 
 def trained(overrides, compiled, numbers):
     """The state after three rounds of learning, by numbers of threads in turns."""
-    config = validate(compose_job(overrides).container)
+    config = make_plan(overrides).config
     envs = Environments(config.env, list(range(config.num_envs)))
     agent = make_agent(config, envs.spec, Acceleration(compiled, "fp32", "cpu", required=compiled))
     obs, num_learned = envs.reset(), 0
@@ -198,7 +197,7 @@ def test_a_run_on_two_cores_compares_threads_and_processes_on_its_way(resumed, m
     torch.set_num_threads(2)
     with ExitStack() as stack:
         stack.callback(torch.set_num_threads, 1)
-        training = parts.build(validate(compose_job(overrides).container), stack, *resumed).training
+        training = parts.build(make_plan(overrides).config, stack, *resumed).training
         assert torch.get_num_threads() == 2
         assert isinstance(training.collector.envs, AdaptiveEnvironments)
         while training.agent.num_updates == 0:
@@ -209,7 +208,7 @@ def test_a_run_on_two_cores_compares_threads_and_processes_on_its_way(resumed, m
 
 @pytest.mark.parametrize("algo", LARGE)
 def test_an_agent_begins_the_same_with_one_thread_and_with_two(algo):
-    config = validate(compose_job(LARGE[algo]).container)
+    config = make_plan(LARGE[algo]).config
     spec = Environments(config.env, [0]).spec
     states = []
     for number in (1, 2):

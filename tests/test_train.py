@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import TINY_A2C, tiny
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError
 from rlcont.core.types import EnvStep
 from rlcont.envs.episodes import Episodes
@@ -28,8 +27,8 @@ def tiny_a2c_run(tmp_path, *overrides):
 
 
 def whole_run(overrides):
-    composed = compose_job(overrides)
-    return run(validate(composed.container), composed.choices)
+    plan = make_plan(overrides)
+    return run(plan.config, plan.choices)
 
 
 def evaluations(folder):

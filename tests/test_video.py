@@ -8,16 +8,15 @@ import pytest
 from script import rlcont
 from tiny import TINY_A2C, tiny
 
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError, require
 from rlcont.report.play import evaluate_run
 from rlcont.training.run import run
 
 
 def make_run(tmp_path, env):
-    composed = compose_job(tiny(f"output={tmp_path}", f"env=probe_envs:{env}", "tuned=none", base=TINY_A2C))
-    return run(validate(composed.container), composed.choices)
+    plan = make_plan(tiny(f"output={tmp_path}", f"env=probe_envs:{env}", "tuned=none", base=TINY_A2C))
+    return run(plan.config, plan.choices)
 
 
 @pytest.fixture(scope="module")

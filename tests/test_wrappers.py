@@ -7,8 +7,7 @@ from script import rlcont
 from tiny import tiny
 
 import rlcont as rlcont_from_python
-from rlcont.config.compose import compose_job
-from rlcont.config.validate import validate
+from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError
 from rlcont.envs.box import BoxEnv
 from rlcont.envs.config import IN_PLACE_OF, WRAPPERS, EnvConfig
@@ -78,7 +77,7 @@ def test_the_first_is_the_innermost():
 
 def error_of(wrappers):
     with pytest.raises(UserError) as error:
-        BoxEnv(validate(compose_job(["env=Pendulum-v1", f"env.wrappers={wrappers}"]).container).env)
+        BoxEnv(make_plan(["env=Pendulum-v1", f"env.wrappers={wrappers}"]).config.env)
     return str(error.value)
 
 

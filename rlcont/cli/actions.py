@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlcont.core.errors import UserError, require
-from rlcont.core.spelling import counted
+from rlcont.core.spelling import counted, spelled
 
 if TYPE_CHECKING:
     from rlcont.config.compose import Plan
@@ -22,19 +22,13 @@ LAUNCHERS = {"hydra/launcher=slurm": ("slurm", "submitit"), "hydra/launcher=ray_
 
 def train(*, overrides: list[str], flags: set[str]) -> None:
     """Trains one agent, or every job of a sweep."""
-    sweeps = bool(flags & {"-m", "--multirun"})
-    for override in overrides:
-        if override.startswith("search."):
-            raise UserError(f"{override}: counts only in a search, as in: rlcont search {override} ...")
-        if override.startswith("sweep.") and not sweeps:
-            raise UserError(f"{override}: counts only in a sweep; add -m")
-    if sweeps:
+    if flags & {"-m", "--multirun"}:
         return _sweep(overrides, only_list="--cfg" in flags)
     if "--cfg" in flags:
         from rlcont.runs.folder import config_text
 
         plan = _checked(overrides)
-        print("".join(f"# {group}: {choice}\n" for group, choice in plan.choices.items()), end="")
+        print("".join(f"# {group}: {spelled(choice)}\n" for group, choice in plan.choices.items()), end="")
         return print(config_text(plan.config), end="")
     train_one(overrides)
     return None
@@ -53,6 +47,10 @@ def train_one(overrides: list[str]) -> Path:
 
 def _checked(overrides: list[str]) -> Plan:
     """The plan of a run that can start here."""
+    for override in overrides:
+        if override.startswith("sweep."):
+            raise UserError(f"{override}: counts only in a sweep; add -m")
+    _refuse_search(overrides)
     from rlcont.config.compose import make_plan
 
     plan = make_plan(overrides)
@@ -62,8 +60,15 @@ def _checked(overrides: list[str]) -> Plan:
     return plan
 
 
+def _refuse_search(overrides: list[str]) -> None:
+    for override in overrides:
+        if override.startswith("search."):
+            raise UserError(f"{override}: counts only in a search, as in: rlcont search {override} ...")
+
+
 def _sweep(overrides: list[str], *, only_list: bool) -> None:
     """Checks every job, then lists or runs them, or hands them to the Hydra launcher or sweeper that was typed."""
+    _refuse_search(overrides)
     for launcher, (extra, package) in LAUNCHERS.items():
         if launcher in overrides:
             require(launcher, extra, package)
@@ -104,25 +109,18 @@ def _plans(jobs: list[list[str]], overrides: list[str]) -> list[Plan]:
     from rlcont.config.compose import make_plan
 
     plans: list[Plan] = []
+    mistakes: list[tuple[list[str], str]] = []
     for job in jobs:
         try:
             plans.append(make_plan(job))
         except UserError as error:
-            own = " ".join(word for word in job if word not in overrides and not str(error).startswith(word))
-            if own and (plans or not all(_fails_so(other, str(error)) for other in jobs)):
-                raise UserError(f"{own}: {error}") from None
-            raise
+            mistakes.append((job, str(error)))
+    if mistakes:
+        job, first = mistakes[0]
+        own = " ".join(word for word in job if word not in overrides and not first.startswith(word))
+        of_each = not plans and {message for _, message in mistakes} == {first}
+        raise UserError(f"{own}: {first}" if own and not of_each else first)
     return plans
-
-
-def _fails_so(job: list[str], message: str) -> bool:
-    from rlcont.config.compose import make_plan
-
-    try:
-        make_plan(job)
-    except UserError as error:
-        return str(error) == message
-    return False
 
 
 def _check_device(devices: set[str]) -> None:
@@ -172,20 +170,19 @@ def _resume_sweep(folder: Path, overrides: list[str]) -> None:
         if not override.startswith("sweep.jobs="):
             raise UserError(f"{override}: fixed for the whole sweep; resume can change sweep.jobs, or each run alone")
     from rlcont.config.compose import make_plan
-    from rlcont.sweep.again import jobs_of
+    from rlcont.sweep.again import make_ready, read_sweep
     from rlcont.sweep.runner import Stop, run_jobs
     from rlcont.sweep.shares import jobs_at_once
     from rlcont.training.preflight import check_runs
 
-    at_once, jobs, unfinished = jobs_of(folder)
-    if overrides:
-        at_once = make_plan(overrides).sweep.jobs
-    if not unfinished:
-        return print(f"{folder}: finished, all {len(jobs)} jobs")
-    number = jobs_at_once(at_once, len(unfinished))
-    check_runs(unfinished, number)
-    with Stop() as stop:
-        sys.exit(run_jobs(folder, jobs, number, stop))
+    sweep = read_sweep(folder)
+    at_once = make_plan(overrides).sweep.jobs if overrides else sweep.at_once
+    if not sweep.unfinished:
+        return print(f"{folder}: finished, all {len(sweep.folders)} jobs")
+    number = jobs_at_once(at_once, len(sweep.unfinished))
+    check_runs([job.config for job in sweep.unfinished.values()], number)
+    with Stop() as stop:  # From here on, so that no folder is left half made.
+        sys.exit(run_jobs(folder, make_ready(sweep), number, stop))
 
 
 def search(*, overrides: list[str], flags: set[str]) -> None:

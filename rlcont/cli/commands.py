@@ -56,11 +56,10 @@ class Command(NamedTuple):
     """Called with the folders, and by name with each key, `overrides` and `flags`, where it takes them."""
     summary: str
     usage: str  # All that may follow the command's name; a second line where there is a second form.
-    folders: Folders | None = None
+    folders: Folders | None = None  # None: it takes all keys of a run instead.
     keys: tuple[Key, ...] = ()
     fields: Callable[[], list[Field]] | None = None
     """Keys of the configuration that it takes and that its help describes."""
-    takes_run_keys: bool = False  # Whether it takes all keys of a run besides, and no folder.
 
 
 def _whole_number(typed: str, least: int, most: float = math.inf) -> int:
@@ -121,14 +120,13 @@ _LIST = (
         "train one agent, or a sweep with -m; the word may be left out",
         "KEY=VALUE ...",
         fields=sweep_fields,
-        takes_run_keys=True,
     ),
     Command(
         "resume",
         actions.resume,
         "resume a run from its last checkpoint, or a sweep, or a search",
         "RUN_DIR [KEY=VALUE ...]\nSWEEP_DIR [sweep.jobs=N]\nSEARCH_DIR [search.trials=N] [sweep.jobs=N]",
-        Folders(1, 1, "one run or sweep folder", RUN, whole=True),
+        Folders(1, 1, "one folder of a run, sweep or search", RUN, whole=True),
         fields=resume_fields,
     ),
     Command(
@@ -137,7 +135,6 @@ _LIST = (
         "search for good settings with Optuna",
         "KEY=VALUE ... KEY=SPACE ... [seed=0,1,2]",
         fields=search_fields,
-        takes_run_keys=True,
     ),
     Command(
         "eval",

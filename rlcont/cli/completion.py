@@ -1,10 +1,11 @@
 """Shell completion: what may follow the words typed so far, and the scripts that ask for it."""
 
+import contextlib
 from pathlib import Path
 
 from rlcont.cli.commands import COMMANDS, FLAGS, Command
 from rlcont.config.fields import KINDS, run_fields
-from rlcont.config.names import GROUPS, default_option, is_option, options
+from rlcont.config.names import GROUPS, default_option, option_file, options
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
 from rlcont.runs.find import LATEST, OUTPUTS
@@ -36,21 +37,23 @@ def _after(command: Command, before: list[str], word: str) -> list[str]:
     """What may stand for `word` after a command and the words `before`."""
     name, is_value, typed = word.partition("=")
     fields = command.fields() if command.fields else []
-    if command.takes_run_keys:
+    if command.folders is None:
         chosen = {key: value for key, _, value in (word.partition("=") for word in before)}
         kept = {group: default_option(group) for group in ("algo", *KINDS)}
-        kept |= {group: chosen[group] for group in kept if group in chosen and is_option(group, chosen[group])}
+        for group in chosen.keys() & kept.keys():
+            with contextlib.suppress(UserError):
+                kept[group] = chosen[group] if option_file(group, chosen[group]) else kept[group]
         fields = [*fields, *run_fields(kept)]
     if is_value:
         listed = [key.kind.candidates(before) for key in command.keys if key.name == name]
         listed += [field.choices for field in fields if field.key == name]
-        listed += [options(name)] if command.takes_run_keys and name in GROUPS else []
+        listed += [options(name)] if command.folders is None and name in GROUPS else []
         # Of a sweep's list, only the last value is still open.
         done = f"{name}={typed[: typed.rfind(',') + 1]}"
         return [done + value for values in listed for value in values]
     keys = [f"{key.name}=" for key in command.keys]
     keys += [f"{field.key}=" for field in fields if field.key != "env.kwargs"]
-    keys += [f"{group}=" for group in GROUPS] if command.takes_run_keys else []
+    keys += [f"{group}=" for group in GROUPS] if command.folders is None else []
     # Keys grow by one part at a time, as paths do.
     opened = [key[: key.find(".", len(word)) + 1] or key for key in keys if key.startswith(word)]
     return [*opened, *(_runs(word) if command.folders else ())]

@@ -28,7 +28,7 @@ FOREIGN_FLAGS = {
 
 def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict[str, Any]]:
     """The folders of a command, and its other arguments by name."""
-    if command.takes_run_keys:
+    if command.folders is None:
         return [], _read_overrides(arguments)
     folders, overrides = [], []
     typed: dict[str, str] = {}
@@ -48,7 +48,6 @@ def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict
             raise UserError(f"{word}: no such key; allowed: {', '.join(keys)}{nearest(name, keys)}")
         elif typed.setdefault(name, value) != value:
             raise UserError(f"{name}={typed[name]} {word}: {name} is typed twice; keep one of them")
-    assert command.folders is not None
     if not command.folders.least <= len(folders) <= command.folders.most:
         given = f"{' '.join(folders)}: " if folders else ""
         wanted, example = command.folders.wanted, command.folders.example
@@ -107,7 +106,10 @@ def allow_typed(words: list[str]) -> None:
 def _with_folder(word: str) -> str:
     """from=latest and init=latest with the folder that they stand for now; a sweep's jobs may start later."""
     key, _, value = word.partition("=")
-    return f"{key}={named_folder(Path(value))}" if key in ("from", "init") and value not in ("", "null") else word
+    if key not in ("from", "init"):
+        return word
+    names = [value] if Path(value).exists() else value.split(",")
+    return f"{key}={','.join(name if name in ('', 'null') else str(named_folder(Path(name))) for name in names)}"
 
 
 def _flag_hint(word: str, after: list[str]) -> str:

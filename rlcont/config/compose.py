@@ -2,12 +2,12 @@
 
 import copy
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 from hydra import compose
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -15,15 +15,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlcont.config import auto, names
+from rlcont.config import names
 from rlcont.config.fields import kinds
-from rlcont.config.names import GROUPS, file_values, is_option, merged, option_file, origin, short
+from rlcont.config.names import GROUPS, file_values, merged, option_file, origin, short
 from rlcont.config.overrides import check_decay, check_key, check_option, line_of, parse, parse_one_run
 from rlcont.config.run import BY_ALGORITHM, RunConfig, SearchConfig, SweepConfig
 from rlcont.config.sources import hydra_loader
 from rlcont.config.validate import validate, validate_settings
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import flat_keys, spelled
+from rlcont.core.spelling import flat_keys, nearest, nested_keys, spelled
 
 
 class Chosen(NamedTuple):
@@ -34,16 +34,6 @@ class Chosen(NamedTuple):
     origins: dict[str, str]  # The file that gave each key.
 
 
-class Composed(NamedTuple):
-    """One job: its values, those of its sweep and its search, and what `Chosen` says of the files."""
-
-    container: dict[str, Any]
-    choices: dict[str, str | None]
-    sweep: dict[str, Any]
-    search: dict[str, Any]
-    origins: dict[str, str]
-
-
 class Plan(NamedTuple):
     """One valid job."""
 
@@ -52,14 +42,6 @@ class Plan(NamedTuple):
     choices: dict[str, str | None]
     sweep: SweepConfig
     search: SearchConfig
-
-
-def make_plan(overrides: list[str]) -> Plan:
-    """Composes and validates one job."""
-    composed = compose_job(overrides)
-    config = validate(composed.container, composed.origins)
-    sweep = validate_settings(SweepConfig, "sweep", composed.sweep)
-    return Plan(overrides, config, composed.choices, sweep, validate_settings(SearchConfig, "search", composed.search))
 
 
 def parse_sweep(overrides: list[str]) -> list[Override]:
@@ -82,10 +64,11 @@ def expand_sweep(overrides: list[str]) -> list[list[str]]:
         if override.is_sweep_override() and not any(True for _ in override.sweep_string_iterator()):
             raise UserError(f"{line_of(override)}: stands for no value at all, so there is nothing to run")
     if hydras:
-        try:
-            _chosen(tuple(names.folders()), tuple(hydras))
-        except UserError as error:
-            raise UserError(f"{' '.join(hydras)}: {error}") from None
+        with hydra_loader():
+            try:
+                compose("config", hydras)
+            except (HydraException, OmegaConfBaseException) as error:
+                raise UserError(f"{' '.join(hydras)}: {_first_line(error)}") from None
     paired = _paired(own)
     combinations = BasicSweeper.split_arguments([override for override in own if override not in paired], None)[0]
     rows = zip(
@@ -113,7 +96,8 @@ def _paired(overrides: list[Override]) -> list[Override]:
     return [by_key[key] for key in counts]
 
 
-def compose_job(overrides: list[str]) -> Composed:
+def make_plan(overrides: list[str]) -> Plan:
+    """Composes and validates one job."""
     parsed, begun = _begun(parse_one_run(overrides))
     groups = [override for override in parsed if override.key_or_group in GROUPS]
     groups = [override for override in groups if line_of(override) != "experiment=null"]
@@ -125,7 +109,7 @@ def compose_job(overrides: list[str]) -> Composed:
         check_option(override, algo or names.default_option("algo"))
     chosen = _chosen(tuple(names.folders()), tuple(line_of(override) for override in groups))
     typed = flat_keys({override.key_or_group: override.value() for override in values})
-    config, origins = copy.deepcopy(chosen.config), dict(chosen.origins)
+    config, choices, origins = copy.deepcopy(chosen.config), chosen.choices, dict(chosen.origins)
     if begun:
         _put_onto(config, begun, typed_groups)
     kind, before = typed.get("algo.auto_noise.kind"), OmegaConf.select(config, "algo.auto_noise.kind")
@@ -133,20 +117,28 @@ def compose_job(overrides: list[str]) -> Composed:
         # Another kind of noise has other keys.
         OmegaConf.update(config, "algo.auto_noise", names.complete_noise({"kind": kind}), merge=False)
     for override in values:
-        check_key(override, config, chosen.choices)
+        check_key(override, config, choices)
         _forget(origins, override.key_or_group)
     try:
-        ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        composed = _composed(config, chosen.choices, origins)
+        for override in values:
+            OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+        container: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         key = str(error.full_key)
         raise UserError(f"{origin(key, origins)}{key}: {_first_line(error)}") from None
-    except HydraException as error:
-        raise UserError(f"{' '.join(overrides)}: {_first_line(error)}") from None
     except RecursionError:
         raise UserError(f"{' '.join(overrides)}: a value refers to itself") from None
-    check_decay(values, composed.container["noise"])
-    return composed
+    _check_env(container["env"].get("id"), str(choices["env"]), origins)
+    _resolve_auto(container, origins)
+    check_decay(values, container["noise"])
+    assert choices["algo"] is not None
+    of_sweep, of_search = container.pop("sweep"), container.pop("search")
+    container |= {"algo_name": choices["algo"], "algorithm": names.algorithm(choices["algo"])}
+    settings = validate(container, origins)
+    sweep = validate_settings(SweepConfig, "sweep", of_sweep)
+    if sweep.zip and (file := origin("sweep.zip", origins)):
+        raise UserError(f"{file}sweep.zip={spelled(sweep.zip)}: counts only where it is typed")
+    return Plan(overrides, settings, choices, sweep, validate_settings(SearchConfig, "search", of_search))
 
 
 def _begun(overrides: list[Override]) -> tuple[list[Override], dict[str, Any]]:
@@ -200,44 +192,41 @@ def _forget(origins: dict[str, str], key: str) -> None:
 
 @functools.cache
 def _chosen(config_folders: tuple[Path, ...], groups: tuple[str, ...]) -> Chosen:
-    """Composes the chosen files; the jobs of a sweep that choose the same ones share the result."""
+    """Merges the chosen files; the jobs of a sweep that choose the same ones share the result."""
     with hydra_loader() as loader:
         try:
-            defaults = loader.compute_defaults_list("config", list(groups), RunMode.RUN).defaults
-            layers = _layers([(str(default.config_path), default.package or "") for default in defaults])
-            config = compose("config", list(groups), return_hydra_config=True)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            raise names.broken_yaml(Path(mark.name if mark else config_folders[0]), error) from None
-        except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
+            found = loader.compute_defaults_list("config", list(groups), RunMode.RUN)
+        except (yaml.YAMLError, HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
+            for path in (path for folder in config_folders for path in folder.rglob("*.yaml")):
+                names.read_yaml(path)  # One of them may be broken; this says which, and where.
             raise UserError(f"configs: {_first_line(error)}") from None
-    choices = {group: config.hydra.runtime.choices.get(group) for group in GROUPS}
-    for group, choice in choices.items():
-        if group != "env" and (choice is None or not option_file(group, choice)):
-            choices[group] = None
-    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    origins: dict[str, str] = {}
+    choices = {group: found.overrides.known_choices.get(group) for group in GROUPS}
     whole: dict[str, Any] = {}
-    for path, values in layers:
+    origins: dict[str, str] = {}
+    for name, values in _layers([(str(default.config_path), default.package or "") for default in found.defaults]):
         whole = merged(whole, values)
         for key in flat_keys(values):
             _forget(origins, key)
-            origins[key] = short(path)
-    # A noise has the values of its kind's file. Hydra's merge would keep values of another kind in `auto_noise`.
-    noise = names.complete_noise(OmegaConf.to_container(config.noise, resolve=False))
-    OmegaConf.update(config, "noise", noise, merge=False)
+            origins[key] = name
+    for group, choice in choices.items():
+        if group != "env" and (choice is None or not option_file(group, choice)):
+            choices[group] = None
+    # A noise has the values of its kind's file.
+    whole["noise"] = names.complete_noise(whole["noise"])
     if "auto_noise" in whole["algo"]:
-        OmegaConf.update(config, "algo.auto_noise", names.complete_noise(whole["algo"]["auto_noise"]), merge=False)
-    return Chosen(config, choices, origins)
+        whole["algo"]["auto_noise"] = names.complete_noise(whole["algo"]["auto_noise"])
+    del whole["hydra"]
+    return Chosen(OmegaConf.create(whole), choices, origins)
 
 
-def _layers(files: list[tuple[str, str]]) -> list[tuple[Path, dict[str, Any]]]:
-    """The values of each file under its package, of files (name, package) in the order of merging."""
-    layers = []
+def _layers(files: list[tuple[str, str]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Path and values, under its package, of each file (name, package) in the order of merging."""
     for name, package in files:
         group, _, option = name.partition("/")
         path = option_file(group, option) if option else names.CONFIG_DIR / f"{name}.yaml"
         if path is None or not path.is_file():
+            if group == "env":
+                yield "", {"env": {"id": option}}  # Of a registered environment.
             continue
         values = names.read_yaml(path)
         values.pop("defaults", None)
@@ -246,20 +235,43 @@ def _layers(files: list[tuple[str, str]]) -> list[tuple[Path, dict[str, Any]]]:
                 raise UserError(f"{short(path)}: {key}={spelled(value)}: must hold keys and values")
         if group in ("tuned", "experiment") and package:
             raise UserError(f"{short(path)}: must begin with # @package _global_")
-        layers.append((path, {package: values} if package else values))
-    return layers
+        yield short(path), nested_keys({package: values}) if package else values
 
 
-def _composed(config: DictConfig, choices: dict[str, str | None], origins: dict[str, str]) -> Composed:
-    values: Any = OmegaConf.to_container(config, resolve=True)
-    env_id, env = values["env"].get("id"), str(choices["env"])
-    if env_id != (file_values("env", env).get("id") if is_option("env", env) else env):
+def _check_env(env_id: str | None, env: str, origins: dict[str, str]) -> None:
+    """Refuses an environment that a file names past the file of `env`."""
+    if env_id != (file_values("env", env).get("id") if option_file("env", env) else env):
         raise UserError(f"{origin('env.id', origins)}env.id={env_id}: choose the environment with env={env_id}")
-    sweep, search = values.pop("sweep"), values.pop("search")
-    assert choices["algo"] is not None
-    container = {"algo_name": choices["algo"], "algorithm": names.algorithm(choices["algo"]), **values}
-    auto.resolve(container, origins)
-    return Composed(container, choices, sweep, search, origins)
+
+
+def _resolve_auto(container: dict[str, Any], origins: dict[str, str]) -> None:
+    """Replaces each `auto` that is the algorithm's to decide by what its YAML file says, and each origin likewise.
+
+    These are num_envs, checkpoint.every and noise. The file says it under `auto_num_envs`, `auto_checkpoint_every` and
+    `auto_noise`, which no dataclass has.
+    """
+    auto_noise = container["algo"].pop("auto_noise", {"kind": "none"})
+    if container["noise"].get("kind") == "auto":
+        for key in flat_keys(container["noise"], "noise."):
+            if key != "noise.kind":
+                raise UserError(f"{origin(key, origins)}{key}: noise is auto; set algo.auto_{key}")
+        kind = auto_noise.get("kind") if isinstance(auto_noise, dict) else auto_noise
+        if kind not in kinds("noise"):
+            key = "algo.auto_noise.kind"
+            hint = nearest(str(kind), kinds("noise"))
+            allowed = ", ".join(kinds("noise"))
+            raise UserError(f"{origin(key, origins)}{key}={spelled(kind)}: allowed: {allowed}{hint}")
+        container["noise"] = auto_noise
+        moved = {key: file for key, file in origins.items() if key.startswith("algo.auto_noise")}
+        origins |= {key.removeprefix("algo.auto_"): file for key, file in moved.items()}
+    for key, (name, default) in BY_ALGORITHM.items():
+        number = container["algo"].pop(name, default)
+        place, _, leaf = key.rpartition(".")
+        values = container[place] if place else container
+        if values[leaf] == "auto":
+            values[leaf] = number
+            if f"algo.{name}" in origins:
+                origins[key] = origins[f"algo.{name}"]
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rlcont.algos.find import yaml_file
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest
@@ -53,14 +55,6 @@ def is_path(group: str, option: str) -> bool:
     return group in ("tuned", "experiment") and option.endswith(".yaml")
 
 
-def is_option(group: str, option: str) -> bool:
-    """Whether an option has a YAML file."""
-    try:
-        return option_file(group, option) is not None
-    except UserError:
-        return False
-
-
 def existing_file(group: str, option: str) -> Path:
     """The YAML file of an option."""
     path = option_file(group, option)
@@ -76,7 +70,7 @@ def existing_file(group: str, option: str) -> Path:
 
 def summary(group: str, option: str) -> str:
     """The first comment line of an option's file."""
-    first = re.search(r"^# (?!@)(.*?)\.?$", existing_file(group, option).read_text(), re.MULTILINE)
+    first = re.search(r"^# (?!@)(.*?)\.?$", _text(existing_file(group, option)), re.MULTILINE)
     return first[1] if first else ""
 
 
@@ -151,27 +145,39 @@ def default_option(group: str) -> str:
     return next(default[group] for default in defaults if isinstance(default, dict) and group in default)
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-3 as a number and a date as a text, as Hydra does."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if not tag.endswith("timestamp")]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The contents of a YAML file, with 1e-3 read as a number, as Hydra does."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    exponent = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+.0123456789"))
+    """The contents of a YAML file."""
     try:
-        values = yaml.load(path.read_text(), Loader) or {}
+        values = yaml.load(_text(path), _Loader) or {}
     except yaml.MarkedYAMLError as error:
-        raise broken_yaml(path, error) from None
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{short(path)}{line}: broken YAML ({error.problem or error.context})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{short(path)}: broken YAML ({str(error).partition(chr(10))[0]})") from None
     if not isinstance(values, dict):
         raise UserError(f"{short(path)}: must hold keys and values, not a {type(values).__name__}")
     return values
 
 
-def broken_yaml(path: Path, error: Any) -> UserError:
-    line = (error.problem_mark or error.context_mark).line + 1
-    return UserError(f"{short(path)}, line {line}: broken YAML ({error.problem or error.context})")
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{short(path)}: must be a text in UTF-8 ({error.reason} at byte {error.start})") from None
 
 
 def short(path: Path) -> str:

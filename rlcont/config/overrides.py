@@ -12,32 +12,26 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlcont.algos.find import config_class
-from rlcont.config.auto import refuse_typed
 from rlcont.config.fields import KINDS, class_fields, kinds_with
 from rlcont.config.foreign import key_hint
 from rlcont.config.names import GROUPS, algorithm, file_values, is_path, option_file, options
+from rlcont.config.run import BY_ALGORITHM
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, flat_keys, nearest, spelled
 
 
-def free_kwargs(override: str) -> str:
-    """`env.kwargs.x=1` with the ++ that Hydra needs for a key that is in no YAML file."""
-    return re.sub(r"^\+{0,2}(?=env\.kwargs\.)", "++", override)
-
-
 def line_of(override: Override) -> str:
     """An override as it was typed."""
-    line = override.input_line or ""
-    return line.lstrip("+") if override.key_or_group.startswith("env.kwargs.") else line
+    return override.input_line or ""
 
 
 def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Override]:
     """Parses each override alone, so that an error names it; refuses a key that is typed with two values."""
     parser = OverridesParser.create(loader)
     parsed: dict[str, Override] = {}
-    for override in map(free_kwargs, overrides):
+    for override in overrides:
+        override = re.sub(r"^\+{1,2}(?=env\.kwargs\.)", "", override)  # The + that Hydra's own users type.
         key, _, value = override.partition("=")
-        key = key.lstrip("+") if key.startswith("++env.kwargs.") else key
         if not re.fullmatch(r"[~+]{0,2}\w[\w-]*([./@][\w-]+)*", key):
             raise UserError(f"{override}: must be key=value, with a key such as seed or algo.actor.lr")
         if value.startswith("="):
@@ -121,7 +115,11 @@ def check_key(override: Override, config: DictConfig, choices: dict[str, str | N
         raise UserError(f"{line}: choose it with {group}={spelled(override.value())}")
     if key == "env.kwargs":
         raise UserError(f"{line}: name the argument, as in env.kwargs.NAME=VALUE")
-    refuse_typed(line, key, override.value(), choices["noise"])
+    if key.startswith("algo.auto_noise") and choices["noise"] != "auto":
+        raise UserError(f"{line}: counts only with noise=auto")
+    for target, (name, _) in BY_ALGORITHM.items():
+        if key == f"algo.{name}":
+            raise UserError(f"{line}: is what {target}=auto stands for; type {target}={spelled(override.value())}")
     for typed in flat_keys({key: override.value()}):
         try:
             node = OmegaConf.select(config, typed, default=override)
@@ -139,9 +137,10 @@ def check_key(override: Override, config: DictConfig, choices: dict[str, str | N
 def check_decay(values: list[Override], noise: dict[str, Any]) -> None:
     """Refuses settings of a decay whose kind is none."""
     for override in values:
-        typed = flat_keys({override.key_or_group: override.value()})
+        typed = flat_keys({override.key_or_group.removeprefix("algo.auto_"): override.value()})
         if {"noise.decay.final", "noise.decay.steps"} & typed.keys() and noise["decay"]["kind"] == "none":
-            raise UserError(f"{line_of(override)}: nothing decays; add noise.decay.kind=linear or exponential")
+            kind = f"{override.key_or_group.partition('noise')[0]}noise.decay.kind"
+            raise UserError(f"{line_of(override)}: nothing decays; add {kind}=linear or exponential")
 
 
 def _unknown_key(key: str, line: str, config: DictConfig, choices: dict[str, str | None]) -> str:

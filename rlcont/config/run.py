@@ -1,6 +1,5 @@
 """The configuration of a run, as frozen and validated dataclasses."""
 
-import dataclasses
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -132,14 +131,3 @@ class SearchConfig:
     the steps; none, never."""
     seed: NonNegativeInt
     """Seed of the proposals."""
-
-
-def to_container(config: Any) -> dict[str, Any]:
-    """The plain values of a RunConfig, from which `validate` makes an equal one."""
-    return {key: _plain(value) for key, value in dataclasses.asdict(config).items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

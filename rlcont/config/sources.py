@@ -53,7 +53,7 @@ class GeneratedSource(ConfigSource):
             from rlcont.envs.door import find_env
 
             find_env(option)
-            return OmegaConf.create({"id": option, "kwargs": {}, "max_episode_steps": None})
+            return OmegaConf.create({"id": option})
         if group == "algo" and ":" in option:
             return OmegaConf.create(read_yaml(existing_file(group, option)))
         if is_path(group, f"{option}.yaml") and Path(f"{option}.yaml").is_file():

@@ -16,7 +16,7 @@ import yaml
 
 from rlcont.algos.find import config_class
 from rlcont.config.names import file_values, main_values, merged
-from rlcont.config.run import RunConfig, to_container
+from rlcont.config.run import RunConfig
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import flat_keys, nearest, spelled
@@ -121,4 +121,4 @@ def _nearest_run(folder: Path) -> str:
 
 def config_text(config: RunConfig) -> str:
     """The resolved configuration as YAML."""
-    return yaml.safe_dump(to_container(config), sort_keys=False)
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)

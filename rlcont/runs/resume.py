@@ -11,7 +11,7 @@ import yaml
 from rlcont.algos.base import AlgorithmConfig
 from rlcont.config.fields import general_fields, kind_fields
 from rlcont.config.names import GROUPS, merged
-from rlcont.config.run import CHANGEABLE, ROUNDING, RunConfig, to_container
+from rlcont.config.run import CHANGEABLE, ROUNDING, RunConfig
 from rlcont.config.validate import validate
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import nearest, nested_keys
@@ -49,7 +49,7 @@ class ResumePlan:
         earlier = description(self.folder).get("resumed", [])
         add_to_description(self.folder, {"resumed": [*earlier, {**sitting, "changes": self.changes}]})
         if self.changes:
-            container = merged(to_container(load_config(self.folder)), nested_keys(self.changes))
+            container = merged(dataclasses.asdict(load_config(self.folder)), nested_keys(self.changes))
             text = yaml.safe_dump(container, sort_keys=False)
             write_whole(self.folder / "config.yaml", text.encode())
 
@@ -62,7 +62,7 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
     before = load_config(folder)
     computed = _computed(folder)
     threads, workers = computed.pop("threads"), computed.pop("workers")
-    config = validate(merged(to_container(before), nested_keys({**computed, **changes})))
+    config = validate(merged(dataclasses.asdict(before), nested_keys({**computed, **changes})))
     steps = checkpoints.steps()
     if not steps:
         raise UserError(f"{folder}: it has no checkpoint to resume from")

@@ -1,10 +1,11 @@
 """The plan of a search, validated before anything is created."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlcont.config.compose import Plan, make_plan
-from rlcont.config.run import RunConfig, SearchConfig, to_container
+from rlcont.config.run import RunConfig, SearchConfig
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import flat_keys, spelled
 from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, writing_to
@@ -44,7 +45,7 @@ class SearchPlan(NamedTuple):
             plan = make_plan(self.space.overrides({}, self.space.seeds[0]))
         except UserError:
             return {}
-        now = {**flat_keys(to_container(plan.config)), **plan.choices}
+        now = {**flat_keys(dataclasses.asdict(plan.config)), **plan.choices}
         now |= {f"algo.auto_{key}": value for key, value in now.items() if key.startswith("noise.")}
         values = {key: dimension.own(now.get(key)) for key, dimension in self.space.varied.items()}
         return {} if None in values.values() else values

@@ -1,5 +1,6 @@
 """Writes the best trial as a tuned file."""
 
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ import yaml
 from optuna.trial import FrozenTrial
 
 from rlcont.config.compose import make_plan
-from rlcont.config.run import to_container
 from rlcont.core.spelling import flat_keys, nested_keys
 from rlcont.runs.console import format_return
 from rlcont.runs.files import write_whole
@@ -43,8 +43,8 @@ def write_tuned(plan: SearchPlan, folder: Path, best: FrozenTrial, counts: dict[
 
 def _settings(plan: SearchPlan, values: dict[str, Any]) -> dict[str, Any]:
     plain = make_plan([f"algo={plan.config.algo_name}", f"env={plan.config.env.id}", "tuned=none"])
-    before = to_container(plain.config)
-    after = to_container(plan.winner(values))
+    before = dataclasses.asdict(plain.config)
+    after = dataclasses.asdict(plan.winner(values))
     old, new = (flat_keys({key: values[key] for key in KEPT}) for values in (before, after))
     settings = nested_keys({key: value for key, value in new.items() if value != old[key]})
     if after["noise"] != before["noise"]:

@@ -1,5 +1,6 @@
 """A sweep that is handed to a launcher or sweeper of Hydra's."""
 
+import re
 import sys
 
 import hydra
@@ -8,13 +9,13 @@ from omegaconf import DictConfig
 
 from rlcont.config.compose import make_plan
 from rlcont.config.names import CONFIG_DIR
-from rlcont.config.overrides import free_kwargs
 from rlcont.core.resources import prepare_threads
 
 
 def sweep_by_hydra(overrides: list[str]) -> None:
     """Runs every job of the sweep that the overrides describe, by the launcher or sweeper they name."""
-    sys.argv[1:] = ["--multirun", *(free_kwargs(override) for override in overrides)]
+    # Hydra needs the ++ for a key that is in no YAML file.
+    sys.argv[1:] = ["--multirun", *(re.sub(r"^\+{0,2}(?=env\.kwargs\.)", "++", word) for word in overrides)]
     hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(_job)()
 
 

@@ -1,6 +1,7 @@
 """The side effects of training: log, policies, checkpoints, status and signals."""
 
 import contextlib
+import dataclasses
 import logging
 import shlex
 import time
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rlcont.config.run import RunConfig, to_container
+from rlcont.config.run import RunConfig
 from rlcont.core.errors import ActorsLost, Stopped
 from rlcont.core.spelling import flat_keys
 from rlcont.core.types import Evaluation
@@ -43,7 +44,7 @@ class RunObserver:
         interrupt: Interrupt,
         before: dict[str, Any] | None = None,
     ):
-        container = to_container(config)
+        container = dataclasses.asdict(config)
         container.pop("output")
         position, step = (before["log"], before["step"]) if before else (None, 0)
         self.log = RunLog(folder, flat_keys(container), config_text(config), position, step)
