@@ -46,7 +46,7 @@ def main() -> None:
         agent.learn()
     batch = agent.replay.sample(config.algo.batch_size)
     adaptive = AdaptiveThreads(MOST_THREADS)
-    chosen = adaptive.watched(agent.accelerated_update)
+    chosen = adaptive.timed(agent.accelerated_update)
     rates: dict[str, list[float]] = {mode: [] for mode in MODES}
     beside = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(arguments.busy)]
     try:

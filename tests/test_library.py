@@ -313,6 +313,15 @@ def test_an_update_that_no_library_can_hold_is_still_right(kind, tmp_path, caplo
     assert not [record for record in caplog.records if record.name.startswith("rlcont")]
 
 
+def test_a_torch_whose_inner_parts_have_changed_compiles_without_a_library(folder, monkeypatch):
+    learner, plain = (module(folder / "learners.py").Learner(power=5) for _ in range(2))
+    before = len(libraries(folder))
+    monkeypatch.setattr(ahead, "trace", lambda *_: torch._guards.NoSuchPart)
+    update = CompiledUpdate(learner.update, "cpu", required=True, folder=folder)
+    assert update(batch())["loss"].item() == pytest.approx(plain.update(batch())["loss"].item())
+    assert len(libraries(folder)) == before
+
+
 def test_a_folder_that_cannot_be_written_is_no_reason_not_to_compile(folder):
     (folder / "updates").rename(folder / "aside") if (folder / "updates").exists() else None
     (folder / "updates").write_text("a file")

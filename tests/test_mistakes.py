@@ -166,6 +166,7 @@ COMBINATIONS = [
     ("algo.replay_size=10", "must hold at least a batch (algo.batch_size=256)"),
     ("algo.updates_per_step=1e-9", "no update falls due"),
     ("algo.updates_per_step=1e-9 actors=ray", "no update falls due"),
+    ("algo=td3 algo.policy_delay=5000000", "or the actor never learns"),
     ("noise.sigma=0.3", "as in noise=gaussian noise.sigma=0.3"),
     ("noise=gaussian noise.theta=0.1", "noise=gaussian has no theta; did you mean noise=ou?"),
     ("noise=none noise.sigma=0.1", "noise=none has no sigma; did you mean noise=gaussian or noise=ou?"),

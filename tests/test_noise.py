@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rlcont.exploration.config import DecayConfig, GaussianConfig, NoNoise, OUConfig
-from rlcont.exploration.noise import GaussianNoise, Noise, OrnsteinUhlenbeckNoise, make_noise
+from rlcont.exploration.noise import GaussianNoise, Noise, OrnsteinUhlenbeckNoise
 
 TOTAL_STEPS = 100
 
@@ -19,16 +19,16 @@ def decay(kind="none", final=0.2):
 
 def gaussian(shape, sigma=0.5, kind="none", final=0.2, seed=0):
     config = GaussianConfig(kind="gaussian", sigma=sigma, decay=decay(kind, final))
-    return make_noise(config, shape, np.random.default_rng(seed), TOTAL_STEPS)
+    return GaussianNoise(config, shape, np.random.default_rng(seed), TOTAL_STEPS)
 
 
 def ou(shape, theta=0.15, sigma=0.2, mu=0.0, dt=1.0, kind="none", final=0.2, seed=0):
     config = OUConfig(kind="ou", theta=theta, sigma=sigma, mu=mu, dt=dt, decay=decay(kind, final))
-    return make_noise(config, shape, np.random.default_rng(seed), TOTAL_STEPS)
+    return OrnsteinUhlenbeckNoise(config, shape, np.random.default_rng(seed), TOTAL_STEPS)
 
 
 def silence(shape, seed=0):
-    return make_noise(NoNoise(kind="none"), shape, np.random.default_rng(seed), TOTAL_STEPS)
+    return Noise(NoNoise(kind="none"), shape, np.random.default_rng(seed), TOTAL_STEPS)
 
 
 ALL_KINDS = [silence, gaussian, ou]

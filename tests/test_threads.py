@@ -126,7 +126,7 @@ def test_a_change_is_told_and_made_and_not_too_often(monkeypatch, caplog):
         clock[0] += of[0][adaptive.choice.number]
         return {}
 
-    update = adaptive.watched(update)
+    update = adaptive.timed(update)
     with caplog.at_level(logging.WARNING):
         for load in (IDLE, BUSY, IDLE, BUSY, IDLE, BUSY):
             of[0], end = load, clock[0] + 200

@@ -2,7 +2,10 @@
 
 `ddpg` is the folder rlcont/algos/ddpg, with DDPGConfig in config.py and DDPG in agent.py. `my_package:MyAlgo` is an
 importable package of anybody's with the same two files, or one module with both classes; its values are in MyAlgo.yaml
-beside the module.
+beside the module. Capitals do not count in the names of rlcont's own classes. There is no registry.
+
+An agent is an `rlcont.core.agent.Agent`, made by `NAME(config, noise, spec, *, num_envs, total_steps, seed, device,
+accelerate)`. The configuration is an `AlgorithmConfig` (algos/base.py).
 """
 
 import importlib

@@ -61,7 +61,7 @@ class Agent(Parts, Policy):
         return None
 
     def is_finite(self) -> bool:
-        """Whether gradients and weights were finite in every update; asks the device. Where not, none was changed."""
+        """Whether gradients and weights were finite in every update; asks the device. Weights stay finite."""
         return all(optimizer.is_finite() for optimizer in self._guarded)
 
     def remark(self, values: dict[str, float]) -> str:

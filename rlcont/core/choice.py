@@ -52,10 +52,21 @@ class Choice:
         """Seconds of an update by one thread or process in the last comparison."""
         self._comparing: dict[int, list[float]] | None = None
         self._num_windows = 0
+        self._num_changes = 0
         self._window: list[float] = []
 
-    def update(self, seconds: float, now: float) -> None:
-        """Takes the time of an update made with `number`, which ended at `now`."""
+    def update(self, seconds: float, now: float) -> bool:
+        """Takes the time of an update made with `number`, which ended at `now`.
+
+        Returns:
+            Whether there is another favourite, and it is worth a line.
+        """
+        favourite = self.favourite
+        self._take(seconds, now)
+        self._num_changes += self.favourite != favourite
+        return self.favourite != favourite and self._num_changes <= MOST_LINES
+
+    def _take(self, seconds: float, now: float) -> None:
         self.num_updates += 1
         if self.num_updates <= SETTLE:
             return

@@ -1,5 +1,6 @@
 """Memory and cores that a run may use: the machine's, or less in a container or a sweep."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import psutil
 from rlcont.core.errors import UserError
 
 MEMORY_SHARE = "RLCONT_MEMORY_SHARE"
+PROC, SYS_FS = Path("/proc"), Path("/sys/fs/cgroup")
 USEFUL_THREADS = 8
 """Threads of torch beyond which networks of a few hundred units gain nothing."""
 
@@ -53,40 +55,34 @@ def available_cores() -> int:
     return max(1, int(min([allowed, *_cgroup_quotas()])))
 
 
-def _cgroup_headrooms(proc: Path = Path("/proc"), sys_fs: Path = Path("/sys/fs/cgroup")) -> list[int]:
+def _cgroup_headrooms(proc: Path = PROC, sys_fs: Path = SYS_FS) -> list[int]:
     """Limit minus usage, without page cache, of this process's control groups and their parents."""
+    unified = ("memory.max", "memory.current", "memory.stat")
+    older = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat")
     headrooms = []
-    for group, is_unified in _control_groups("memory", proc, sys_fs):
-        unified = ("memory.max", "memory.current", "inactive_file")
-        older = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        limit_name, usage_name, cache_name = unified if is_unified else older
-        try:
-            limit = (group / limit_name).read_text().strip()
-            usage = int((group / usage_name).read_text())
-            statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        except OSError:
-            continue
+    for limit, usage, statistics in _control_files("memory", unified, older, proc, sys_fs):
+        # The older ones have a count of the group alone besides, under the name that the unified ones use.
+        counts = dict(line.split() for line in statistics.splitlines())
+        cache = counts.get("total_inactive_file", counts.get("inactive_file", 0))
         if limit != "max":
-            headrooms.append(max(int(limit) - usage + int(statistics.get(cache_name, 0)), 0))
+            headrooms.append(max(int(limit) - int(usage) + int(cache), 0))
     return headrooms
 
 
-def _cgroup_quotas(proc: Path = Path("/proc"), sys_fs: Path = Path("/sys/fs/cgroup")) -> list[float]:
+def _cgroup_quotas(proc: Path = PROC, sys_fs: Path = SYS_FS) -> list[float]:
     """CPU time that this process's control groups and their parents grant, in cores."""
-    quotas = []
-    for group, is_unified in _control_groups("cpu", proc, sys_fs):
-        names = ("cpu.max",) if is_unified else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-        try:
-            quota, period = " ".join((group / name).read_text() for name in names).split()
-        except OSError:
-            continue
-        if quota not in ("max", "-1"):
-            quotas.append(int(quota) / int(period))
-    return quotas
+    files = _control_files("cpu", ("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us"), proc, sys_fs)
+    pairs = (" ".join(texts).split() for texts in files)
+    return [int(quota) / int(period) for quota, period in pairs if quota not in ("max", "-1")]
 
 
-def _control_groups(controller: str, proc: Path, sys_fs: Path) -> Iterator[tuple[Path, bool]]:
-    """Folders of this process's control groups and their parents; True for those of the unified hierarchy (v2)."""
+def _control_files(
+    controller: str, unified: tuple[str, ...], older: tuple[str, ...], proc: Path, sys_fs: Path
+) -> Iterator[list[str]]:
+    """The contents of a controller's files in this process's control groups and their parents, where there are all.
+
+    The files have other names in the unified hierarchy (v2) than in the older one.
+    """
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
     except OSError:
@@ -99,7 +95,8 @@ def _control_groups(controller: str, proc: Path, sys_fs: Path) -> Iterator[tuple
         root = sys_fs if is_unified else sys_fs / controller
         group = Path(path.lstrip("/"))
         for part in (group, *group.parents):
-            yield root / part, is_unified
+            with contextlib.suppress(OSError):
+                yield [(root / part / name).read_text().strip() for name in (unified if is_unified else older)]
 
 
 def has_display() -> bool:

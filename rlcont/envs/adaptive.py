@@ -8,7 +8,7 @@ import logging
 import time
 from typing import Any
 
-from rlcont.core.choice import MOST_LINES, Choice
+from rlcont.core.choice import Choice
 from rlcont.core.errors import UserError
 from rlcont.core.types import Array, EnvStep
 from rlcont.envs.config import EnvConfig
@@ -54,7 +54,6 @@ class AdaptiveEnvironments:
         self._seconds_to_start = START_SECONDS if first == 1 else 0.0
         self._is_settled = False
         """Whether they stay in the hands in which they are."""
-        self._num_lines = 0
 
     def __len__(self) -> int:
         return len(self._alone)
@@ -106,13 +105,10 @@ class AdaptiveEnvironments:
             self._is_settled = True
             log.warning("rlcont: one process steps the environments, as no other can: %s", error)
             return
-        favourite = choice.favourite
-        if choice.number == self.num_processes:
-            choice.update(seconds, now)
+        is_worth_a_line = choice.number == self.num_processes and choice.update(seconds, now)
         if choice.number != self.num_processes:
             self._change_hands()
-        if choice.favourite != favourite and not self._is_settled and self._num_lines < MOST_LINES:
-            self._num_lines += 1
+        if is_worth_a_line and not self._is_settled:
             who = "1 process steps" if choice.favourite == 1 else f"{choice.favourite} processes step"
             log.warning("rlcont: %s the environments faster at the moment", who)
 

@@ -15,7 +15,7 @@ from rlcont.core.seeding import numpy_generator
 from rlcont.core.state import Parts, flat_state, load_flat_state
 from rlcont.core.types import Array, EnvSpec, EnvStep, Experience
 from rlcont.exploration.config import NoiseConfig
-from rlcont.exploration.noise import make_noise
+from rlcont.exploration.noise import NOISES
 from rlcont.memory.nstep import NStep
 from rlcont.nn import nets, numpy_forward
 from rlcont.nn.normalize import RunningNorm, RunningReturn
@@ -59,7 +59,8 @@ class Explorer(Parts):
         self.device = device
         self.forward = numpy_forward.make_forward(policy.module, normalizer, device)
         self.warmup_rng = numpy_generator(seed, "warmup")
-        self.noise = make_noise(noise, (num_envs, spec.action_dim), numpy_generator(seed, "noise"), total_steps)
+        shape = (num_envs, spec.action_dim)
+        self.noise = NOISES[noise.kind](noise, shape, numpy_generator(seed, "noise"), total_steps)
         self.window = NStep(n_step, gamma, num_envs, spec.obs_dim, spec.action_dim)
         self.running_return = RunningReturn(gamma, num_envs)
 

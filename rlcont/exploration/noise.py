@@ -6,7 +6,6 @@ import numpy as np
 
 from rlcont.core.state import Parts
 from rlcont.core.types import Array
-from rlcont.exploration.config import NoiseConfig
 
 
 class Noise(Parts):
@@ -74,8 +73,3 @@ class OrnsteinUhlenbeckNoise(Noise):
 
 
 NOISES: dict[str, type[Noise]] = {"none": Noise, "gaussian": GaussianNoise, "ou": OrnsteinUhlenbeckNoise}
-
-
-def make_noise(config: NoiseConfig, shape: tuple[int, int], rng: np.random.Generator, total_steps: int) -> Noise:
-    """The noise that `config` describes, for actions of `shape` [E, A]."""
-    return NOISES[config.kind](config, shape, rng, total_steps)

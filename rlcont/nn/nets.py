@@ -59,8 +59,7 @@ class OutputLinear(nn.Linear):
 
     def _linear(self, x: torch.Tensor) -> torch.Tensor:
         if torch.is_grad_enabled() and x.requires_grad and self.out_features in WIDTHS_SUMMED_IN_HALVES:
-            outputs: torch.Tensor = _LinearOfFewOutputs.apply(x, self.weight, self.bias)
-            return outputs
+            return _LinearOfFewOutputs.apply(x, self.weight, self.bias)
         return super().forward(x)
 
 
@@ -70,8 +69,7 @@ class LayerNorm(nn.LayerNorm):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if torch.compiler.is_compiling() or not torch.is_grad_enabled() or x.is_cuda:
             return super().forward(x)
-        normalised: torch.Tensor = _LayerNorm.apply(x, self.weight, self.bias, self.eps)
-        return normalised
+        return _LayerNorm.apply(x, self.weight, self.bias, self.eps)
 
 
 class _LayerNorm(torch.autograd.Function):
@@ -160,8 +158,7 @@ class Residual(nn.Sequential):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = super().forward(x)
-        return x + y
+        return x + super().forward(x)
 
 
 class FixedNorm(nn.Module):

@@ -5,7 +5,6 @@ host the forward pass is NumPy's, over the same memory as the network's weights.
 """
 
 from collections.abc import Callable
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -40,15 +39,38 @@ NONLINEARITIES: dict[type[nn.Module], Forward] = {
 }
 
 
-@singledispatch
 def on_arrays(module: nn.Module) -> Forward:
     """The forward pass of `module` in NumPy, over the memory of its parameters; a layer not known here is called."""
+    match module:
+        case Residual():
+            inner = _in_turn(module)
+            return lambda x: x + inner(x)
+        case nn.Sequential():
+            return _in_turn(module)
+        case nn.Linear():
+            weight, bias = _array(module.weight).T, _array(module.bias)
+            return lambda x: x @ weight + bias
+        case nn.LayerNorm():
+            return _layer_norm(_array(module.weight), _array(module.bias), np.float32(module.eps))
+        case DeterministicPolicy():
+            body = on_arrays(module.body)
+            return lambda obs: np.tanh(body(obs))
+        case BoundedGaussianPolicy():
+            mean, log_std = on_arrays(module.mean), _array(module.log_std)
+            return lambda features: (np.tanh(mean(features)), np.exp(log_std))
+        case GaussianPolicy():
+            mean, log_std = on_arrays(module.mean), _array(module.log_std)
+            return lambda features: (mean(features), np.exp(log_std))
+        case SquashedGaussian():
+            return _mean_and_std(on_arrays(module.body), module.LOG_STD)
+        case BetaPolicy():
+            alpha, beta = on_arrays(module.alpha), on_arrays(module.beta)
+            return lambda features: (1 + _softplus(alpha(features)), 1 + _softplus(beta(features)))
     return NONLINEARITIES.get(type(module)) or _through_torch(module, "cpu")
 
 
-@on_arrays.register
-def _(module: nn.Sequential) -> Forward:
-    layers = [on_arrays(layer) for layer in module]
+def _in_turn(modules: nn.Sequential) -> Forward:
+    layers = [on_arrays(layer) for layer in modules]
 
     def forward(x: Array) -> Any:
         for layer in layers:
@@ -58,22 +80,7 @@ def _(module: nn.Sequential) -> Forward:
     return forward
 
 
-@on_arrays.register
-def _(module: Residual) -> Forward:
-    layers = on_arrays(nn.Sequential(*module))
-    return lambda x: x + layers(x)
-
-
-@on_arrays.register
-def _(module: nn.Linear) -> Forward:
-    weight, bias = _array(module.weight).T, _array(module.bias)
-    return lambda x: x @ weight + bias
-
-
-@on_arrays.register
-def _(module: nn.LayerNorm) -> Forward:
-    weight, bias, eps = _array(module.weight), _array(module.bias), np.float32(module.eps)
-
+def _layer_norm(weight: Array, bias: Array, eps: np.float32) -> Forward:
     def forward(x: Array) -> Array:
         centred = x - x.mean(-1, keepdims=True)
         return centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + eps) * weight + bias
@@ -81,39 +88,12 @@ def _(module: nn.LayerNorm) -> Forward:
     return forward
 
 
-@on_arrays.register
-def _(module: DeterministicPolicy) -> Forward:
-    body = on_arrays(module.body)
-    return lambda obs: np.tanh(body(obs))
-
-
-@on_arrays.register
-def _(module: GaussianPolicy) -> Forward:
-    mean, log_std = on_arrays(module.mean), _array(module.log_std)
-    return lambda features: (mean(features), np.exp(log_std))
-
-
-@on_arrays.register
-def _(module: BoundedGaussianPolicy) -> Forward:
-    mean, log_std = on_arrays(module.mean), _array(module.log_std)
-    return lambda features: (np.tanh(mean(features)), np.exp(log_std))
-
-
-@on_arrays.register
-def _(module: SquashedGaussian) -> Forward:
-    body = on_arrays(module.body)
-
+def _mean_and_std(body: Forward, bounds: tuple[float, float]) -> Forward:
     def forward(obs: Array) -> Any:
         mean, log_std = np.split(body(obs), 2, axis=-1)
-        return mean, np.exp(np.clip(log_std, *module.LOG_STD))
+        return mean, np.exp(np.clip(log_std, *bounds))
 
     return forward
-
-
-@on_arrays.register
-def _(module: BetaPolicy) -> Forward:
-    alpha, beta = on_arrays(module.alpha), on_arrays(module.beta)
-    return lambda features: (1 + _softplus(alpha(features)), 1 + _softplus(beta(features)))
 
 
 def _softplus(x: Array) -> Array:

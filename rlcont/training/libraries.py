@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 import torch
 
+from rlcont.core.errors import one_line
 from rlcont.core.protocols import Update
 from rlcont.core.types import Metrics
 from rlcont.training import ahead
 from rlcont.training.ahead import NotCompilable
-from rlcont.training.watched import Unrecognisable, WatchedValues
+from rlcont.training.watched import WatchedValues
 
 MOST_KEPT = 64
 """Libraries of an update that are kept, the last used ones; one has up to a few hundred kB."""
@@ -166,7 +167,12 @@ class LibraryUpdate:
         except OSError as error:
             raise NotCompilable(str(error)) from error
         try:
-            traced = ahead.trace(self.update, batch, self.watched.take_over, _is_known)
+            try:
+                traced = ahead.trace(self.update, batch, self.watched.take_over, _is_known)
+            except (NotCompilable, torch._dynamo.exc.TorchDynamoException):
+                raise
+            except Exception as error:  # Of a torch in which something that tracing relies on has changed.
+                raise NotCompilable(one_line(error)) from error
             if unseen := [each for each in self.watched.left if _local(self.batch) not in each]:
                 raise NotCompilable(f"only the compiler can look at {unseen[0]}")
             layouts = [_layout(tensor) for tensor in traced.tensors]
@@ -175,7 +181,7 @@ class LibraryUpdate:
             library = self._loaded(making, origin)
             if library is None or not library.fits(batch):
                 raise NotCompilable("it reaches its tensors in a way that only the compiler knows")
-            with contextlib.suppress(Unrecognisable, OSError):
+            with contextlib.suppress(ValueError, OSError):
                 self._keep(making, origin._replace(constants=self.watched.constants()))
         finally:
             shutil.rmtree(making, ignore_errors=True)

@@ -29,6 +29,8 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
         at_once: number of runs that share the memory.
     """
     specs: list[tuple[EnvConfig, EnvSpec]] = []
+    # On a GPU the replay may be, whose memory only torch knows.
+    may_have_gpu = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
     for config in configs:
         check_output(config.output)
         check_packages(config)
@@ -38,8 +40,6 @@ def check_runs(configs: Iterable[RunConfig], at_once: int = 1) -> None:
         if spec is None:
             spec = check_env(config.env)
             specs.append((config.env, spec))
-        # On a GPU the replay may be, whose memory only torch knows.
-        may_have_gpu = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
         if config.device == "cpu" or not may_have_gpu:
             key, needed = config.algo.memory_demand(spec, config.total_steps, config.num_envs)
             check_memory(key, needed, available_memory() // at_once)

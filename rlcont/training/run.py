@@ -67,8 +67,6 @@ def resume(plan: ResumePlan) -> Path:
         try:
             training.load_state_dict(state["training"])
             observer = RunObserver(config, folder, parts, checkpoints, interrupt, state["observer"])
-        except UserError:
-            raise
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise UserError(f"{folder}: its checkpoint does not fit the run ({one_line(error)})") from error
         updated = plan.updated_packages()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from rlcont.core.choice import MOST_LINES, Choice
+from rlcont.core.choice import Choice
 from rlcont.core.protocols import Accelerate, Update
 from rlcont.core.types import Metrics
 
@@ -25,31 +25,28 @@ class AdaptiveThreads:
 
     def __init__(self, most: int):
         self.choice = Choice(most)
-        self.num_lines = 0
 
-    def watched(self, update: Update) -> Update:
+    def timed(self, update: Update) -> Update:
         """`update`, timed."""
 
-        def timed(batch: Any) -> Metrics:
+        def run(batch: Any) -> Metrics:
             start = time.perf_counter()
             metrics = update(batch)
             now = time.perf_counter()
             self._take(now - start, now)
             return metrics
 
-        return timed
+        return run
 
     def around(self, accelerate: Accelerate) -> Accelerate:
         """`accelerate`, with every update timed."""
-        return lambda update: self.watched(accelerate(update))
+        return lambda update: self.timed(accelerate(update))
 
     def _take(self, seconds: float, now: float) -> None:
-        choice = self.choice
-        threads, favourite = choice.number, choice.favourite
-        choice.update(seconds, now)
+        choice, threads = self.choice, self.choice.number
+        is_worth_a_line = choice.update(seconds, now)
         if choice.number != threads:
             torch.set_num_threads(choice.number)
-        if choice.favourite != favourite and self.num_lines < MOST_LINES:
-            self.num_lines += 1
+        if is_worth_a_line:
             again = f"{choice.favourite} threads update faster again"
             log.warning("rlcont: %s", again if choice.favourite > 1 else "1 thread updates faster at the moment")

@@ -29,10 +29,6 @@ IDENTITIES = {
 }
 
 
-class Unrecognisable(ValueError):
-    """Something that another process could not recognise; the message names it."""
-
-
 class WatchedValues:
     """The Python values that compiled code holds as constants, by the expressions it read them by.
 
@@ -114,7 +110,7 @@ class WatchedValues:
         """The values as texts that mean the same in another process.
 
         Raises:
-            Unrecognisable: there is none for one of them.
+            ValueError: there is none for one of them.
         """
         return {expression: _text(value) for expression, value in self.values.items()}
 
@@ -177,7 +173,6 @@ def _as_attribute(expression: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """Raises Unrecognisable."""
     if isinstance(value, tuple):
         return f"({', '.join(map(_text, value))})"
     if isinstance(value, frozenset):
@@ -195,7 +190,7 @@ def _text(value: Any) -> str:
         return f"{name}, line {value.__code__.co_firstlineno}"
     if isinstance(value, type | types.BuiltinFunctionType):
         return name
-    raise Unrecognisable(repr(value))
+    raise ValueError(repr(value))
 
 
 def _what_is_read(guard: Any, expression: str) -> str | None:

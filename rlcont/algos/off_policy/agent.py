@@ -181,10 +181,9 @@ class OffPolicy(Learner):
 
     def update_average(self) -> None:
         """The running average of the actor takes in the actor of the moment."""
-        rate = self.config.average_rate
-        if self.average is not None and rate is not None:
+        if self.average is not None:
             with torch.no_grad():
-                polyak_(self.average.weights, self.actor.weights, rate)
+                polyak_(self.average.weights, self.actor.weights, self.config.average_rate)
 
     @abc.abstractmethod
     def next_value(self, batch: Batch) -> Any:

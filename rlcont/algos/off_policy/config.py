@@ -67,11 +67,17 @@ class OffPolicyConfig(AlgorithmConfig):
         for key, value in (("warmup_steps", self.warmup_steps), ("batch_size", self.batch_size)):
             if value >= total_steps:
                 raise UserError(f"algo.{key}={value}: must be below total_steps={total_steps}, or nothing is learned")
-        if self.num_updates(total_steps, num_envs) < 1:
+        num_updates = self.num_updates(total_steps, num_envs)
+        if num_updates < 1:
             learning_steps = total_steps - max(self.warmup_steps, self.batch_size)
             raise UserError(
                 f"algo.updates_per_step={self.updates_per_step}: no update falls due in the {learning_steps} steps of "
                 f"total_steps={total_steps} that are left for learning"
+            )
+        if num_updates < self.policy_delay:
+            raise UserError(
+                f"algo.policy_delay={self.policy_delay}: must be at most {num_updates}, the updates in "
+                f"total_steps={total_steps}, or the actor never learns"
             )
         first = max(self.warmup_steps, self.batch_size) // num_envs + 1
         if self.n_step > first:
