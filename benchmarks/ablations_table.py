@@ -80,7 +80,7 @@ def _cells(
 
 def averages_table(folder: Path) -> str:
     """One line a run: what the actor itself and each average reach in the second half, on the mean and at least."""
-    lines = []
+    lines: list[str] = []
     for path in sorted(folder.glob("*.csv")):
         with path.open(newline="") as file:
             rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]

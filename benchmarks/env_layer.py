@@ -46,7 +46,9 @@ def timed(env_id: str, num_envs: int) -> list[float]:
     make = functools.partial(gymnasium.make, env_id)
     bare = [make() for _ in range(num_envs)]
     sync = gymnasium.vector.SyncVectorEnv([make] * num_envs)
-    low, high = bare[0].action_space.low, bare[0].action_space.high
+    space = bare[0].action_space
+    assert isinstance(space, gymnasium.spaces.Box)
+    low, high = space.low, space.high
     actions = np.random.default_rng(0).uniform(-1, 1, (64, num_envs, len(low))).astype(np.float32)
     in_units = (low + (actions + 1) / 2 * (high - low)).astype(np.float32)
 

@@ -44,7 +44,7 @@ def at_operation(number: int, fail: Callable[[], None]) -> Iterator[list[str]]:
             file.flush()
             count(f"fsync {path.name}")
 
-    watched = {"os": _Watched(os, count), "shutil": _Watched(shutil, count)}
+    watched: dict[str, Any] = {"os": _Watched(os, count), "shutil": _Watched(shutil, count)}
     with mock.patch.multiple(checkpoint, write=write, **watched):
         yield done
 

@@ -81,6 +81,7 @@ def measure(overrides: Sequence[str], seconds: float) -> dict[str, Any]:
     """The figures of one case, each from calls that fill `seconds`."""
     import torch
 
+    from rlcont.algos.off_policy.agent import OffPolicy
     from rlcont.training.build import choose_acceleration, make_agent
 
     config = make_plan(list(overrides)).config
@@ -99,8 +100,8 @@ def measure(overrides: Sequence[str], seconds: float) -> dict[str, Any]:
     while agent.num_updates < SETTLED:
         step()
     settled = time.perf_counter() - start
-    figures = {"steps/s": round(config.num_envs * rate(step, agent.device, seconds))}
-    if agent.rows is not None:
+    figures: dict[str, float] = {"steps/s": round(config.num_envs * rate(step, agent.device, seconds))}
+    if isinstance(agent, OffPolicy):
         batch = agent.replay.sample(config.algo.batch_size)
         figures["updates/s"] = round(rate(lambda: agent.accelerated_update(batch), agent.device, seconds))
     acts = rate(lambda: agent.act(obs, explore=False), agent.device, seconds / 4)

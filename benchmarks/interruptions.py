@@ -43,10 +43,10 @@ def train(overrides: Sequence[str], interruptions: Sequence[int] = (), changes: 
         except Stopped:
             (folder,) = set(Path(config.output).glob("*/*/*")) - before
         while True:
-            plan = plan_resume(folder, list(changes))
-            assert plan is not None
+            again = plan_resume(folder, list(changes))
+            assert again is not None
             try:
-                return resume(plan)
+                return resume(again)
             except Stopped:
                 continue
 
@@ -67,7 +67,7 @@ def _signals_at(waiting: list[int]) -> Iterator[None]:
 
 def differences(one: Path, other: Path) -> list[str]:
     """What differs between two runs, to the last bit: last checkpoints, rows, curves, evaluations and policies."""
-    pairs = {
+    pairs: dict[str, Iterator[Any]] = {
         "checkpoint": map(_checkpoint, (one, other)),
         "rows": map(_rows, (one, other)),
         "curves": map(curves, (one, other)),

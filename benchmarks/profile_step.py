@@ -15,7 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -135,7 +135,7 @@ class Profile:
             raise UserError(f"algo={self.config.algo_name}: only the matrix products of ddpg are known here")
         self.envs = Environments(self.config.env, integers(self.config.seed, "environments", self.config.num_envs))
         self.acceleration = choose_acceleration(self.config)
-        self.agent = make_agent(self.config, self.envs.spec, self.acceleration)
+        self.agent: Any = make_agent(self.config, self.envs.spec, self.acceleration)
         self.obs: Array = self.envs.reset()
         for _ in range(WARMUP + self.config.algo.batch_size + SETTLE):
             self.step({})

@@ -4,7 +4,6 @@
     python benchmarks/reliability.py kill         kill -9 at random moments, and at every operation of a save (minutes)
     python benchmarks/reliability.py full         a full disk at every operation of a save
     python benchmarks/reliability.py launches     50 launches at once
-    python benchmarks/reliability.py cost         training with checkpoints against training without (idle machine)
     python benchmarks/reliability.py saves        stretches of one run with a save in them against those without
 
 Each prints a Markdown table and ends with exit code 1 where something was lost. Runs go to a temporary folder.
@@ -27,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -67,21 +67,6 @@ STEPS = {"ddpg": 40_000, "td3": 40_000, "sac": 40_000, "d4pg": 40_000, "a2c": 30
 PLAIN = ("env=HalfCheetah-v4", "eval.every=1e9", "compile=true")
 """Settings of those runs."""
 
-TIMED = """
-import time
-from rlcont.cli import main as cli
-from rlcont.training import observer
-keep, spent = observer.RunObserver.keep, []
-def timed(self, training):
-    begin = time.perf_counter()
-    keep(self, training)
-    spent.append(time.perf_counter() - begin)
-observer.RunObserver.keep = timed
-cli.main()
-print(sum(spent))
-"""
-"""A run that says at its end how long it saved."""
-
 MARKED = """
 import time
 from rlcont.cli import main as cli
@@ -103,10 +88,9 @@ print(marks)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["exact", "kill", "full", "launches", "cost", "saves"])
+    parser.add_argument("what", choices=["exact", "kill", "full", "launches", "saves"])
     parser.add_argument("--seeds", type=int, default=2, help="runs of each kind for exact (2)")
     parser.add_argument("--kills", type=int, default=200, help="random kills (200)")
-    parser.add_argument("--rounds", type=int, default=5, help="pairs of runs for cost (5)")
     parser.add_argument("--algo", nargs="+", default=list(ALGORITHMS), help=" ".join(ALGORITHMS))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -121,8 +105,6 @@ def main() -> None:
                 ok = operations(output, arguments.algo, "full disk", faults.disk_full)
             case "launches":
                 ok = launches(output, 50)
-            case "cost":
-                ok = cost(output, arguments.algo, arguments.rounds)
             case _:
                 ok = saves(output, arguments.algo)
     sys.exit(not ok)
@@ -170,7 +152,7 @@ def kills(output: Path, algos: Sequence[str], number: int) -> bool:
             settings = [*ALGORITHMS[algo], "env=Pendulum-v1", f"seed={num_runs}", "total_steps=6000", "eval.every=700"]
             settings += [f"checkpoint.every={every}"]
             whole = make_folder([*settings, f"output={output}/{algo}-whole"])
-            in_child(lambda folder=whole: start(folder))
+            in_child(partial(start, whole))
             num_runs += 1
             folder, reached = make_folder([*settings, f"output={output}/{algo}-killed"]), 0
             while done < number / len(algos):
@@ -180,7 +162,7 @@ def kills(output: Path, algos: Sequence[str], number: int) -> bool:
                 if began_anew:
                     folder = make_folder([*settings, f"output={output}/{algo}-killed"])
                 code, first, reached = in_child(
-                    lambda folder=folder, anew=began_anew: start(folder) if anew else go_on(folder),
+                    partial(start if began_anew else go_on, folder),
                     kill_after=rng.uniform(0.02, 0.8),
                 )
                 if code == 0:
@@ -189,7 +171,7 @@ def kills(output: Path, algos: Sequence[str], number: int) -> bool:
                 silent += 0 < first < kept
                 done += 1
             if code != 0:
-                code = in_child(lambda folder=folder: go_on(folder))[0]
+                code = in_child(partial(go_on, folder))[0]
                 unloadable += code == 2
             found = differences(whole, folder)
             differing += len(found)
@@ -212,7 +194,7 @@ def operations(output: Path, algos: Sequence[str], name: str, fail: Callable[[],
     for algo in algos:
         settings = [*ALGORITHMS[algo], "env=Pendulum-v1", "total_steps=400", "eval.every=400", "checkpoint.every=100"]
         whole = make_folder([*settings, f"output={output}/{name}-{algo}-whole"])
-        in_child(lambda folder=whole: start(folder))
+        in_child(partial(start, whole))
         with faults.at_operation(-1, fail) as listed, quiet():
             one = make_folder([*settings, f"output={output}/{name}-{algo}-counted", "total_steps=200"])
             start(one)
@@ -230,7 +212,7 @@ def operations(output: Path, algos: Sequence[str], name: str, fail: Callable[[],
             code = in_child(start_to_fail)[0]
             steps = Checkpoints(folder, 1).steps()
             intact += code in (2, -signal.SIGKILL) and steps[-1] in (200, 300)
-            same += in_child(lambda folder=folder: go_on(folder))[0] == 0 and not differences(whole, folder)
+            same += in_child(partial(go_on, folder))[0] == 0 and not differences(whole, folder)
         ok &= intact == same == last - first
         print(f"| {algo} | {last - first} | {intact} | {same} |", flush=True)
     return ok
@@ -246,33 +228,6 @@ def launches(output: Path, number: int) -> bool:
     whole = [folder for folder in folders if curves(folder) and Checkpoints(folder, 1).steps() == [120]]
     print(f"{number} launches at once: {codes.count(0)} ended well, {len(folders)} folders, {len(whole)} complete runs")
     return len(whole) == codes.count(0) == len(folders) == number
-
-
-def cost(output: Path, algos: Sequence[str], rounds: int) -> bool:
-    """Trains with the default checkpoints and without, in turns; the time spent saving is the surer figure."""
-    print("| algorithm | steps | checkpoints | time spent saving | steps/s without | steps/s with | ratio | rounds |")
-    print("|---|---|---|---|---|---|---|---|")
-    ok = True
-    for algo in algos:
-        choice, steps = f"algo={algo}", STEPS[algo]
-        seconds: dict[str, list[float]] = {"null": [], "auto": []}
-        shares = []
-        for number in range(rounds):
-            for every in ("null", "auto") if number % 2 else ("auto", "null"):
-                command = [choice, f"total_steps={steps}", f"checkpoint.every={every}", *PLAIN]
-                command += ["log.every=5000", f"output={output}"]
-                took, saving = _timed_run(command, output)
-                seconds[every].append(took)
-                if every == "auto":
-                    shares.append(saving / took)
-        without, with_them = (steps / statistics.median(seconds[every]) for every in ("null", "auto"))
-        num = steps // make_plan([choice]).config.checkpoint.every
-        each = ", ".join(f"{a / b:.3f}" for a, b in zip(*seconds.values(), strict=True))
-        share = statistics.median(shares)
-        figures = (algo, steps, num, f"{share:.2%}", f"{without:.0f}", f"{with_them:.0f}", f"{with_them / without:.3f}")
-        print(f"| {' | '.join(map(str, figures))} | {each} |", flush=True)
-        ok &= share <= 0.02
-    return ok
 
 
 def saves(output: Path, algos: Sequence[str]) -> bool:
@@ -295,20 +250,12 @@ def saves(output: Path, algos: Sequence[str]) -> bool:
             taken["keep" in (name for name, _ in marks[first:last])].append(marks[last][1] - marks[first][1])
         without, with_one = (statistics.median(taken[saved]) for saved in (False, True))
         every = make_plan([f"algo={algo}"]).config.checkpoint.every
+        assert every is not None
         share = (with_one - without) / without * stretch / every
         num = f"{len(taken[False])}, {len(taken[True])}"
         print(f"| {algo} | {stretch} | {without:.3f} | {with_one:.3f} | {num} | {share:.2%} |", flush=True)
         ok &= share <= 0.02
     return ok
-
-
-def _timed_run(command: list[str], output: Path) -> tuple[float, float]:
-    """Seconds that a run trained, and seconds of them in which it saved."""
-    before = set(output.glob("*/*/*"))
-    result = subprocess.run([sys.executable, "-c", TIMED, *command], check=True, capture_output=True, text=True)
-    (folder,) = set(output.glob("*/*/*")) - before
-    rows = [line.rpartition(",")[2] for line in (folder / "evaluations.csv").read_text().splitlines()]
-    return float(rows[-1]) - float(rows[1]), float(result.stdout.splitlines()[-1])
 
 
 def make_folder(overrides: Sequence[str]) -> Path:

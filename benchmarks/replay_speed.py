@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ def main() -> None:
     everything = torch.arange(ROWS)
     prioritized.sums.set(everything, torch.rand(ROWS, dtype=torch.float64, generator=generator))
     one, priority = transitions(1, *dims), torch.rand(BATCH)
-    agent = make_agent(config, spec)
+    agent: Any = make_agent(config, spec)
 
     def draw(replay: Replay) -> Callable[[], object]:
         return lambda: replay.sample(BATCH)

@@ -163,9 +163,8 @@ def describe_machine() -> str:
     """CPU model, cores, the instruction sets that matter here, memory."""
     cpu, flags = platform.processor() or platform.machine(), set[str]()
     if (cpuinfo := Path("/proc/cpuinfo")).exists():
-        facts = dict(
-            (part.strip() for part in line.split(":", 1)) for line in cpuinfo.read_text().splitlines() if ":" in line
-        )
+        lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+        facts = {name.strip(): value.strip() for name, _, value in lines}
         cpu, flags = facts.get("model name", cpu), set(facts.get("flags", "").split())
     found = " ".join(flag for flag in CPU_FLAGS if flag in flags) or "no AVX"
     memory = psutil.virtual_memory().total / 2**30

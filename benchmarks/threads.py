@@ -24,6 +24,7 @@ def main() -> None:
     # Torch reads how its threads wait when it is imported.
     import torch
 
+    from rlcont.algos.off_policy.agent import OffPolicy
     from rlcont.training.accelerate import Acceleration
     from rlcont.training.build import make_agent
     from rlcont.training.threads import MOST_THREADS, AdaptiveThreads
@@ -38,6 +39,7 @@ def main() -> None:
     config = make_plan(["tuned=none", "device=cpu", "algo.warmup_steps=300", *arguments.overrides]).config
     envs = Environments(config.env, [0])
     agent = make_agent(config, envs.spec, Acceleration(arguments.compiled, "fp32", "cpu", required=arguments.compiled))
+    assert isinstance(agent, OffPolicy)
     obs = envs.reset()
     while agent.num_updates < 5:
         step = envs.step(agent.act(obs, explore=True))

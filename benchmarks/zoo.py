@@ -26,8 +26,8 @@ ZOO = DOCS / "results/zoo"
 def main(output: str) -> None:
     folders = {}
     for path in sorted(Path(output).glob("*/*/*/sweeps/*/*/policies/last.safetensors")):
-        run = path.parents[1]
-        folders[json.loads((run / "run.json").read_text())["started"], run.name] = run
+        folder = path.parents[1]
+        folders[json.loads((folder / "run.json").read_text())["started"], folder.name] = folder
     for env, algorithms in all_runs(DOCS / "results/runs").items():
         for algo, cells in algorithms.items():
             run = middle(cells[max(cells)])
