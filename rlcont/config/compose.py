@@ -1,4 +1,4 @@
-"""Composition by Hydra: YAML files and overrides in, perhaps on top of a run's; one plain container per job out."""
+"""Composition: YAML files that Hydra chooses, perhaps a run, and overrides in; one plan per job out."""
 
 import copy
 import functools
