@@ -591,7 +591,7 @@ def test_without_checkpoints_nothing_is_said_of_saving():
         (
             Box(0, np.inf, (2,), np.float64),
             1.7e9,
-            r"gives an observation 0 of 1.7e\+09, which float32 knows only to 1.3e\+02",
+            r"gives an observation 0 of 1.7e\+09, which float32 resolves only to 1.3e\+02",
         ),
     ],
 )

@@ -20,8 +20,8 @@ class AlgorithmConfig(abc.ABC):
     on_policy: ClassVar[bool]
     """Whether an update must see data of the very policy that it changes."""
     values_before: ClassVar[Mapping[str, Any]] = {}
-    """What later keys would have been in runs that were written before there were such keys, where an algorithm's file
-    has something else."""
+    """Values of newer keys for runs that were written before there were such keys, where the algorithm's file has
+    others."""
 
     # Hooks that an algorithm may leave as they are: it then refuses nothing.
     def check_run(self, total_steps: int, num_envs: int, noise: NoiseConfig) -> None:  # noqa: B027 (a hook, not a method that was forgotten)

@@ -269,7 +269,7 @@ def _prepare_to_play(folder: Path, policy: str) -> None:
 
 def list_runs(folder: Path = Path("outputs"), *, sort: str, where: tuple[str, str] | None) -> None:
     """Lists the runs below DIR; without it, below outputs. The return is that of the last evaluation, the step the last
-    one trained. The highest return, the farthest step and the youngest run come last.
+    one trained. The order ascends: by default the newest run comes last, with sort=return the best.
     """
     from rlcont.runs.listing import list_runs
 

@@ -9,7 +9,7 @@ from rlcont.config.fields import run_fields, search_fields, sweep_fields
 from rlcont.config.foreign import key_hint, ours
 from rlcont.config.names import GROUPS, default_option, options
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import close, did_you_mean, nearest
+from rlcont.core.spelling import closest, did_you_mean, nearest
 from rlcont.core.typed import allow
 from rlcont.runs.find import named_folder
 
@@ -147,7 +147,7 @@ def _meant(word: str, after: list[str]) -> str:
     if colon and key in GROUPS:
         return f"{key}={value}"
     for group in GROUPS:
-        if word != "none" and (found := close(word, options(group), 1.0)):
+        if word != "none" and (found := closest(word, options(group), 1.0)):
             return f"{group}={found[0]}"
     is_key = word in _keys() or word.startswith(("noise.", "actors.", "env.kwargs."))
     return f"{word}={after[0].removeprefix('=') if after else 'VALUE'}" if is_key else ""

@@ -51,7 +51,7 @@ class RayActors:
     """How many times as much noise the boldest actor has as the most timid one; the others lie between them on a scale
     of powers."""
     patience: Positive
-    """Seconds without an answer after which an actor is taken for hung and replaced; a new one has two minutes more."""
+    """Seconds without an answer after which an actor is taken for hung and replaced; at its start, 120 s more."""
     max_failures: Count
     """How often in a row an actor may fail before it has sent anything; then the run stops."""
 

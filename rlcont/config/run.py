@@ -27,7 +27,7 @@ class EvalConfig:
     """Deterministic evaluation on environments of its own."""
 
     every: Count | None
-    """Environment steps between two evaluations; null: none, for a simulator of which only one can be there."""
+    """Environment steps between two evaluations; null: never, for a simulator that can exist only once."""
     episodes: Annotated[Count, Field(le=100_000)]
     """Episodes of one evaluation, the same seeds each time."""
     save_policies: Flag

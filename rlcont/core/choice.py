@@ -20,8 +20,8 @@ MOST_LINES = 3
 class Choice:
     """Decides between one and `most`, threads or processes, from the times of what they do; it asks no clock.
 
-    Now and then both are compared, in short windows in turns. Between two comparisons, `most` that take clearly longer
-    than one took are given up at once.
+    Now and then both are compared, in short windows in turns. Between two comparisons, as soon as `most` take clearly
+    longer than one took, one goes on.
 
     Args:
         first: the number to begin with; None: `most`.

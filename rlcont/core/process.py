@@ -38,7 +38,7 @@ def prepare_process() -> None:
 
 
 class LastingOutput:
-    """A context in which nothing that becomes of standard output and error is an exception; for another's program."""
+    """A context in which a broken standard output or error raises nothing; for calls from another program."""
 
     def __enter__(self) -> None:
         self._before = sys.stdout, sys.stderr

@@ -46,7 +46,7 @@ def counted(number: int, noun: str) -> str:
 
 def nearest(name: str, allowed: Iterable[str], cutoff: float = 0.5) -> str:
     """'; did you mean …?' with the closest allowed name; empty if none is close."""
-    return did_you_mean(close(name, allowed, cutoff))
+    return did_you_mean(closest(name, allowed, cutoff))
 
 
 def nearest_key(key: str, known: Iterable[str]) -> str:
@@ -57,11 +57,11 @@ def nearest_key(key: str, known: Iterable[str]) -> str:
     leaf = key.rpartition(".")[2].lower()
     if leaf in leaves:
         return did_you_mean(leaves[leaf])
-    whole = close(key, [name for names in leaves.values() for name in names], 0.7)
-    return did_you_mean(whole or leaves.get("".join(close(leaf, leaves, 0.6)), []))
+    whole = closest(key, [name for names in leaves.values() for name in names], 0.7)
+    return did_you_mean(whole or leaves.get("".join(closest(leaf, leaves, 0.6)), []))
 
 
-def close(name: str, allowed: Iterable[str], cutoff: float, most: int = 1) -> list[str]:
+def closest(name: str, allowed: Iterable[str], cutoff: float, most: int = 1) -> list[str]:
     """The closest allowed names, ignoring case; none if none is close."""
     by_lower = {option.lower(): option for option in allowed}
     return [by_lower[near] for near in difflib.get_close_matches(name.lower(), by_lower, most, cutoff)]

@@ -28,8 +28,8 @@ FEWEST_ENVS = 4
 
 
 def can_move(config: EnvConfig) -> bool:
-    """Whether another process goes on with an environment's state as if nothing had been, which is known of Gymnasium's
-    MuJoCo tasks. Of others there may be one alone, such as a robot.
+    """Whether another process can go on with an environment's state, which is known of Gymnasium's MuJoCo tasks. Of
+    others only one instance may exist, such as a robot.
     """
     is_known = entry_point(config).startswith("gymnasium.envs.mujoco.")
     return is_known and not config.wrappers and "render_mode" not in config.kwargs

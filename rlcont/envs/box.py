@@ -7,10 +7,10 @@ import numpy as np
 from rlcont.core.errors import UserError
 from rlcont.core.types import Array, EnvSpec
 from rlcont.envs.config import EnvConfig
-from rlcont.envs.door import LARGEST, NUMBER, Door
+from rlcont.envs.door import FLOAT32_MAX, NUMBER, Door
 from rlcont.envs.snapshot import Snapshots
 
-LARGE = 1e30
+QUICK_BOUND = 1e30
 """Of a sum of squares: below it, every number is finite and fits float32, which is the quickest way to know."""
 
 
@@ -89,7 +89,7 @@ class BoxEnv:
 
     def to_env(self, action: Array) -> Array:
         """Scales actions [..., A] from [-1, 1] to [low, high] and clips them; exact at both ends."""
-        if not np.vdot(action, action) <= LARGE and not np.isfinite(action).all():
+        if not np.vdot(action, action) <= QUICK_BOUND and not np.isfinite(action).all():
             bad = action[~np.isfinite(action)]
             raise UserError(f"env={self.spec.env_id}: the agent's action is {bad[0]}; has training diverged?")
         if action.shape != self._lowest.shape:
@@ -101,8 +101,8 @@ class BoxEnv:
 
     def checked(self, obs: Array) -> Array:
         """Flat observations [..., O] as a float32 copy, because environments may overwrite what they returned."""
-        if not np.vdot(obs, obs) <= LARGE and not np.abs(obs).max() <= LARGEST:
-            bad = np.argwhere(~(np.abs(obs) <= LARGEST))[0]
+        if not np.vdot(obs, obs) <= QUICK_BOUND and not np.abs(obs).max() <= FLOAT32_MAX:
+            bad = np.argwhere(~(np.abs(obs) <= FLOAT32_MAX))[0]
             where = self.door.observations.place(bad[-1])
             raise UserError(f"env={self.spec.env_id}: observation {where} is {obs[tuple(bad)]}; wanted is {NUMBER}")
         return obs.astype(np.float32)

@@ -18,7 +18,7 @@ import numpy as np
 from gymnasium.envs.registration import registry
 
 from rlcont.core.errors import ForeignError, UserError, raised_at
-from rlcont.core.spelling import close, did_you_mean, nearest, spelled
+from rlcont.core.spelling import closest, did_you_mean, nearest, spelled
 from rlcont.core.typed import importable
 from rlcont.core.types import Array
 from rlcont.envs.config import EnvConfig
@@ -28,7 +28,7 @@ from rlcont.envs.spaces import ActionBox, Observations, described
 
 log = logging.getLogger(__name__)
 
-LARGEST = float(np.finfo(np.float32).max)
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 NUMBER = "a finite number that float32 holds"
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 FAILED = {
@@ -113,7 +113,7 @@ class Door:
         raw, reward, terminated, truncated, self._info = result
         if not isinstance(reward, float):
             reward = self._number("reward", reward)
-        if not abs(reward) <= LARGEST:
+        if not abs(reward) <= FLOAT32_MAX:
             raise self._refusal(f"the reward is {reward}; wanted is {NUMBER}")
         if terminated is not True and terminated is not False:
             terminated = self._flag("terminated", terminated)
@@ -220,7 +220,7 @@ def find_env(env_id: str) -> None:
     retired = "gymnasium.envs"
     known = [key for key in registry if getattr(registry[key].entry_point, "__module__", "") != retired]
     if name not in known:
-        near = [f"{module}:{key}" if module else key for key in close(name, known, 0.5, 2)]
+        near = [f"{module}:{key}" if module else key for key in closest(name, known, 0.5, 2)]
         hint = package_hint(name) or did_you_mean(near) + ("" if module else f"; one of your own is env=MODULE:{name}")
         raise UserError(f"env={env_id}: Gymnasium has no such environment{hint}")
 

@@ -18,7 +18,7 @@ COARSE = 2.0**24
 
 
 def findings(env: BoxEnv, saves: bool, *, is_remote: bool = False) -> list[str]:
-    """Lines to print of an environment, which may be reset with a seed afterwards as if nothing had been.
+    """Lines to print of an environment. Reset with a seed afterwards, it behaves as if it had not been tried.
 
     Args:
         saves: whether the run keeps checkpoints.
@@ -42,7 +42,7 @@ class _Trial:
 
     def findings(self, saves: bool) -> list[str]:
         names = [name for part in self.env.snapshots.statistics() for name in part]
-        play = "each actor has its own, and evaluation plays with none of theirs (algo.normalize_obs is one for all)"
+        play = "each actor keeps its own and evaluation uses none of them; algo.normalize_obs shares one"
         play = play if self.is_remote else "evaluation plays with training's"
         found = [f"keeps running statistics ({', '.join(names)}); {play}"] if names else []
         images = self.env.door.observations.images()
@@ -107,8 +107,8 @@ def _coarse(obs: Array) -> list[str]:
     if abs(largest) < COARSE:
         return []
     step = np.spacing(abs(largest))
-    what = f"an observation {place} of {largest:.4g}, which float32 knows only to {step:.2g}"
-    return [f"gives {what}; give differences"]
+    what = f"an observation {place} of {largest:.4g}, which float32 resolves only to {step:.2g}"
+    return [f"gives {what}; let the environment give differences"]
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The memory that replays take, without torch, since it is checked before a run starts."""
+"""How much memory replays take. It is checked before a run starts, so this needs no torch."""
 
 BLOCK = 64
 """Priorities that are summed together."""

@@ -51,7 +51,7 @@ class LineShow:
 
     def stopping(self, num_running: int) -> None:
         """Called at the first Ctrl-C or SIGTERM."""
-        self._print(f"ending {counted(num_running, 'running job')}; once more kills them")
+        self._print(f"ending {counted(num_running, 'running job')}; press Ctrl-C again to kill them")
 
     def close(self) -> None:
         """Leaves the terminal as it was."""

@@ -37,7 +37,7 @@ class RunParts(NamedTuple):
     workers: int
     """Processes that step the environments of the run's own loop."""
     env: BoxEnv
-    """One of the environments, in no episode."""
+    """One of the environments, between episodes."""
 
 
 def build(config: RunConfig, stack: ExitStack, threads: int | None = None, workers: int | None = None) -> RunParts:

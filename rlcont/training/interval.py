@@ -88,6 +88,6 @@ class Interval:
 def _light(value: torch.Tensor) -> torch.Tensor | float:
     """A metric as it is kept until the next log line: a GPU is not asked before, and on the CPU it becomes a number.
 
-    Small tensors that stay pin the heap between an update's large ones, by a megabyte an update in wide networks.
+    Kept as tensors, these small allocations would fragment the heap: a megabyte an update in wide networks.
     """
     return value.item() if value.is_cpu and value.ndim == 0 else value

@@ -15,7 +15,7 @@ import torch
 LIBRARIES = r"^(G|sys\.modules)\['((torch|contextlib)(\.[\w.]+)?'\]|__builtins_)|^sys\.modules\['[\w.]+'\]\.torch\b"
 """Expressions for the code of libraries, by the name that a module has for it."""
 SURROUNDINGS = {"EMPTY_NN_MODULE_HOOKS_DICT", "NOT_PRESENT_IN_GENERIC_DICT"}
-"""Guards on hooks, which nothing here sets, and on methods that nothing of the object's own stands before."""
+"""Guards on hooks, which rlcont never sets, and on methods that no attribute of the object hides."""
 REGISTRY = r"(.+)\._(modules|parameters|buffers)(\[[^\[\]]+\])?"
 """Where a network of torch keeps its layers and weights, or one of these."""
 IDENTITIES = {
@@ -48,7 +48,7 @@ class WatchedValues:
         self.values: dict[str, Any] = {}
         self.unwatched: set[str] = set()
         self.left: set[str] = set()
-        """What only the compiler can look at; its guards on that stay."""
+        """Expressions that only the compiler can evaluate; its own guards on them stay."""
         self.code: types.CodeType | None = None
         self._look_into_cells()
 
