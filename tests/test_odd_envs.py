@@ -486,7 +486,7 @@ def test_what_cannot_be_reproduced_or_saved_is_one_line_each(name, said):
 
 def test_where_remote_actors_have_running_statistics_a_line_says_that_evaluation_has_not():
     (line,) = findings(BoxEnv(config("NormalizedReward-v0")), saves=True, is_remote=True)
-    assert line.startswith("NormalizedReward-v0 keeps running statistics (return_rms); each actor has its own, and")
+    assert line.startswith("NormalizedReward-v0 keeps running statistics (return_rms); each actor keeps its own and")
 
 
 gymnasium.register("UnseededReward-v0", lambda: NormalizeReward(odd_envs.Unseeded()))
