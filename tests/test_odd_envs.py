@@ -5,6 +5,7 @@ import contextlib
 import copy
 import dataclasses
 import enum
+import io
 import re
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ import rlcont
 from rlcont.algos.find import config_class
 from rlcont.cli import actions
 from rlcont.config.compose import make_plan
-from rlcont.core.errors import UserError
+from rlcont.core.errors import UserError, exit_code
 from rlcont.core.packing import from_message, to_message
 from rlcont.envs import door, selftest
 from rlcont.envs.box import BoxEnv
@@ -67,16 +68,19 @@ def one_line(error):
     return line
 
 
-@contextlib.contextmanager
-def trained(algo, fault, at, closing="nothing", num_envs=2):
-    """What a run is made of, and a list that fills with its steps."""
-    overrides = [
+def words(algo, fault, at, closing, num_envs):
+    return [
         *(algo, *SMALL[algo], "tuned=none", "env=Odd-v0", f"env.kwargs.at={at}", f"num_envs={num_envs}"),
         *(f"env.kwargs.fault={fault!r}", f"env.kwargs.closing={closing!r}", "eval.episodes=1", "workers=1"),
         f"total_steps={STEPS * num_envs}",
     ]
+
+
+@contextlib.contextmanager
+def trained(algo, fault, at, closing="nothing", num_envs=2):
+    """What a run is made of, and a list that fills with its steps."""
     with contextlib.ExitStack() as stack:
-        parts = build(make_plan(overrides).config, stack)
+        parts = build(make_plan(words(algo, fault, at, closing, num_envs)).config, stack)
         agent, seen = parts.training.agent, []
         observe = agent.observe
         agent.observe = lambda step: (seen.append(step), observe(step))[1]
@@ -161,6 +165,18 @@ def test_any_environment_ends_in_one_line_at_once_or_is_learned_from_to_the_lett
 def test_some_environments_end_in_one_line_at_once_or_are_learned_from(fault, closing, **way):
     with contextlib.chdir("."):
         misbehave(fault=fault, closing=closing, **way)
+
+
+@pytest.mark.slow
+@settings(max_examples=200)
+@given(fault=st.sampled_from([*WRONG, *RIGHT, *UNMADE]), closing=st.sampled_from(sorted(CLOSING)), **ways)
+def test_the_command_ends_well_or_in_one_line_whatever_the_environment_does(fault, **way):
+    said = io.StringIO()
+    with contextlib.chdir("."), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = exit_code(lambda: actions.train(overrides=words(fault=fault, **way), flags=set()))
+    mistakes = [line for line in said.getvalue().splitlines() if line.startswith("rlcont: env=Odd-v0")]
+    assert "Traceback" not in said.getvalue()
+    assert (code, len(mistakes)) == ((0, 0) if fault in RIGHT else (2, 1))
 
 
 @pytest.mark.parametrize("at", [0, 3])
