@@ -11,7 +11,9 @@ reach (benchmarks/averages.py).
 from __future__ import annotations
 
 import csv
+import itertools
 import statistics
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -49,18 +51,29 @@ def differences(runs: list[Run], standard: list[Run], speed: float) -> tuple[flo
 
 
 def table(runs: dict[str, dict[str, dict[int, list[Run]]]], arms: dict[str, str], speeds: dict[str, float]) -> str:
-    """One line an arm: its speed, and for each environment its return and what it has over the standard."""
+    """One line an arm that was run: its speed, and for each environment its return and what it has over the standard.
+
+    Without `speeds` there are no columns of speed. Arms that were not run are listed below.
+    """
     envs = sorted(runs)
+    columns = [True, bool(speeds), *([True, True, bool(speeds)] * len(envs))]
     heads = ["setting", "× speed", *(head for env in envs for head in (env, "per step", "per second"))]
-    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    lines, waiting = [heads], []
     for arm, algo in arms.items():
         standard = STANDARDS[algo]
+        if not any(runs[env].get(arm) for env in envs):
+            waiting.append(f"`{arm}`")
+            continue
         speed = speeds[arm] / speeds[standard] if {arm, standard} <= speeds.keys() else None
         cells = [arm, f"{speed:.2f}" if speed else "–"]
         for env in envs:
             cells += _cells(runs[env].get(arm), runs[env].get(standard), speed, is_standard=arm == standard)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    texts = [f"| {' | '.join(itertools.compress(cells, columns))} |" for cells in lines]
+    texts.insert(1, f"|---|{'---:|' * (sum(columns) - 1)}")
+    if waiting:
+        texts += ["", *textwrap.wrap(f"Not run yet: {', '.join(waiting)}.", 100)]
+    return "\n".join(texts)
 
 
 def _cells(

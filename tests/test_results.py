@@ -138,7 +138,16 @@ def test_the_table_of_ablations_by_hand():
     assert lines[2:] == [
         "| default | 1.00 | 50 |  |  |",
         "| slow | 0.50 | 9 | -41 | -41 |",
-        "| later | – | – | – | – |",
+        "",
+        "Not run yet: `later`.",
+    ]
+    runs["Ant-v4"] = {"slow": runs["Hopper-v4"]["slow"]}
+    lines = ablations_table.table(runs, {"default": "d4pg", "slow": "d4pg"}, {}).splitlines()
+    assert lines == [
+        "| setting | Ant-v4 | per step | Hopper-v4 | per step |",
+        "|---|---:|---:|---:|---:|",
+        "| default | – | – | 50 |  |",
+        "| slow | 9 | – | 9 | -41 |",
     ]
 
 
