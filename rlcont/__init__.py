@@ -4,7 +4,8 @@
     policy = rlcont.load(run)
     action = policy.act(obs)
 
-A run is the path of its folder. Mistakes are exceptions whose text is the line that the command line would print.
+A run is the path of its folder. A mistake is a `rlcont.UserError`, whose text is the line that the command line would
+print.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ TYPE_CHECKING = False  # Each import here would come before the console script h
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rlcont.core.errors import UserError
     from rlcont.report.policy import TrainedPolicy
 
 __version__ = "0.2.0"
-__all__ = ["evaluations", "load", "train"]
+__all__ = ["UserError", "evaluations", "load", "train"]
 
 
 def train(*overrides: str) -> Path:
@@ -27,6 +29,9 @@ def train(*overrides: str) -> Path:
     from rlcont.core.errors import UserError
     from rlcont.core.process import LastingOutput
 
+    for word in overrides:
+        if not isinstance(word, str):
+            raise UserError(f"{word!r}: must be a text, as in rlcont.train('env=Pendulum-v1', 'seed=1')")
     with LastingOutput():
         words = read_words(COMMANDS["train"], list(overrides))[1]
         for flag in words["flags"]:
@@ -56,3 +61,12 @@ def evaluations(run: str | Path) -> list[dict[str, float]]:
     description(folder)  # Refuses a folder without a run.
     rows = read_evaluations(folder)
     return [{key: float(value or "nan") for key, value in row.items()} for row in rows]
+
+
+def __getattr__(name: str) -> object:
+    """`UserError`, imported where it is asked for, for the reason above."""
+    if name == "UserError":
+        from rlcont.core.errors import UserError
+
+        return UserError
+    raise AttributeError(f"module 'rlcont' has no attribute {name!r}")

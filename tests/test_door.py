@@ -55,8 +55,11 @@ def test_a_mistake_is_one_exception():
             rlcont.train(word)
     with pytest.raises(UserError, match="zoo:nothing: the zoo has"):
         rlcont.train("init=zoo:nothing")
-    with pytest.raises(UserError, match="nowhere: no run"):
+    with pytest.raises(rlcont.UserError, match="nowhere: no run"):
         rlcont.load("nowhere")
+    with pytest.raises(rlcont.UserError, match=r"\['env=Pendulum-v1'\]: must be a text"):
+        rlcont.train(["env=Pendulum-v1"])
+    assert repr(rlcont.load("zoo:ppo/Hopper-v4")).endswith("ppo on Hopper-v4, step 1000000>")
 
 
 def test_observations_of_a_dictionary_are_flat_one_by_one_and_in_a_batch():

@@ -2,6 +2,7 @@ import signal
 import threading
 
 import pytest
+from waiting import wait_until
 
 from rlcont.cli.actions import search, train
 from rlcont.core.errors import Stopped
@@ -11,16 +12,17 @@ from rlcont.search.plan import plan_again
 from rlcont.search.study import Study
 from rlcont.sweep import plan
 from rlcont.sweep.again import read_sweep
+from rlcont.training import interrupt
 from rlcont.training.interrupt import SIGNALS, Interrupt
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_first_signal_is_remembered_the_second_raised_and_the_third_not_caught(number, code):
     before = [signal.getsignal(each) for each in SIGNALS]
-    with Interrupt() as interrupt:
-        assert interrupt.received is None
+    with Interrupt() as context:
+        assert context.received is None
         signal.raise_signal(number)
-        assert interrupt.received == number
+        assert context.received == number
         with pytest.raises(Stopped) as stopped:
             signal.raise_signal(number)
         assert stopped.value.exit_code == code
@@ -28,12 +30,30 @@ def test_the_first_signal_is_remembered_the_second_raised_and_the_third_not_caug
     assert [signal.getsignal(each) for each in SIGNALS] == before
 
 
+def test_a_signal_that_waits_for_something_long_is_answered(monkeypatch, capfd):
+    said = []
+
+    def in_the_middle_of_something_long():
+        said.append(capfd.readouterr().err)
+        return "".join(said) == "rlcont: it takes a while\n"
+
+    monkeypatch.setattr(interrupt, "PATIENCE", 0.05)
+    with Interrupt("it takes a while"):
+        signal.raise_signal(signal.SIGINT)
+        wait_until(in_the_middle_of_something_long)
+    monkeypatch.setattr(interrupt, "PATIENCE", 60.0)
+    with Interrupt("it takes a while") as obeyed:
+        signal.raise_signal(signal.SIGINT)
+    obeyed._reminder.join()
+    assert capfd.readouterr().err == ""
+
+
 def test_away_from_the_main_thread_signals_are_left_alone():
     before, after = signal.getsignal(signal.SIGINT), []
 
     def enter():
-        with Interrupt() as interrupt:
-            after.append((interrupt.received, signal.getsignal(signal.SIGINT)))
+        with Interrupt() as context:
+            after.append((context.received, signal.getsignal(signal.SIGINT)))
 
     thread = threading.Thread(target=enter)
     thread.start()
@@ -43,9 +63,9 @@ def test_away_from_the_main_thread_signals_are_left_alone():
 
 def test_a_hangup_that_is_ignored_as_by_nohup_stays_so():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with Interrupt() as interrupt:
+    with Interrupt() as context:
         signal.raise_signal(signal.SIGHUP)
-        assert interrupt.received is None
+        assert context.received is None
     signal.signal(signal.SIGHUP, before)
 
 

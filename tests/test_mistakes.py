@@ -165,6 +165,13 @@ COMBINATIONS = [
     ("env=Pendulum-v1 total_steps=500", "algo.warmup_steps=1000: must be below total_steps=500"),
     ("algo.replay_size=10", "must hold at least a batch (algo.batch_size=256)"),
     ("algo.updates_per_step=1e-9", "no update falls due"),
+    ("env=Pendulum-v1 tuned=none total_steps=2000", "or nothing is learned; did you mean algo.warmup_steps=200?"),
+    ("total_steps=3,000", "add -m; did you mean total_steps=3000?"),
+    ("algo.actor.hidden=400,300", "add -m; did you mean algo.actor.hidden=[400,300]?"),
+    ("-m seed=0-2", "must be a whole number at least 0; did you mean seed=range(0,3)?"),
+    ("algo=blurry", "or one of your own as algo=MODULE:CLASS"),
+    ("env=tank.py:Tank-v0", "tank.py is a file; did you mean env=tank:Tank-v0?"),
+    ("sweep seed=0,1", "a sweep is rlcont -m KEY=VALUE,VALUE ..."),
     ("algo.updates_per_step=1e-9 actors=ray", "no update falls due"),
     ("algo=td3 algo.policy_delay=5000000", "or the actor never learns"),
     ("noise.sigma=0.3", "as in noise=gaussian noise.sigma=0.3"),
@@ -433,7 +440,7 @@ def test_a_folder_above_a_run_suggests_it(tmp_path, no_torch):
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(rlcont(tmp_path, "--cfg", "env=Pendulum-v1").stdout)
     assert_one_line(rlcont(tmp_path, "eval", "outputs", env=no_torch), "did you mean outputs/Pendulum-v1/ddpg/one?")
-    assert_one_line(rlcont(tmp_path, "eval", str(run), "policy=bets", env=no_torch), "has saved no policy; did you")
+    assert_one_line(rlcont(tmp_path, "eval", str(run), "policy=bets", env=no_torch), "has saved no policy yet")
     (run / "policies").mkdir()
     (run / "policies" / "best.safetensors").touch()
     assert_one_line(rlcont(tmp_path, "eval", str(run), "policy=bets", env=no_torch), "did you mean best?")

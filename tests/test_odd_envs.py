@@ -529,7 +529,7 @@ def wrapper_of(env):
 def test_an_environment_that_is_too_slow_to_be_tried_is_told(monkeypatch):
     monkeypatch.setattr(selftest, "SECONDS", 0.0)
     (line,) = findings(BoxEnv(config("Unseeded-v0")), saves=True)
-    assert line.startswith("Unseeded-v0 is too slow to be tried")
+    assert line.startswith("Unseeded-v0 is too slow, here and now, to be tried")
 
 
 class Foreign(np.random.PCG64):

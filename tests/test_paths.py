@@ -70,6 +70,11 @@ def test_a_typed_module_is_found_in_a_folder_with_any_name(tmp_path, monkeypatch
     typed.allow("module_of_mine")
     with typed.importable("module_of_mine", "env=module_of_mine:X-v0"):
         importlib.import_module("module_of_mine")
+    assert typed.needed_path() == "PYTHONPATH=. "
+    monkeypatch.chdir(tmp_path)
+    assert typed.needed_path() == f"PYTHONPATH='{folder}' "
+    typed.allow("gymnasium")  # Nothing of this working directory.
+    assert typed.needed_path() == f"PYTHONPATH='{folder}' "
 
 
 WORDS = {

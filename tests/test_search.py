@@ -322,14 +322,41 @@ def test_the_present_settings_are_found_in_the_space(space, present):
 
 def test_the_first_trial_has_the_present_settings_and_a_resumed_search_does_not_repeat_it(tmp_path):
     first = study(tmp_path)
-    first.begin_with({"algo.actor.lr": 0.375})
+    first.begin_with([{"algo.actor.lr": 0.375}])
     trial = first.ask()
     assert trial.params == {"algo.actor.lr": 0.375}
     first.finish(trial, 1.0)
     again = study(tmp_path, trials=2)
-    again.begin_with({"algo.actor.lr": 0.375})
+    again.begin_with([{"algo.actor.lr": 0.375}])
     assert again.ask().params != {"algo.actor.lr": 0.375}
     assert not again.has_more
+
+
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        (["algo.gamma=0.95,0.99"], 2),
+        (["algo.n_step=int(interval(1,3))", "algo.gamma=0.95,0.99"], 6),
+        (["algo.n_step=range(1,4)", "noise=ou,none"], 6),
+        (["algo.n_step=int(interval(1,3))", "search.trials=2"], None),
+        (["algo.gamma=interval(0.9,1)"], None),
+    ],
+)
+def test_no_setting_is_tried_twice_where_they_can_be_counted(tmp_path, words, number):
+    plan = plan_search(["env=Pendulum-v1", *words])
+    every = plan.space.settings(plan.search.trials)
+    assert len(every) == (number or 0)
+    made = Study(tmp_path, plan.space, plan.search, 1000)
+    assert made.num_trials == (number or plan.search.trials)
+    made.begin_with(every)
+    tried = []
+    while made.has_more and number:
+        tried.append(made.ask())
+        made.finish(tried[-1], 1.0)
+    assert sorted(map(str, every)) == sorted(str(trial.params) for trial in tried)
+    again = Study(tmp_path, plan.space, plan.search, 1000)
+    again.begin_with(every)
+    assert again.has_more == (number is None)
 
 
 @pytest.mark.slow

@@ -132,6 +132,8 @@ def _not_key_value(word: str, after: list[str], is_first: bool) -> str:
     """One line for a word without =."""
     if word in COMMANDS:
         return f"{word}: the command comes first, as in: rlcont {word} ..."
+    if is_first and word == "sweep":
+        return f"{word}: no such command; a sweep is rlcont -m KEY=VALUE,VALUE ..."
     meant = f"--{word}" if f"--{word}" in FLAGS else _meant(word, after)
     if meant and not meant.startswith("-"):
         return f"{word}: must be key=value{did_you_mean([meant])}"

@@ -33,7 +33,9 @@ def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Over
         override = re.sub(r"^\+{1,2}(?=env\.kwargs\.)", "", override)  # The + that Hydra's own users type.
         key, _, value = override.partition("=")
         if not re.fullmatch(r"[~+]{0,2}\w[\w-]*([./@][\w-]+)*", key):
-            raise UserError(f"{override}: must be key=value, with a key such as seed or algo.actor.lr")
+            joined = re.sub(r"\s*=\s*", "=", override, count=1)
+            hint = did_you_mean([joined] if joined != override else [])
+            raise UserError(f"{override}: must be key=value, with a key such as seed or algo.actor.lr{hint}")
         if value.startswith("="):
             raise UserError(f"{override}: one = too many; did you mean {key}={value.lstrip('=')}?")
         try:
@@ -67,12 +69,20 @@ def parse_one_run(overrides: list[str]) -> list[Override]:
         if override.is_hydra_override():
             raise UserError(f"{line}: Hydra's own settings count in sweeps only; add -m")
         if override.is_sweep_override():
-            raise UserError(f"{line}: several values make a sweep; add -m")
+            raise UserError(f"{line}: several values make a sweep; add -m{_one_value(line)}")
         if override.is_delete() and (key not in ("tuned", "experiment") or override.value() is not None):
             raise UserError(f"{line}: only tuned and experiment can be taken away; to change {key}, type {key}=VALUE")
         if override.value() == "":
             raise UserError(f"{line}: must be key=value, with a value")
     return parsed
+
+
+def _one_value(line: str) -> str:
+    """What may have been meant by 3,000 and by a list without brackets."""
+    key, _, value = line.partition("=")
+    if key.endswith((".hidden", ".info", ".wrappers")):
+        return did_you_mean([f"{key}=[{value}]"])
+    return did_you_mean([f"{key}={value.replace(',', '')}"] if re.fullmatch(r"\d{1,3}(,\d{3})+", value) else [])
 
 
 def check_option(override: Override, algo: str) -> None:
@@ -99,6 +109,8 @@ def check_option(override: Override, algo: str) -> None:
 
         return find_env(value)
     listed = "the id of a Gymnasium environment" if group == "env" else ", ".join(allowed)
+    if group == "algo":
+        listed += ", or one of your own as algo=MODULE:CLASS"
     if group == "tuned":
         listed = "none, ALGO/ENV of rlcont's own files or of ./configs, or PATH.yaml"
         allowed = [option for option in allowed if option.startswith(f"{algo}/")] or allowed

@@ -103,6 +103,8 @@ def _complaint(key: str, first: ErrorDetails, known: dict[str, fields.Field], co
         return f"{key}={spelled(value)}: stands for several keys; set {' or '.join(below) or 'them'}"
     field = known[key]
     hint = nearest(value, field.choices, 0.7) if isinstance(value, str) else ""
+    if span := re.fullmatch(r"(\d+)-(\d+)", str(value)):
+        hint = did_you_mean([f"{key}=range({span[1]},{int(span[2]) + 1})"])
     if abbreviated := re.fullmatch(r"([0-9.]+)([kKmM])", str(value)):
         hint = did_you_mean([f"{key}={abbreviated[1]}e{3 if abbreviated[2] in 'kK' else 6}"])
     return f"{key}={spelled(value)}: must be {field.article}{field.allowed}{hint}"

@@ -5,6 +5,7 @@ A name in a file never makes such a module importable: it could be a stranger's 
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,8 @@ def importable(module: str, typed: str, hint: str = "") -> Iterator[None]:
     Raises:
         UserError: the module cannot be imported, whatever it raises, or it exits.
     """
+    if module.endswith(".py"):
+        raise UserError(f"{typed}: {module} is a file; did you mean {typed.replace('.py:', ':')}?")
     folders = [str(Path(path).parent) for path in _paths() if Path(path).name == module.partition(".")[0]]
     before = list(sys.path)
     sys.path.extend(folders)
@@ -53,6 +56,13 @@ def importable(module: str, typed: str, hint: str = "") -> Iterator[None]:
         raise UserError(f"{typed}: module {module!r} cannot be imported ({reason}){way_out}") from error
     finally:
         sys.path[:] = before
+
+
+def needed_path() -> str:
+    """What to type before a command that names no module, as in PYTHONPATH=. rlcont resume RUN; empty if nothing."""
+    folders = [Path(path).parent for path in _paths() if Path(path).is_dir() or Path(f"{path}.py").is_file()]
+    names = dict.fromkeys("." if folder == Path.cwd() else str(folder) for folder in folders)
+    return f"PYTHONPATH={shlex.quote(':'.join(names))} " if names else ""
 
 
 def _paths() -> list[str]:

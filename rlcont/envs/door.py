@@ -204,6 +204,8 @@ class Door:
     def _failure(self, what: str, error: BaseException) -> UserError:
         reason = " ".join(str(error).split()).partition(" was raised from the environment creator")[0]
         said = f"{type(error).__name__}: {reason[:500]}".removesuffix(": ") + raised_at(error)
+        if what == "step" and "values to unpack" in reason:
+            said += "; Gymnasium wants observation, reward, terminated, truncated, info"
         return ForeignError(f"{self.name}{self.arguments}: {FAILED[what]}: {said}")
 
 
@@ -220,7 +222,8 @@ def find_env(env_id: str) -> None:
     retired = "gymnasium.envs"
     known = [key for key in registry if getattr(registry[key].entry_point, "__module__", "") != retired]
     if name not in known:
-        near = [f"{module}:{key}" if module else key for key in closest(name, known, 0.5, 2)]
+        own = [key for key in known if _class_of(key).startswith(module)]
+        near = [f"{module}:{key}" if module else key for key in closest(name, own, 0.5, 2)]
         hint = package_hint(name) or did_you_mean(near) + ("" if module else f"; one of your own is env=MODULE:{name}")
         raise UserError(f"env={env_id}: Gymnasium has no such environment{hint}")
 
@@ -228,7 +231,11 @@ def find_env(env_id: str) -> None:
 def entry_point(config: EnvConfig) -> str:
     """Where the class of an environment is, MODULE:CLASS."""
     find_env(config.id)
-    given = registry[config.id.rpartition(":")[2]].entry_point
+    return _class_of(config.id.rpartition(":")[2])
+
+
+def _class_of(registered: str) -> str:
+    given = registry[registered].entry_point
     return given if isinstance(given, str) else f"{getattr(given, '__module__', '')}:{getattr(given, '__name__', '')}"
 
 

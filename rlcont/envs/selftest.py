@@ -56,7 +56,10 @@ class _Trial:
         found += _coarse(np.stack([step[0] for step in first]))
         found += self.env.door.absent_info() if len(first) > 1 else []
         if self.spent > SECONDS / 2:
-            return [*found, "is too slow to be tried: whether a run can be reproduced and resumed exactly is not known"]
+            return [
+                *found,
+                "is too slow, here and now, to be tried: whether a run can be repeated exactly is not known",
+            ]
         half = len(first) // 2
         again = [self.begin(), *(self.play(count) for count in range(1, half))]
         kept = to_message({"env": self.env.state(), "globals": global_state()})

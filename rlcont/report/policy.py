@@ -20,7 +20,11 @@ class TrainedPolicy:
         # Its spaces are all that is needed afterwards; the user may have a simulator of which one can be there.
         with contextlib.closing(BoxEnv(config.env)) as self._env:
             check_spaces(folder, self._env.facts())
-            self._policy, _ = load_trained(config, folder, policy, self._env.spec)
+            self._policy, facts = load_trained(config, folder, policy, self._env.spec)
+        self._name = f"{policy} of {folder}, {config.algo_name} on {config.env.id}, step {facts['step']}"
+
+    def __repr__(self) -> str:
+        return f"<policy {self._name}>"
 
     def act(self, obs: Any) -> Array:
         """The deterministic action for an observation, or the actions for a batch of them.

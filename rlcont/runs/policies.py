@@ -31,8 +31,8 @@ def policy_path(folder: Path, name: str) -> Path:
     kept = sorted(file.stem for file in path.parent.glob("*.safetensors"))
     if name not in kept:
         saves = "; eval.save_policies=true keeps that of each evaluation"
-        hint = saves if name.startswith("step-") else nearest(name, kept or ["last", "best"])
-        has = f"keeps {', '.join(kept)}" if kept else "has saved no policy"
+        hint = saves if name.startswith("step-") else nearest(name, kept)
+        has = f"keeps {', '.join(kept)}" if kept else "has saved no policy yet; evaluations and checkpoints do"
         raise UserError(f"policy={name}: {folder} {has}{hint}")
     return path
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+import shlex
 import shutil
 import time
 from pathlib import Path
 
 from optuna.trial import Trial
 
+from rlcont.core.spelling import counted
 from rlcont.runs.console import format_return, print_table
 from rlcont.runs.evaluations import read_evaluations
 from rlcont.runs.folder import in_use
@@ -39,16 +41,16 @@ def run_search(plan: SearchPlan, folder: Path, at_once: int, stop: Stop) -> int:
     """Starts or resumes the search in `folder`; returns 0, 1 if no trial is complete, or 128 + signal."""
     with in_use(folder):
         study = Study(folder, plan.space, plan.search, plan.config.total_steps)
-        num_jobs = plan.search.trials * len(plan.space.seeds)
-        if present := plan.present():
-            study.begin_with(present)
-        first = f"{'the first is' if present else 'none has'} the present settings"
-        show = make_show(
-            f"{plan.search.trials} trials, {first}; {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs
-        )
+        num_jobs = study.num_trials * len(plan.space.seeds)
+        present, every = plan.present(), plan.space.settings(plan.search.trials)
+        study.begin_with([present, *(values for values in every if values != present)] if present else every)
+        first = "the first with the present settings" if present else "the present settings lie outside"
+        trials = counted(study.num_trials, "trial")
+        show = make_show(f"{trials}, {first}; {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs)
         _SearchRunner(plan, folder, study, at_once, show).run(stop)
     _print_summary(plan, folder, study)
     if stop.received is not None:
+        print(f"rlcont resume {shlex.quote(str(folder))} goes on", flush=True)
         return 128 + stop.received
     return 0 if study.best() else 1
 

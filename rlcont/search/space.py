@@ -1,6 +1,8 @@
 """The search space: what varies, the seeds to average over, and what is fixed."""
 
-from collections.abc import Mapping
+import itertools
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import yaml
@@ -26,6 +28,12 @@ class Dimension(NamedTuple):
         """Values to validate: if they are allowed, all values are."""
         return self.choices or (self.low, self.high)
 
+    def values(self) -> Sequence[Any] | None:
+        """All values, where they can be listed."""
+        if self.choices:
+            return self.choices
+        return range(self.low, self.high + 1) if isinstance(self.low, int) and isinstance(self.high, int) else None
+
     def own(self, value: Any) -> Any:
         """`value` as one of this dimension's; None if it is none of them."""
         if self.choices:
@@ -43,6 +51,13 @@ class Space(NamedTuple):
     def overrides(self, values: Mapping[str, Any], seed: str) -> list[str]:
         """The overrides of one run."""
         return [*self.fixed, *(f"{key}={value}" for key, value in values.items()), f"seed={seed}"]
+
+    def settings(self, most: int) -> list[dict[str, Any]]:
+        """All settings; none where there are more than `most`."""
+        listed = [dimension.values() for dimension in self.varied.values()]
+        if any(values is None for values in listed) or math.prod(len(values or ()) for values in listed) > most:
+            return []
+        return [dict(zip(self.varied, values, strict=True)) for values in itertools.product(*filter(None, listed))]
 
     def corners(self) -> list[dict[str, Any]]:
         """Settings with each extreme of each key, and the first extreme of all other keys."""

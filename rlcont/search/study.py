@@ -1,7 +1,7 @@
 """The Optuna study of a search: proposals, results and pruning."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,14 @@ class Study:
         else:
             # constant_liar assumes that running trials end badly, so that new ones are proposed elsewhere.
             self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        self._num_left = config.trials - len(earlier)
+        self.num_trials = len(space.settings(config.trials)) or config.trials
+        """Trials in all: no setting is tried twice where they can be counted, as its runs would be the same."""
+        self._num_left = self.num_trials - len(earlier)
 
-    def begin_with(self, values: dict[str, Any]) -> None:
-        """Makes `values` those of the first trial."""
-        if not self._study.get_trials(deepcopy=False):
-            self._study.enqueue_trial(values)
+    def begin_with(self, settings: Sequence[dict[str, Any]]) -> None:
+        """Makes `settings` those of the next trials, but for those that were tried."""
+        for values in settings:
+            self._study.enqueue_trial(values, skip_if_exists=True)
 
     @property
     def has_more(self) -> bool:

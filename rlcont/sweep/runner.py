@@ -1,6 +1,7 @@
 """Runs the jobs of a sweep, each in its own process; no process outlives the sweep."""
 
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,7 @@ def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int, stop: Stop) -> int
     Runner(waiting, at_once, show).run(stop)
     print_summary(jobs)
     if stop.received is not None:
+        print(f"rlcont resume {shlex.quote(str(folder))} goes on", flush=True)
         return 128 + stop.received
     return 0 if all(job.status.state == "finished" for job in jobs) else 1
 

@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP: the first is obeyed between two steps, the second at once."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,17 +11,24 @@ from typing import Self
 from rlcont.core.errors import Stopped
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE = 1.0
+"""Seconds."""
 
 
 class Interrupt:
     """A context that stores the first of SIGNALS in `received`, and raises `Stopped` at the second.
 
-    The third has its default effect and ends the process: an exception that is raised at any moment may be swallowed,
-    as in a destructor or a callback from C.
+    If the first is not obeyed within PATIENCE, as while an update is compiled, `told` is printed. The third has its
+    default effect and ends the process: an exception that is raised at any moment may be swallowed, as in a destructor
+    or a callback from C.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: str = "") -> None:
         self.received: int | None = None
+        self.told = told
+        # Not by print, which a signal may have interrupted.
+        self._reminder = threading.Timer(PATIENCE, os.write, (2, f"rlcont: {told}\n".encode()))
+        self._reminder.daemon = True
 
     def __enter__(self) -> Self:
         numbers = SIGNALS if threading.current_thread() is threading.main_thread() else ()
@@ -30,12 +38,15 @@ class Interrupt:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._reminder.cancel()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def take(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:
             self.received = number
+            if self.told:
+                self._reminder.start()
             return
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)

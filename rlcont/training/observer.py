@@ -12,6 +12,7 @@ from typing import Any
 from rlcont.config.run import RunConfig
 from rlcont.core.errors import ActorsLost, Stopped
 from rlcont.core.spelling import flat_keys
+from rlcont.core.typed import needed_path
 from rlcont.core.types import Evaluation
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.console import make_reporter
@@ -141,7 +142,7 @@ class RunObserver:
     def _way_on(self) -> str:
         if self.config.checkpoint.every is None:
             return "it kept no checkpoint (checkpoint.every=null)"
-        return f"rlcont resume {shlex.quote(str(shown(self.folder)))} goes on"
+        return f"{needed_path()}rlcont resume {shlex.quote(str(shown(self.folder)))} goes on"
 
     def _writing(self, step: int) -> contextlib.AbstractContextManager[None]:
         return writing_to(str(shown(self.folder)), f" at step {step}")

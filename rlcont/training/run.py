@@ -27,6 +27,9 @@ from rlcont.training.loop import Schedule, train
 from rlcont.training.observer import RunObserver
 from rlcont.training.preflight import check_spaces
 
+ENDING = "the run ends at its next step, after what is being compiled or evaluated; once more ends it at once"
+"""What is told where it takes a while."""
+
 
 def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None = None) -> Path:
     """Trains a new run in `folder`, or in a new folder; returns the folder."""
@@ -39,7 +42,7 @@ def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None =
         found = _findings(config, parts)
         if init is not None:
             start_from(init, parts.training.agent)
-        interrupt = stack.enter_context(Interrupt())
+        interrupt = stack.enter_context(Interrupt(ENDING))
         folder = folder or create_run_folder(output, config, choices)
         stack.enter_context(in_use(folder))
         computed = {"threads": torch.get_num_threads(), "workers": parts.workers}
@@ -60,7 +63,7 @@ def resume(plan: ResumePlan) -> Path:
         parts = build(config, stack, plan.threads, plan.workers)
         check_spaces(folder, parts.env.facts())
         found = _findings(config, parts)
-        interrupt = stack.enter_context(Interrupt())
+        interrupt = stack.enter_context(Interrupt(ENDING))
         training = parts.training
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         state = checkpoints.load(training.agent.rows)
@@ -92,10 +95,9 @@ def start_from(run: Path, agent: Agent) -> None:
         theirs, ours = (list(each[name].shape) if name in each else "nothing" for each in (state, own))
         if theirs != ours:
             algo = load_config(run).algo_name
-            raise UserError(
-                f"init={shown(run)}: the policy of that run of algo={algo} does not fit; "
-                f"{name} is {theirs} there and {ours} here"
-            )
+            differing = f"{name} is {theirs} there and {ours} here"
+            why = "its layers are others" if "nothing" in (theirs, ours) else differing
+            raise UserError(f"init={shown(run)}: the policy of that run of algo={algo} does not fit; {why}")
     agent.load_policy_state(state)
 
 
@@ -147,7 +149,7 @@ def _train(config: RunConfig, parts: RunParts, observer: RunObserver) -> None:
     figure = "no evaluation"
     if evaluation is not None:
         returns = format_returns(evaluation_row(evaluation))
-        figure = f"last evaluation {returns} ({config.eval.episodes} episodes, mean ± standard deviation)"
+        figure = f"last evaluation {returns} ({counted(config.eval.episodes, 'episode')}, mean ± standard deviation)"
     elapsed = datetime.timedelta(seconds=round(observer.seconds))
     ending = f"{figure}, {reached}" if reached else figure
     print(f"{_name(config)}: {parts.training.step} steps in {elapsed}, {ending}; {shown(observer.folder)}")

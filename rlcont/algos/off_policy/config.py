@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from rlcont.algos.base import AlgorithmConfig
 from rlcont.core.errors import UserError
 from rlcont.core.schema import Count, Flag, Fraction, NetworkConfig, NonNegativeInt, Positive, PositiveFraction, schema
+from rlcont.core.spelling import did_you_mean
 from rlcont.exploration.config import NoiseConfig
 from rlcont.memory.sizes import block_sums_bytes, replay_bytes
 
@@ -66,7 +67,10 @@ class OffPolicyConfig(AlgorithmConfig):
         """Refuses runs in which nothing would be learned, and replays that cannot hold a batch or a step."""
         for key, value in (("warmup_steps", self.warmup_steps), ("batch_size", self.batch_size)):
             if value >= total_steps:
-                raise UserError(f"algo.{key}={value}: must be below total_steps={total_steps}, or nothing is learned")
+                hint = did_you_mean([f"algo.{key}={total_steps // 10}"] if total_steps > 10 else [])
+                raise UserError(
+                    f"algo.{key}={value}: must be below total_steps={total_steps}, or nothing is learned{hint}"
+                )
         num_updates = self.num_updates(total_steps, num_envs)
         if num_updates < 1:
             learning_steps = total_steps - max(self.warmup_steps, self.batch_size)
