@@ -19,10 +19,12 @@ SHOWN = 8
 def main(before: Path, after: Path) -> int:
     num_bad = 0
     for done in sorted(before.glob("*/ok")):
-        one, other = (next((root / done.parent.name).glob("*/*/2*")) for root in (before, after))
-        differing = [place for place in differences(one, other) if "fullpath" not in place]
+        name = done.parent.name
+        one, other = (next((root / name).glob("*/*/2*"), root) for root in (before, after))
+        places = [f"{after / name} is missing"] if other == after else differences(one, other)
+        differing = [place for place in places if "fullpath" not in place]
         num_bad += bool(differing)
-        print(f"{done.parent.name}: differing {differing[:SHOWN]}")
+        print(f"{name}: differing {differing[:SHOWN]}")
     return int(num_bad > 0)
 
 
