@@ -201,9 +201,9 @@ def test_a_study_outlives_its_process(tmp_path):
     assert second.best()[0].value == 1.0
 
 
-def searched_in(folder, trials):
+def searched_in(folder, *words):
     """A search whose trials learn, or hardly do."""
-    result = rlcont(folder, "search", *PUSH, "seed=0,1", f"search.trials={trials}", env=TESTS)
+    result = rlcont(folder, "search", *PUSH, "seed=0,1", *words, env=TESTS)
     assert result.returncode == 0, result.stdout + result.stderr
     (search,) = (folder / "outputs" / "searches").iterdir()
     return search, result.stdout
@@ -212,7 +212,7 @@ def searched_in(folder, trials):
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     """One trial of each kind."""
-    return searched_in(tmp_path_factory.mktemp("searched"), 2)
+    return searched_in(tmp_path_factory.mktemp("searched"))
 
 
 def trials_of(search):
@@ -221,14 +221,15 @@ def trials_of(search):
 
 @pytest.mark.slow
 def test_those_that_do_not_learn_are_cut_short_and_the_best_is_one_that_does(tmp_path):
-    search, said = searched_in(tmp_path, 8)
+    # Eight settings, of which the last four and none before hardly learn.
+    search, said = searched_in(tmp_path, "algo.critic.lr=1e-3,11e-4,12e-4,13e-4", "search.seed=6")
     trials = trials_of(search)
-    assert len(trials) == 8
+    assert [trial.params["algo.actor.lr"] for trial in trials] == ["0.03"] * 4 + ["1e-06"] * 4
     pruned = [trial for trial in trials if trial.state.name == "PRUNED"]
     assert pruned
     assert {trial.params["algo.actor.lr"] for trial in pruned} == {"1e-06"}
     best = max((trial for trial in trials if trial.state.name == "COMPLETE"), key=lambda trial: trial.value)
-    assert best.params == {"algo.actor.lr": "0.03"}
+    assert best.params["algo.actor.lr"] == "0.03"
     assert best.value > 4.5  # Of 5, for pushing with all there is.
     assert f"{len(pruned)} pruned, 0 failed" in said
     for trial in pruned:
@@ -344,7 +345,7 @@ def test_the_first_trial_has_the_present_settings_and_a_resumed_search_does_not_
 )
 def test_no_setting_is_tried_twice_where_they_can_be_counted(tmp_path, words, number):
     plan = plan_search(["env=Pendulum-v1", *words])
-    every = plan.space.settings(plan.search.trials)
+    every = plan.space.settings(plan.search.trials, plan.search.seed)
     assert len(every) == (number or 0)
     made = Study(tmp_path, plan.space, plan.search, 1000)
     assert made.num_trials == (number or plan.search.trials)
@@ -377,7 +378,8 @@ def test_a_trial_that_breaks_down_does_not_end_the_search(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_search_that_was_ended_goes_on(tmp_path, number):
-    words = [*PUSH, "search.trials=2", "sweep.jobs=1", "checkpoint.every=50"]
+    words = [word for word in PUSH if not word.startswith("algo.actor.lr")]
+    words += ["algo.actor.lr=1e-6,2e-2,3e-2", "search.trials=2", "sweep.jobs=1", "checkpoint.every=50"]
     environment = {**os.environ, **TESTS, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen([SCRIPT, "search", *words], cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as process:
         while not list(tmp_path.glob("outputs/searches/*/trial-001_s0/checkpoints/step-*")):

@@ -222,8 +222,9 @@ def find_env(env_id: str) -> None:
     retired = "gymnasium.envs"
     known = [key for key in registry if getattr(registry[key].entry_point, "__module__", "") != retired]
     if name not in known:
-        own = [key for key in known if _class_of(key).startswith(module)]
-        near = [f"{module}:{key}" if module else key for key in closest(name, own, 0.5, 2)]
+        own = [key for key in known if _class_of(key).startswith(module)]  # A module may register others' classes too.
+        found = closest(name, own, 0.5, 2) or closest(name, known, 0.5, 2)
+        near = [f"{module}:{key}" if module else key for key in found]
         hint = package_hint(name) or did_you_mean(near) + ("" if module else f"; one of your own is env=MODULE:{name}")
         raise UserError(f"env={env_id}: Gymnasium has no such environment{hint}")
 

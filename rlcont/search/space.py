@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -52,12 +53,14 @@ class Space(NamedTuple):
         """The overrides of one run."""
         return [*self.fixed, *(f"{key}={value}" for key, value in values.items()), f"seed={seed}"]
 
-    def settings(self, most: int) -> list[dict[str, Any]]:
-        """All settings; none where there are more than `most`."""
+    def settings(self, most: int, seed: int) -> list[dict[str, Any]]:
+        """All settings, shuffled; none where there are more than `most`."""
         listed = [dimension.values() for dimension in self.varied.values()]
         if any(values is None for values in listed) or math.prod(len(values or ()) for values in listed) > most:
             return []
-        return [dict(zip(self.varied, values, strict=True)) for values in itertools.product(*filter(None, listed))]
+        found = [dict(zip(self.varied, values, strict=True)) for values in itertools.product(*filter(None, listed))]
+        random.Random(seed).shuffle(found)  # So that the first ones tell something of every key.
+        return found
 
     def corners(self) -> list[dict[str, Any]]:
         """Settings with each extreme of each key, and the first extreme of all other keys."""

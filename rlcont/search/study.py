@@ -48,7 +48,7 @@ class Study:
         else:
             # constant_liar assumes that running trials end badly, so that new ones are proposed elsewhere.
             self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        self.num_trials = len(space.settings(config.trials)) or config.trials
+        self.num_trials = len(space.settings(config.trials, config.seed)) or config.trials
         """Trials in all: no setting is tried twice where they can be counted, as its runs would be the same."""
         self._num_left = self.num_trials - len(earlier)
 
