@@ -138,6 +138,20 @@ def test_a_worker_that_cannot_be_had_is_told_and_done_without(monkeypatch, caplo
     assert line.startswith("rlcont: one process steps the environments, as no other can: env=Hopper-v4: a worker")
 
 
+def test_a_machine_without_room_for_another_process_is_done_without(monkeypatch, caplog):
+    def refuse(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(adaptive, "WorkerEnvironments", refuse)
+    envs = AdaptiveEnvironments(config("Hopper-v4"), SEEDS, 2, 2)
+    envs.reset()
+    for _ in range(20):
+        envs.step(np.zeros((len(SEEDS), 3), np.float32))
+    envs.close()
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("rlcont: one process steps the environments, as no other can: [Errno 11] Resource")
+
+
 def test_an_environment_that_draws_from_the_process_stays_in_it(monkeypatch):
     monkeypatch.setattr(adaptive, "Choice", InTurns)
     envs = opened(first=2)

@@ -207,7 +207,8 @@ def _chosen(config_folders: tuple[Path, ...], groups: tuple[str, ...]) -> Chosen
         whole = merged(whole, values)
         for key in flat_keys(values):
             _forget(origins, key)
-            origins[key] = name
+            if name:
+                origins[key] = name
     for group, choice in choices.items():
         if group != "env" and (choice is None or not option_file(group, choice)):
             choices[group] = None

@@ -42,8 +42,8 @@ def run_search(plan: SearchPlan, folder: Path, at_once: int, stop: Stop) -> int:
     with in_use(folder):
         study = Study(folder, plan.space, plan.search, plan.config.total_steps)
         num_jobs = study.num_trials * len(plan.space.seeds)
-        present, every = plan.present(), plan.space.settings(plan.search.trials, plan.search.seed)
-        study.begin_with([present, *(values for values in every if values != present)] if present else every)
+        present = plan.present()
+        study.begin_with(present)
         first = "the first with the present settings" if present else "the present settings lie outside"
         trials = counted(study.num_trials, "trial")
         show = make_show(f"{trials}, {first}; {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs)

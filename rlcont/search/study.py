@@ -1,7 +1,7 @@
 """The Optuna study of a search: proposals, results and pruning."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +48,15 @@ class Study:
         else:
             # constant_liar assumes that running trials end badly, so that new ones are proposed elsewhere.
             self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        self.num_trials = len(space.settings(config.trials, config.seed)) or config.trials
+        self._settings = space.settings(config.trials, config.seed)
+        self.num_trials = len(self._settings) or config.trials
         """Trials in all: no setting is tried twice where they can be counted, as its runs would be the same."""
         self._num_left = self.num_trials - len(earlier)
 
-    def begin_with(self, settings: Sequence[dict[str, Any]]) -> None:
-        """Makes `settings` those of the next trials, but for those that were tried."""
-        for values in settings:
-            self._study.enqueue_trial(values, skip_if_exists=True)
+    def begin_with(self, values: dict[str, Any]) -> None:
+        """Makes `values`, if any, those of the first trial; then come all others, where they can be counted."""
+        for setting in [values, *self._settings] if values else self._settings:
+            self._study.enqueue_trial(setting, skip_if_exists=True)
 
     @property
     def has_more(self) -> bool:
