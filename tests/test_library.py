@@ -55,10 +55,6 @@ class Rows(NamedTuple):
     x: torch.Tensor
 
 
-class MadeAnew(Exception):
-    """What would be compiled."""
-
-
 def batch(rows=2, dtype=torch.float32):
     return Rows(torch.linspace(-1, 1, 3 * rows, dtype=dtype).reshape(rows, 3))
 
@@ -95,7 +91,7 @@ def made(folder):
 @pytest.fixture
 def nothing_is_made(monkeypatch):
     def trace(*_):
-        raise MadeAnew
+        raise NotCompilable("it would be made anew")
 
     monkeypatch.setattr(ahead, "trace", trace)
 
@@ -171,7 +167,7 @@ OTHERS = {
 @pytest.mark.parametrize("other", OTHERS)
 def test_a_learner_with_another_value_or_layout_gets_a_library_of_its_own(other, made, nothing_is_made):
     learner = OTHERS[other](module(made / "learners.py"))
-    with pytest.raises(MadeAnew):
+    with pytest.raises(NotCompilable, match="made anew"):
         in_a_new_process(learner, made)(batch())
 
 
@@ -189,7 +185,7 @@ def test_whatever_was_read_must_be_the_same(change, made, nothing_is_made):
     learners = module(made / "learners.py")
     learner = learners.Learner()
     rows = CHANGES[change](learners, learner) or batch()
-    with pytest.raises(MadeAnew):
+    with pytest.raises(NotCompilable, match="made anew"):
         in_a_new_process(learner, made)(rows)
 
 
@@ -197,7 +193,7 @@ def test_edited_code_is_compiled_anew(made, nothing_is_made, monkeypatch):
     (made / "edited.py").write_text(CODE.replace("0.1 * grad", "0.2 * grad"))
     learner = module(made / "learners.py").Learner()
     monkeypatch.setattr(library, "CODE", library._digest(library.OWN))
-    with pytest.raises(MadeAnew):
+    with pytest.raises(NotCompilable, match="made anew"):
         in_a_new_process(learner, made)(batch())
     (made / "edited.py").unlink()
     assert library._digest(library.OWN[:-1]) == library._digest(library.OWN[:-1])
@@ -227,7 +223,7 @@ def test_the_code_that_a_librarys_name_stands_for(file, known):
 def test_another_processor_or_torch_does_not_find_it(owner, name, value, made, nothing_is_made, monkeypatch):
     learner = module(made / "learners.py").Learner()
     monkeypatch.setattr(owner, name, value)
-    with pytest.raises(MadeAnew):
+    with pytest.raises(NotCompilable, match="made anew"):
         in_a_new_process(learner, made)(batch())
 
 

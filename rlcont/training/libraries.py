@@ -167,12 +167,7 @@ class LibraryUpdate:
         except OSError as error:
             raise NotCompilable(str(error)) from error
         try:
-            try:
-                traced = ahead.trace(self.update, batch, self.watched.take_over, _is_known)
-            except (NotCompilable, torch._dynamo.exc.TorchDynamoException):
-                raise
-            except Exception as error:  # Of a torch in which something that tracing relies on has changed.
-                raise NotCompilable(one_line(error)) from error
+            traced = self._traced(batch)
             if unseen := [each for each in self.watched.left if _local(self.batch) not in each]:
                 raise NotCompilable(f"only the compiler can look at {unseen[0]}")
             layouts = [_layout(tensor) for tensor in traced.tensors]
@@ -186,6 +181,15 @@ class LibraryUpdate:
         finally:
             shutil.rmtree(making, ignore_errors=True)
         return library
+
+    def _traced(self, batch: NamedTuple) -> ahead.Traced:
+        """The update as the compiler sees it."""
+        try:
+            return ahead.trace(self.update, batch, self.watched.take_over, _is_known)
+        except (NotCompilable, torch._dynamo.exc.TorchDynamoException):
+            raise
+        except Exception as error:  # Of a torch in which something that tracing relies on has changed.
+            raise NotCompilable(one_line(error)) from error
 
     def _keep(self, making: Path, origin: Origin) -> None:
         """Moves a library to its place in the folder, as a whole, and drops those that were not used for longest, of
