@@ -66,7 +66,7 @@ def one_line(error: BaseException) -> str:
 def raised_at(error: BaseException) -> str:
     """The last line of the user's own that an error went through, in brackets: no package's, Python's or rlcont's."""
     # Gymnasium raises what a constructor raised anew.
-    causes = [cause.__traceback__ for cause in (error.__cause__, error) if cause is not None]
+    causes = [each.__traceback__ for each in (error.__cause__ or error.__context__, error) if each is not None]
     frames = [frame for each in causes for frame in traceback.extract_tb(each)]
     not_own = (str(Path(__file__).parent.parent), sysconfig.get_path("stdlib"), "<frozen")
     own = [each for each in frames if "-packages" not in each.filename and not each.filename.startswith(not_own)]
