@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib
 import json
+import logging
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ import torch
 from quick import quick
 from script import SCRIPT, rlcont
 from tiny import tiny
+from torch.utils import cpp_extension
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rlcont.config.compose import make_plan
@@ -793,6 +795,20 @@ def test_without_a_compiler_compile_true_is_refused(tmp_path):
     assert result.returncode == 2
     assert result.stderr.startswith("rlcont: compile=true: no C++ compiler")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cuda_toolkit_on_a_machine_without_a_gpu_is_no_news(monkeypatch):
+    said = []
+    monkeypatch.setattr(cpp_extension.logger, "handle", said.append)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_HOME", "/usr")
+    cpp_extension.logger.setLevel(logging.WARNING)
+    cpp_extension._find_cuda_home()
+    assert said
+    said.clear()
+    choose(True, "fp32", "cpu", 1)
+    cpp_extension._find_cuda_home()
+    assert said == []
 
 
 @pytest.mark.slow

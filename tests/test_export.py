@@ -105,6 +105,19 @@ def test_what_acts_otherwise_is_not_kept(trained, tmp_path, monkeypatch):
     assert not (tmp_path / "export").exists()
 
 
+def test_an_onnxscript_of_before_this_torch_is_one_line(trained, tmp_path, monkeypatch):
+    def unknown(*arguments, **values):
+        raise ModuleNotFoundError("No module named 'onnxscript._framework_apis.torch_9_9'")
+
+    monkeypatch.setattr(torch.onnx, "export", unknown)
+    with pytest.raises(
+        UserError, match=r"^export: onnxscript \S+ does not know torch .*; pip install --upgrade"
+    ) as error:
+        export_run(trained, "last", tmp_path / "export")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "export").exists()
+
+
 def test_ctrl_c_waits_until_all_files_are_written(trained, tmp_path, monkeypatch):
     interrupt_once(monkeypatch, export, "write_whole")
     with pytest.raises(Stopped, match=r"^interrupted$") as stopped:

@@ -5,6 +5,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -105,17 +106,23 @@ def _on_its_own(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def _write_onnx(module: torch.nn.Module, obs: torch.Tensor, path: Path) -> Callable[[Array], Array]:
-    torch.onnx.export(
-        module,
-        (obs[:2],),
-        path,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-        input_names=["obs"],
-        output_names=["action"],
-        dynamic_shapes={"obs": {0: torch.export.Dim("batch")}},
-    )
+    try:
+        torch.onnx.export(
+            module,
+            (obs[:2],),
+            path,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            input_names=["obs"],
+            output_names=["action"],
+            dynamic_shapes={"obs": {0: torch.export.Dim("batch")}},
+        )
+    except ImportError as error:  # Each onnxscript has a module for each torch that it knows.
+        raise UserError(
+            f"export: onnxscript {version('onnxscript')} does not know torch {torch.__version__} ({error}); "
+            "pip install --upgrade onnxscript"
+        ) from None
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda rows: session.run(["action"], {"obs": rows})[0]
 

@@ -72,6 +72,7 @@ def choose(
     is_long = num_updates >= UPDATES_THAT_EARN_A_COMPILATION
     wanted = required or (compile_ == "auto" and is_long)
     if wanted:
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # It warns of a toolkit without a GPU.
         _discard_damaged(_cache())
     obstacle = _obstacle_to_compiling(device) if wanted else ""
     if required and obstacle:
@@ -117,8 +118,6 @@ def _bf16_gain() -> float:
 
 def _obstacle_to_compiling(device: str) -> str:
     """What keeps torch.compile from working here, or nothing."""
-    if torch.__version__ < "2.11":  # As versions, which they are.
-        return f"torch {torch.__version__} cannot compile gradients (2.11 or newer can)"
     if device == "cuda":
         return ""
     compiler = os.environ.get("CXX")
