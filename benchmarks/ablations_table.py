@@ -84,10 +84,13 @@ def _cells(
     (runs,) = own.values()
     last = float(min(run.steps[-1] for run in runs))
     reached = f"{returns_at(runs, last):.0f}" + (f" ({len(runs)} seeds)" if len(runs) > 1 else "")
-    if not other:
+    both = [*own.values(), *(other or {}).values()]
+    seeds = set.intersection(*({run.seed for run in each} for each in both)) if other else set()
+    if not seeds:
         return [reached, "–", "–"]
-    (standard,) = other.values()
-    at_step, at_time = differences(runs, standard, speed or 1.0)
+    # Seeds differ by more than most settings do, so only those that both have are compared.
+    paired, standard = ([run for run in each if run.seed in seeds] for each in both)
+    at_step, at_time = differences(paired, standard, speed or 1.0)
     return [reached, "" if is_standard else f"{at_step:+.0f}", "" if is_standard or not speed else f"{at_time:+.0f}"]
 
 

@@ -151,6 +151,17 @@ def test_the_table_of_ablations_by_hand():
     ]
 
 
+def test_an_arm_is_compared_with_the_standard_of_its_own_seeds():
+    first, second = run_of(*[10] * 7), run_of(*[30] * 7)._replace(seed=1)
+    better = run_of(*[15] * 7)
+    runs = {"Hopper-v4": {"default": {60_000: [first, second]}, "better": {60_000: [better]}}}
+    lines = ablations_table.table(runs, {"default": "d4pg", "better": "d4pg"}, {}).splitlines()
+    assert lines[2:] == ["| default | 20 (2 seeds) |  |", "| better | 15 | +5 |"]
+    runs["Hopper-v4"]["better"] = {60_000: [better._replace(seed=2)]}
+    lines = ablations_table.table(runs, {"default": "d4pg", "better": "d4pg"}, {}).splitlines()
+    assert lines[3] == "| better | 15 | – |"
+
+
 def test_the_page_of_ablations_is_made_of_the_runs():
     page = (results_table.DOCS / "results/ablations.md").read_text()
     assert ablations_table.page(page) == page
