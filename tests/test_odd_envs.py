@@ -27,7 +27,7 @@ import rlcont
 from rlcont.algos.find import config_class
 from rlcont.cli import actions
 from rlcont.config.compose import make_plan
-from rlcont.core.errors import UserError, exit_code
+from rlcont.core.errors import UserError, exit_code, raised_at
 from rlcont.core.packing import from_message, to_message
 from rlcont.envs import door, selftest
 from rlcont.envs.box import BoxEnv
@@ -353,6 +353,15 @@ def test_what_a_constructor_raises_is_told_with_its_type_and_place(error, monkey
     said = re.escape(f"{type(error).__name__}: {error}".removesuffix(": "))
     with pytest.raises(UserError, match=rf"^env=Tame-v0: cannot be made: {said} \(odd_envs.py, line \d+\)$"):
         BoxEnv(config("Tame-v0"))
+
+
+def test_an_error_that_a_package_raises_anew_is_told_with_its_place():
+    """Gymnasium before 1.4 raised a constructor's error anew without naming the first as its cause."""
+    again = compile("try:\n    make()\nexcept TypeError:\n    raise TypeError('anew')", "x/site-packages/y.py", "exec")
+    with pytest.raises(TypeError, match="anew") as error:
+        exec(again, {"make": lambda: odd_envs._raise(TypeError("no gravity"))})
+    error.value.__traceback__ = error.value.__traceback__.tb_next  # Without this test's own line.
+    assert re.fullmatch(r" \(odd_envs.py, line \d+\)", raised_at(error.value))
 
 
 def test_a_bad_number_in_a_part_is_told_with_the_part_s_name():
