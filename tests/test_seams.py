@@ -72,7 +72,9 @@ def test_compiled_it_does_what_it_does_eagerly(cls):
     assert fast.num_updates == plain.num_updates > 3
 
 
-@pytest.mark.parametrize("accelerate", [eager, COMPILED], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    "accelerate", [pytest.param(eager, id="eager"), pytest.param(COMPILED, id="compiled", marks=pytest.mark.slow)]
+)
 def test_the_actor_and_the_targets_move_when_they_are_due(accelerate):
     agent = make(DelayedActor, accelerate)
     world, moved = RandomWorld(agent), []
