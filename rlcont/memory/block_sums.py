@@ -1,11 +1,10 @@
 """Sums over blocks of many numbers, for drawing in proportion to them."""
 
+import numpy as np
 import torch
 
+from rlcont.core.types import Array
 from rlcont.memory.sizes import BLOCK, num_blocks
-
-SEARCHED_AT_ONCE = 128
-"""Places that are searched together: torch divides more than 200 among threads, which costs more than the search."""
 
 
 class BlockSums:
@@ -22,39 +21,45 @@ class BlockSums:
         leaves [size] float64, to be read.
     """
 
+    # Small operations take numpy half of torch's time, and running sums of many take it three times as long.
+
     def __init__(self, size: int):
-        self._blocks = torch.zeros(num_blocks(size), BLOCK, dtype=torch.float64)
-        self._sums = self._blocks.sum(1)
-        self._ends = torch.zeros(len(self._sums) + 1, dtype=torch.float64)
+        self._blocks = np.zeros((num_blocks(size), BLOCK))
+        self._sums = np.zeros(len(self._blocks))
+        self._ends = np.zeros(len(self._sums) + 1)
         """Where each block begins and ends in the running sum, as the last draw found it."""
-        self.leaves = self._blocks.view(-1)[:size]
+        self.leaves = torch.from_numpy(self._blocks.reshape(-1)[:size])
 
     def set(self, index: torch.Tensor, value: torch.Tensor) -> None:
         """Sets the numbers at `index` [N]; one that is given twice must be given the same value."""
-        self.leaves.index_copy_(0, index, value)
-        block = index // BLOCK
-        self._sums.index_copy_(0, block, self._blocks.index_select(0, block).sum(1))
+        place = index.numpy()
+        self._blocks.put(place, value.numpy())
+        block = place // BLOCK
+        self._sums[block] = _sums(self._blocks.take(block, axis=0))
 
     def find(self, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The index [N] of the number in whose stretch of the running sum `share` [N] of the total lies, 0 to 1, and
         the number's own share of the total [N].
         """
-        torch.cumsum(self._sums, 0, out=self._ends[1:])
+        torch.cumsum(torch.from_numpy(self._sums), 0, out=torch.from_numpy(self._ends[1:]))
         total = self._ends[-1]
-        place = _before(share * total, total)
-        parts = place.split(SEARCHED_AT_ONCE)
-        block = torch.cat([torch.searchsorted(self._ends[1:], part, right=True) for part in parts])
-        ends = self._blocks.index_select(0, block).cumsum(1)
-        place = _before(place - self._ends.index_select(0, block), ends[:, -1])
-        index = (ends <= place[:, None]).sum(1).add_(block, alpha=BLOCK)
-        return index, self.leaves.index_select(0, index) / total
+        place = _before(share.numpy() * total, total)
+        block = self._ends[1:].searchsorted(place, side="right")
+        ends = torch.from_numpy(self._blocks.take(block, axis=0)).cumsum(1).numpy()
+        place = _before(place - self._ends.take(block), ends[:, -1])
+        index = (ends <= place[:, None]).sum(axis=1) + block * BLOCK
+        return torch.from_numpy(index), torch.from_numpy(self._blocks.take(index) / total)
 
     def rebuild(self, leaves: torch.Tensor) -> None:
         """Sets the first numbers to `leaves` [N], as they were read, and the others to 0."""
         self.leaves.zero_()[: len(leaves)] = leaves
-        self._sums = self._blocks.sum(1)
+        self._sums = _sums(self._blocks)
 
 
-def _before(place: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+def _sums(blocks: Array) -> Array:
+    return torch.from_numpy(blocks).sum(1).numpy()
+
+
+def _before(place: Array, end: Array) -> Array:
     """A place that rounding puts behind the last stretch belongs to the last that is not empty."""
-    return torch.minimum(place, end.nextafter(torch.zeros_like(end)))
+    return np.minimum(place, np.nextafter(end, 0))
