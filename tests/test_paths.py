@@ -215,6 +215,13 @@ def test_compiled_code_is_kept_elsewhere_where_there_is_no_home(home, monkeypatc
     shutil.rmtree(folder)
 
 
+def test_an_empty_variable_names_no_folder_for_compiled_code(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(accelerate.CACHE_DIR, "")
+    assert accelerate._cache() == tmp_path / "rlcont/compiled"
+    assert os.environ[accelerate.CACHE_DIR] == str(tmp_path / "rlcont/compiled")  # torch reads it too.
+
+
 @pytest.mark.parametrize("compiled", ["false", pytest.param("true", marks=pytest.mark.slow)])
 def test_a_user_without_a_name_and_a_home_trains(compiled, tmp_path):
     """As in a container that runs as a number: Python finds neither in the environment nor in the list of users."""

@@ -28,7 +28,7 @@ def prepare_ray(address: str) -> str:
     the loopback interface, as Ray's clusters do on macOS and Windows.
     """
     if address == "auto":
-        named = os.environ.get("RAY_ADDRESS", "auto")
+        named = os.environ.get("RAY_ADDRESS") or "auto"
         address = _cluster_of_this_machine() if named == "auto" else named
     if address != LOCAL and not is_there(address, ANSWER_SECONDS):
         raise UserError(

@@ -143,7 +143,7 @@ def _in_bf16(update: Update, device: str) -> Update:
 
 def _cache() -> Path:
     """Where compiled code is kept; torch is told, which would choose a temporary folder."""
-    if CACHE_DIR not in os.environ:
+    if not os.environ.get(CACHE_DIR):  # An empty one would be the working directory.
         os.environ[CACHE_DIR] = str(_cache_folder())
     return Path(os.environ[CACHE_DIR])
 
