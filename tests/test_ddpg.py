@@ -39,6 +39,7 @@ def make_agent(noise=NO_NOISE, obs_dim=2, action_dim=1, num_envs=1, seed=0, cls=
         "policy_delay": 1,
         "gamma": 0.9,
         "tau": 0.05,
+        "target_every": 1,
         "batch_size": 8,
         "replay": "uniform",
         "replay_size": 1000,
@@ -514,6 +515,7 @@ def test_with_its_state_and_its_rows_another_agent_goes_on_the_same(noise, num_s
         "normalize_obs": True,
         "max_grad_norm": 0.5,
         "updates_per_step": 0.25,
+        "target_every": 3,
         "average_rate": 0.1,
     }
     agent, other = (make_agent(noise, seed=seed, **changes) for seed in (0, 1))
@@ -543,6 +545,26 @@ def test_another_agent_acts_the_same_with_the_policys_state_alone():
     other.load_policy_state(state)
     assert_same(other.act(world.obs, explore=False), agent.act(world.obs, explore=False))
     assert_same(other.policy_state(), state)
+
+
+@pytest.mark.parametrize("policy_delay", [1, 2])
+@pytest.mark.parametrize("tau", [1.0, 0.25])
+def test_targets_move_at_every_third_update_of_the_actor_and_rest_between(tau, policy_delay):
+    agent = make_agent(target_every=3, tau=tau, policy_delay=policy_delay)
+    world, networks = RandomWorld(agent), ("actor", "critic")
+    play(agent, world, 10)
+    targets = {name: getattr(agent, f"target_{name}").weights.clone() for name in networks}
+    for update in range(1, 14):
+        play(agent, world, 1)
+        assert agent.num_updates == update
+        for name, before in targets.items():
+            online, target = getattr(agent, name).weights.detach(), getattr(agent, f"target_{name}").weights
+            if update % (3 * policy_delay) == 0:
+                torch.testing.assert_close(target, (1 - tau) * before + tau * online)
+                assert not torch.equal(target, before)
+            else:
+                assert torch.equal(target, before)
+            targets[name] = target.clone()
 
 
 def test_an_average_of_the_actor_is_evaluated_and_kept_while_the_actor_explores_and_learns():

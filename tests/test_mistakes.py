@@ -174,6 +174,7 @@ COMBINATIONS = [
     ("sweep seed=0,1", "a sweep is rlcont -m KEY=VALUE,VALUE ..."),
     ("algo.updates_per_step=1e-9 actors=ray", "no update falls due"),
     ("algo=td3 algo.policy_delay=5000000", "or the actor never learns"),
+    ("algo=td3 algo.target_every=1000000", "must be at most 495000, the actor's updates in total_steps=1000000, or"),
     ("noise.sigma=0.3", "as in noise=gaussian noise.sigma=0.3"),
     ("noise=gaussian noise.theta=0.1", "noise=gaussian has no theta; did you mean noise=ou?"),
     ("noise=none noise.sigma=0.1", "noise=none has no sigma; did you mean noise=gaussian or noise=ou?"),

@@ -25,8 +25,9 @@ class OffPolicy(Learner):
     Differs: the replay is preceded by uniformly random actions; a truncated episode bootstraps; no weight decay;
     the action enters the critic's first layer; TD targets may span several steps, and transitions be drawn by their
     priority; with `normalize_obs` or `normalize_reward`, rows are stored raw and normalised when sampled, and a return
-    that scales rewards goes on across a time limit, as bootstrapping does; with `average_rate`, a running average of
-    the actor is evaluated (Polyak and Juditsky, doi:10.1137/0330046).
+    that scales rewards goes on across a time limit, as bootstrapping does; with `target_every`, targets move seldom and
+    by more, as in DQN (doi:10.1038/nature14236); with `average_rate`, a running average of the actor is evaluated
+    (Polyak and Juditsky, doi:10.1137/0330046).
 
     Seams for the algorithms built on this, in the order an update meets them; an algorithm must define make_actor,
     next_value and actor_loss:
@@ -134,8 +135,13 @@ class OffPolicy(Learner):
         """Whether the next update also moves the actor and the targets; it may depend on `num_updates`."""
         return (self.num_updates + 1) % self.config.policy_delay == 0
 
+    def targets_are_due(self) -> bool:
+        """Whether the last update is followed by one of the targets, where not every update moves them itself."""
+        every = self.config.target_every
+        return every > 1 and self.num_updates % (every * self.config.policy_delay) == 0
+
     def update(self, batch: Batch) -> Metrics:
-        """One gradient step of the critic, then one of the actor, then the targets follow.
+        """One gradient step of the critic, then one of the actor, then the targets follow, unless they move seldom.
 
         Returns:
             What to log, and under "priority" that of each row [B].
@@ -143,7 +149,8 @@ class OffPolicy(Learner):
         batch = self.normalized(batch)
         metrics = self.update_critic(batch)
         metrics |= self.update_actor(batch)
-        self.update_targets()
+        if self.config.target_every == 1:
+            self.update_targets()
         self.update_average()
         return metrics
 
@@ -237,6 +244,8 @@ class OffPolicy(Learner):
             metrics = update(batch)
             metrics |= self.replay.prioritize(batch, metrics.pop("priority"))
             self.num_updates += 1
+            if self.targets_are_due():
+                self.update_targets()
         return metrics
 
     @property

@@ -34,7 +34,9 @@ class OffPolicyConfig(AlgorithmConfig):
     gamma: Fraction
     """Discount per environment step."""
     tau: PositiveFraction
-    """Weight of the online networks in each soft update of the targets."""
+    """Weight of the online networks in each soft update of the targets; 1: they are copied."""
+    target_every: Count
+    """Updates of the actor for each one of the targets."""
     batch_size: Count
     """Transitions in one update."""
     replay: Literal["uniform", "prioritized"]
@@ -82,6 +84,11 @@ class OffPolicyConfig(AlgorithmConfig):
             raise UserError(
                 f"algo.policy_delay={self.policy_delay}: must be at most {num_updates}, the updates in "
                 f"total_steps={total_steps}, or the actor never learns"
+            )
+        if num_updates // self.policy_delay < self.target_every:
+            raise UserError(
+                f"algo.target_every={self.target_every}: must be at most {num_updates // self.policy_delay}, the "
+                f"actor's updates in total_steps={total_steps}, or the targets never move"
             )
         first = max(self.warmup_steps, self.batch_size) // num_envs + 1
         if self.n_step > first:
