@@ -16,6 +16,7 @@ import csv
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -86,8 +87,8 @@ def extensions(entry: dict[str, Any], output: Path) -> list[list[str]]:
 
 def folder(entry: dict[str, Any], output: Path) -> Path:
     """Where the sweep of an entry is made."""
-    # A path with an equals sign would be read as KEY=VALUE.
-    name = entry.get("arm", entry["algo"]).replace("=", "-")
+    # A path with an equals sign would be read as KEY=VALUE, and one with a comma as several.
+    name = re.sub("[=,]", "-", entry.get("arm", entry["algo"]))
     return output / name / entry["env"] / f"{entry['commit']}-{entry['steps']}"
 
 

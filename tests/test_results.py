@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import ablations_table
 import campaign
@@ -173,6 +174,7 @@ def test_every_arm_changes_its_standard_in_what_its_name_says():
         assert entry["seeds"][1] < 100
         changes = entry["arm"].split(",") if "=" in entry["arm"] else []
         assert all(word.endswith(change) for change, word in zip(changes, entry["settings"], strict=False))
+        assert set(str(campaign.folder(entry, Path()))).isdisjoint("=,"), "output=PATH is to be one value"
     assert set(ablations_table.STANDARDS.values()) <= {
         entry["arm"] for entry in yaml.safe_load(ablations_table.ARMS.read_text()) if not entry["settings"]
     }
