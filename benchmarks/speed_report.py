@@ -123,7 +123,7 @@ ITEMS = [
         "D4PG as tuned for HalfCheetah: one critic",
         "256,256",
         "rlcont-d4pg-ddpg",
-        ("--settings", "algo=d4pg", "algo.num_critics=1"),
+        ("--settings", "algo=d4pg", "algo.num_critics=1", "algo.num_atoms=101"),
         algo="d4pg",
     ),
     Item("rlcont-td3", "rlcont", "rlcont", "256,256", "", ("--settings", "algo=td3"), algo="td3"),
