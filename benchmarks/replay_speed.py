@@ -36,8 +36,7 @@ def main() -> None:
     for replay in (uniform, prioritized):
         for _ in range(ROWS // len(rows.reward)):
             replay.add(rows)
-    everything = torch.arange(ROWS)
-    prioritized.sums.set(everything, torch.rand(ROWS, dtype=torch.float64, generator=generator))
+    prioritized.sums.rebuild(torch.rand(ROWS, dtype=torch.float64, generator=generator).numpy())
     one, priority = transitions(1, *dims), torch.rand(BATCH)
     agent: Any = make_agent(config, spec)
 

@@ -28,31 +28,31 @@ class BlockSums:
         self._sums = np.zeros(len(self._blocks))
         self._ends = np.zeros(len(self._sums) + 1)
         """Where each block begins and ends in the running sum, as the last draw found it."""
-        self.leaves = torch.from_numpy(self._blocks.reshape(-1)[:size])
+        self.leaves = self._blocks.reshape(-1)[:size]
 
-    def set(self, index: torch.Tensor, value: torch.Tensor) -> None:
-        """Sets the numbers at `index` [N]; one that is given twice must be given the same value."""
-        place = index.numpy()
-        self._blocks.put(place, value.numpy())
-        block = place // BLOCK
+    def set(self, index: Array, value: Array) -> None:
+        """Sets the numbers at `index` [N] to `value`, [N] or one; an index given twice must have equal values."""
+        self._blocks.put(index, value)
+        block = index // BLOCK
         self._sums[block] = _sums(self._blocks.take(block, axis=0))
 
-    def find(self, share: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def find(self, share: Array) -> tuple[Array, Array]:
         """The index [N] of the number in whose stretch of the running sum `share` [N] of the total lies, 0 to 1, and
         the number's own share of the total [N].
         """
         torch.cumsum(torch.from_numpy(self._sums), 0, out=torch.from_numpy(self._ends[1:]))
         total = self._ends[-1]
-        place = _before(share.numpy() * total, total)
+        place = _before(share * total, total)
         block = self._ends[1:].searchsorted(place, side="right")
         ends = torch.from_numpy(self._blocks.take(block, axis=0)).cumsum(1).numpy()
         place = _before(place - self._ends.take(block), ends[:, -1])
-        index = (ends <= place[:, None]).sum(axis=1) + block * BLOCK
-        return torch.from_numpy(index), torch.from_numpy(self._blocks.take(index) / total)
+        index = (ends > place[:, None]).argmax(axis=1) + block * BLOCK
+        return index, self._blocks.take(index) / total
 
-    def rebuild(self, leaves: torch.Tensor) -> None:
+    def rebuild(self, leaves: Array) -> None:
         """Sets the first numbers to `leaves` [N], as they were read, and the others to 0."""
-        self.leaves.zero_()[: len(leaves)] = leaves
+        self.leaves[:] = 0
+        self.leaves[: len(leaves)] = leaves
         self._sums = _sums(self._blocks)
 
 

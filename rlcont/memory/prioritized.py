@@ -42,22 +42,23 @@ class PrioritizedReplay(Replay):
     def add(self, transitions: Transitions) -> None:
         first = self.num_added
         super().add(transitions)
-        slot = torch.arange(first, self.num_added) % self.capacity
-        self.sums.set(slot, (self.max_priority**self.alpha).expand(len(slot)))
+        slot = np.arange(first, self.num_added) % self.capacity
+        self.sums.set(slot, (self.max_priority**self.alpha).numpy())
 
     def sample(self, batch_size: int) -> Batch:
         # One draw from each of batch_size equal stretches of the sum, as the paper's appendix B.2.1 has it.
-        place = torch.arange(batch_size) + torch.rand(batch_size, generator=self.generator, dtype=torch.float64)
-        slot, probability = self.sums.find(place.div_(batch_size))
+        within = torch.rand(batch_size, generator=self.generator, dtype=torch.float64).numpy()
+        slot, probability = self.sums.find((np.arange(batch_size) + within) / batch_size)
         weight = (len(self) * probability) ** -self.beta
         self.num_sampled += 1
-        return self._batch(slot, (weight / weight.max()).float())
+        return self._batch(torch.from_numpy(slot), torch.from_numpy((weight / weight.max()).astype(np.float32)))
 
     def prioritize(self, batch: Batch, priority: torch.Tensor) -> Metrics:
         priority = priority.cpu()
-        raised = priority.nan_to_num(0, 0, 0).double() + self.eps
+        found = priority.double().numpy()
+        raised = torch.from_numpy(np.where(np.isfinite(found), found, 0) + self.eps)
         self.max_priority = torch.maximum(self.max_priority, raised.max())
-        self.sums.set(batch.slot.cpu(), raised**self.alpha)
+        self.sums.set(batch.slot.cpu().numpy(), (raised**self.alpha).numpy())
         return {
             "priority_mean": priority.mean(),
             "priority_max": priority.max(),
@@ -71,15 +72,15 @@ class PrioritizedReplay(Replay):
         """The priorities to the power of alpha, in 50 equal bins."""
         if len(self) == 0:
             return {}
-        counts, edges = np.histogram(self.sums.leaves[: len(self)].numpy(), bins=50)
+        counts, edges = np.histogram(self.sums.leaves[: len(self)], bins=50)
         return {"priority": Histogram(((edges[1:] + edges[:-1]) / 2).tolist(), counts.tolist())}
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"leaves": self.sums.leaves[: len(self)]}
+        return super().state_dict() | {"leaves": torch.from_numpy(self.sums.leaves[: len(self)])}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict({key: value for key, value in state.items() if key != "leaves"})
-        self.sums.rebuild(state["leaves"])
+        self.sums.rebuild(state["leaves"].numpy())
 
     def _grow(self, num: int) -> None:
         super()._grow(num)
