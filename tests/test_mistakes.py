@@ -90,7 +90,7 @@ GROUPS_AND_KEYS = [
     ("num_envs=100 algo.n_step=3 algo.replay_size=299", "and what may be complete at once (num_envs=100 times"),
     ("algo=d4pg algo.v_min=0.0", "v_min and v_max are given both, or neither (null)"),
     ("algo=d4pg algo.v_min=1.0 algo.v_max=1.0", "v_min=1.0 must be below v_max=1.0"),
-    ("algo=d4pg algo.v_min=1e9 algo.v_max=1000000100", "are 1 apart; numbers of 32 bits allow at least 64"),
+    ("algo=d4pg algo.v_min=1e9 algo.v_max=1000000100", "are 2 apart; numbers of 32 bits allow at least 64"),
     ("algo=d4pg algo.v_min=-1e-37 algo.v_max=1e-37", "numbers of 32 bits allow at least 1.2e-38 there"),
     ("algo=d4pg algo.v_min=-2e38 algo.v_max=2e38", "and 3.4e+38 from the first to the last"),
     ("algo=d4pg algo.normalize_reward=true algo.return_bound=3e38", "and 3.4e+38 from the first to the last"),
