@@ -120,10 +120,10 @@ ITEMS = [
     Item(
         "rlcont-d4pg-tuned",
         "rlcont",
-        "D4PG as tuned for HalfCheetah: one critic",
+        "D4PG as tuned for HalfCheetah: targets copied",
         "256,256",
         "rlcont-d4pg-ddpg",
-        ("--settings", "algo=d4pg", "algo.num_critics=1", "algo.num_atoms=101"),
+        ("--settings", "algo=d4pg", "algo.batch_size=128", "algo.target_every=200", "algo.tau=1.0"),
         algo="d4pg",
     ),
     Item("rlcont-td3", "rlcont", "rlcont", "256,256", "", ("--settings", "algo=td3"), algo="td3"),
@@ -142,7 +142,7 @@ LEARNERS = [
     # Label, evaluations of its runs, the item whose speed it trains at: the network of its settings.
     (
         "rlcont, D4PG as tuned",
-        ("runs/d4pg/HalfCheetah-v4/seed-*.csv", "d4pg/HalfCheetah-v4/one-critic-b256-s10*.csv"),
+        ("runs/d4pg/HalfCheetah-v4/seed-*.csv", "d4pg/HalfCheetah-v4/copied-targets-s*.csv"),
         "rlcont-d4pg-tuned",
     ),
     ("rlcont, DDPG", ("ddpg/HalfCheetah-v4/gaussian-0.1-s*.csv", "ddpg/HalfCheetah-v4/fp32-s*.csv"), "rlcont-256"),
