@@ -55,10 +55,12 @@ class PrioritizedReplay(Replay):
 
     def prioritize(self, batch: Batch, priority: torch.Tensor) -> Metrics:
         priority = priority.cpu()
-        found = priority.double().numpy()
-        raised = torch.from_numpy(np.where(np.isfinite(found), found, 0) + self.eps)
-        self.max_priority = torch.maximum(self.max_priority, raised.max())
-        self.sums.set(batch.slot.cpu().numpy(), (raised**self.alpha).numpy())
+        raised = priority.numpy().astype(np.float64)
+        raised[~np.isfinite(raised)] = 0
+        raised += self.eps
+        if (highest := raised.max()) > self.max_priority.item():
+            self.max_priority = torch.tensor(highest)
+        self.sums.set(batch.slot.cpu().numpy(), raised**self.alpha)
         return {
             "priority_mean": priority.mean(),
             "priority_max": priority.max(),
