@@ -249,6 +249,23 @@ def test_a_file_that_may_not_be_read_is_named_and_not_called_damaged(tmp_path, n
     assert Checkpoints(tmp_path, 2).load(None) == {"step": 40}
 
 
+def test_rows_of_a_checkpoint_that_cannot_be_read_at_the_moment_are_kept(tmp_path, monkeypatch):
+    world, checkpoints = two_saved(tmp_path / "run")
+    read = Path.read_bytes
+
+    def refused(path):
+        if path.parent.name == "step-000000000080":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    world.save(checkpoints)
+    monkeypatch.undo()
+    (tmp_path / "run/checkpoints/step-000000000120/manifest.json").write_text("{")
+    world, _ = load(tmp_path / "run")
+    assert world.step == 80
+
+
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "checkpoints").write_text("a file is in the way")
     world = World()

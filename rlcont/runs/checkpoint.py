@@ -202,8 +202,12 @@ class Checkpoints:
             shutil.rmtree(path)
         needed: set[str] = set()
         for step in steps[-self.keep :]:
-            with contextlib.suppress(Damaged):
+            try:
                 needed |= {segment.name for segment in _opened(_read(self._path(step) / MANIFEST), step)[1]}
+            except Unreadable:
+                return  # It may be whole, and need any of them.
+            except Damaged:
+                continue
         for path in self.rows_folder.iterdir():
             if path.name not in needed:
                 path.unlink()
