@@ -339,6 +339,16 @@ def test_a_full_disk_only_costs_the_next_run_its_library(folder, monkeypatch):
     )
 
 
+def test_what_stops_the_compiler_without_a_word_is_named_by_its_type(folder, monkeypatch):
+    def stopped(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(ahead, "_refuse_overlaps", stopped)
+    learner = module(folder / "learners.py").Learner(power=5)
+    with pytest.raises(NotCompilable, match="^AssertionError$"):
+        in_a_new_process(learner, folder)(batch())
+
+
 def test_shapes_without_end_are_not_compiled_without_end(made, monkeypatch):
     monkeypatch.setattr(library, "MOST_LAYOUTS", 1)
     update = in_a_new_process(module(made / "learners.py").Learner(), made)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from rlcont.core.errors import one_line
 from rlcont.core.protocols import Update
 from rlcont.core.types import Metrics
 
@@ -31,8 +32,6 @@ class Traced(NamedTuple):
 
     graph: torch.fx.GraphModule
     """From the tensors that the update reads or writes to a list of those it makes."""
-    code: list[types.CodeType]
-    """All code that was traced."""
     expressions: list[str]
     """How the update calls the tensors that it reads."""
     tensors: tuple[torch.Tensor, ...]
@@ -87,7 +86,7 @@ def trace(update: Update, batch: NamedTuple, guard_filter: Any, is_known: Callab
     if graph is None or not all(id(value) in places for value in metrics.values()):
         raise NotCompilable("it returns something else than tensors that it made")
     expressions = [node._dynamo_source.name for node in graph.graph.find_nodes(op="placeholder")]
-    return Traced(graph, code, expressions, tensors, {name: places[id(value)] for name, value in metrics.items()})
+    return Traced(graph, expressions, tensors, {name: places[id(value)] for name, value in metrics.items()})
 
 
 def _changed_objects(said: Iterable[str]) -> list[str]:
@@ -136,7 +135,7 @@ def build(traced: Traced, path: Path) -> None:
     except NotCompilable:
         raise
     except Exception as error:  # Whatever stops it, the update runs without the library.
-        raise NotCompilable(str(error).strip().splitlines()[0]) from error
+        raise NotCompilable(one_line(error)) from error
 
 
 def _refuse_overlaps(tensors: Iterable[torch.Tensor], written: Iterable[bool]) -> None:

@@ -96,7 +96,7 @@ def just_in_time(update: Update, watched: WatchedValues, device: str) -> Update:
 
 def _reason(error: BaseException) -> str:
     """The first line of what the compiler or CUDA says, and the place in the user's code that it is about."""
-    reason = str(error).strip().splitlines()[0]
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
     stack = getattr(error, "real_stack", None)
     return f"{reason}; {Path(stack[-1].filename).name}, line {stack[-1].lineno}: {stack[-1].line}" if stack else reason
 
