@@ -13,6 +13,7 @@ import sys
 import time
 
 from rlcont.config.compose import make_plan
+from rlcont.core.protocols import eager
 from rlcont.core.resources import prepare_threads
 from rlcont.envs.vector import Environments
 
@@ -27,7 +28,7 @@ def main() -> None:
     from rlcont.algos.off_policy.agent import OffPolicy
     from rlcont.training.accelerate import Acceleration
     from rlcont.training.build import make_agent
-    from rlcont.training.threads import MOST_THREADS, AdaptiveThreads
+    from rlcont.training.threads import AdaptiveThreads
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", help="as those of rlcont, of an off-policy algorithm")
@@ -47,8 +48,8 @@ def main() -> None:
         agent.observe(step)
         agent.learn()
     batch = agent.replay.sample(config.algo.batch_size)
-    adaptive = AdaptiveThreads(MOST_THREADS)
-    chosen = adaptive.timed(agent.accelerated_update)
+    adaptive = AdaptiveThreads(eager)
+    chosen = adaptive(agent.accelerated_update)
     rates: dict[str, list[float]] = {mode: [] for mode in MODES}
     beside = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(arguments.busy)]
     try:

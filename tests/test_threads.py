@@ -11,6 +11,7 @@ from tiny import TINY, TINY_A2C, TINY_PPO, tiny
 from rlcont.config.compose import make_plan
 from rlcont.core import choice
 from rlcont.core.choice import LONGEST_PAUSE, SETTLE, SHARE_OF_TRYING, SHORTEST_PAUSE, WINDOW, Choice
+from rlcont.core.protocols import eager
 from rlcont.envs.adaptive import AdaptiveEnvironments
 from rlcont.envs.vector import Environments
 from rlcont.nn.optim import clip_norm
@@ -120,13 +121,13 @@ def test_a_change_is_told_and_made_and_not_too_often(monkeypatch, caplog):
     asked, clock, of = [], [0.0], [IDLE]
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     monkeypatch.setattr(threads.time, "perf_counter", lambda: clock[0])
-    adaptive = threads.AdaptiveThreads(2)
+    adaptive = threads.AdaptiveThreads(eager)
 
     def update(batch):
         clock[0] += of[0][adaptive.choice.number]
         return {}
 
-    update = adaptive.timed(update)
+    update = adaptive(update)
     with caplog.at_level(logging.WARNING):
         for load in (IDLE, BUSY, IDLE, BUSY, IDLE, BUSY):
             of[0], end = load, clock[0] + 200
@@ -192,7 +193,7 @@ def test_an_update_is_the_same_with_one_thread_and_with_two(algo, compiled):
 @pytest.mark.parametrize("resumed", [(), (2, 1)], ids=["new", "resumed"])
 def test_a_run_on_two_cores_compares_threads_and_processes_on_its_way(resumed, monkeypatch):
     made = []
-    monkeypatch.setattr(parts, "AdaptiveThreads", lambda most: made.append(threads.AdaptiveThreads(most)) or made[-1])
+    monkeypatch.setattr(parts, "AdaptiveThreads", lambda inner: made.append(threads.AdaptiveThreads(inner)) or made[-1])
     overrides = tiny("env=HalfCheetah-v4", "num_envs=8", "threads=auto", "workers=auto", base=TINY_A2C)
     torch.set_num_threads(2)
     with ExitStack() as stack:

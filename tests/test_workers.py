@@ -84,10 +84,11 @@ def step_until_fate(envs):
         ("worker-raise", UserError, r"cannot take a step: RuntimeError: this is fate .*\(fate_env.py, line \d+\)$", 0),
     ],
 )
-def test_a_lost_worker_is_an_error_that_names_the_environment(fate, error, message, exit_code):
+def test_a_lost_worker_is_an_error_that_names_the_environment(fate, error, message, exit_code, monkeypatch):
     # A process that has to start takes longer than that on a busy machine.
-    patience = 3 if fate == "worker-hang" else workers.PATIENCE
-    envs = WorkerEnvironments(config("fate_env:Fate-v0", fate=fate), [0, 1, 2], 2, patience)
+    if fate == "worker-hang":
+        monkeypatch.setattr(workers, "PATIENCE", 3)
+    envs = WorkerEnvironments(config("fate_env:Fate-v0", fate=fate), [0, 1, 2], 2)
     with pytest.raises(error, match=message):
         step_until_fate(envs)
     envs.close()

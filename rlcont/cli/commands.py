@@ -93,7 +93,7 @@ FLAG = Kind("true or false", lambda typed: ("false", "true").index(typed.lower()
 FOLDER = Kind("folder", Path)
 FILE = Kind("file", Path)
 COLUMN = Kind(f"one of {', '.join(SORTS)}", lambda typed: SORTS[SORTS.index(typed)], lambda _: list(SORTS))
-SETTING = Kind("KEY=VALUE", lambda typed: _setting(typed))
+SETTING = Kind("KEY=VALUE", _setting)
 KEPT = Kind(
     "last, best, or a step whose policy the run kept",
     lambda typed: f"step-{typed}" if typed.isdigit() else typed,

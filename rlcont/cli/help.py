@@ -86,10 +86,9 @@ def _groups() -> str:
     lines = ["Groups: each chooses a YAML file, of rlcont's own, ./configs or a folder that RLCONT_CONFIGS lists"]
     for group, meaning in GROUP_MEANINGS.items():
         listed = options(group)
-        described = [(option, summary(group, option)) for option in listed]
         lines += ["", _aligned(f"  {group}=", meaning, 18)]
         if group in ("algo", "experiment", *KINDS):
-            lines += [_aligned(f"    {option}", summary, 18) for option, summary in described]
+            lines += [_aligned(f"    {option}", summary(group, option), 18) for option in listed]
         elif group == "env":
             lines.append(textwrap.fill(", ".join(listed), WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4))
         else:

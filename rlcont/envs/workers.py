@@ -80,14 +80,7 @@ class WorkerEnvironments:
         own: the environments of the first group, where there are some already.
     """
 
-    def __init__(
-        self,
-        config: EnvConfig,
-        seeds: list[int],
-        num_workers: int,
-        patience: float = PATIENCE,
-        own: list[BoxEnv] | None = None,
-    ):
+    def __init__(self, config: EnvConfig, seeds: list[int], num_workers: int, own: list[BoxEnv] | None = None):
         groups = [group.tolist() for group in np.array_split(seeds, num_workers)]
         self.num_breakdowns = 0
         self._num_envs = len(seeds)
@@ -97,7 +90,7 @@ class WorkerEnvironments:
         self._called: list[_Worker] = []
         with self._ended_by_an_error():
             for group in groups[1:]:
-                self._workers.append(_Worker(config, group, patience))
+                self._workers.append(_Worker(config, group))
             self._own = Environments(config, groups[0], own and own[: len(groups[0])])
         self.first, self.spec = self._own.first, self._own.spec
         self._info_names = config.info
@@ -193,9 +186,8 @@ class WorkerEnvironments:
 class _Worker:
     """The process of one group of environments."""
 
-    def __init__(self, config: EnvConfig, seeds: list[int], patience: float):
+    def __init__(self, config: EnvConfig, seeds: list[int]):
         self.env_id = config.id
-        self.patience = patience
         self.connection, theirs = Pipe()
         command = [sys.executable, "-c", START, json.dumps(sys.path), str(theirs.fileno())]
         # A terminal sends Ctrl-C, and SIGHUP when it closes, to all its processes. Workers are born deaf to them; the
@@ -224,10 +216,10 @@ class _Worker:
             UserError: an environment's mistake, or the worker died or did not answer.
             RuntimeError: any other exception in the worker.
         """
-        if not _arrives(self.poll, self.patience):
+        if not _arrives(self.poll, PATIENCE):
             self.process.kill()
             raise UserError(
-                f"env={self.env_id}: a worker process did not answer for {self.patience:.0f} s; "
+                f"env={self.env_id}: a worker process did not answer for {PATIENCE:.0f} s; "
                 "workers=1 steps all environments in one process"
             )
         try:

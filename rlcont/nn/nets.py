@@ -295,11 +295,11 @@ class FlatNetwork:
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         self.module.load_state_dict(state)
 
-    def last_layers(self, vector: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """The stretches of a vector [N] that belong to weight and bias of each output layer, in their shapes."""
-        views = self.views(vector.detach())
+    def last_layers(self, *vectors: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """The stretches of vectors [N] that belong to weight and bias of each output layer, in their shapes."""
         names = [name for name, layer in self.module.named_modules() if isinstance(layer, OutputLinear)]
-        return [(views[f"{name}.weight"], views[f"{name}.bias"]) for name in names]
+        views = [self.views(vector.detach()) for vector in vectors]
+        return [(each[f"{name}.weight"], each[f"{name}.bias"]) for each in views for name in names]
 
     def views(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
         """A vector [N] with a number for each weight, such as an optimiser's, in the parameters' shapes, by name."""

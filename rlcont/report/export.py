@@ -131,13 +131,7 @@ def _write_pt2(module: torch.nn.Module, obs: torch.Tensor, path: Path) -> Callab
     program = torch.export.export(module, (obs[:2],), dynamic_shapes={"obs": {0: torch.export.Dim("batch")}})
     torch.export.save(program, path)
     loaded = torch.export.load(path).module()
-
-    def act(rows: Array) -> Array:
-        with torch.inference_mode():
-            actions: Array = loaded(torch.from_numpy(rows)).numpy()
-        return actions
-
-    return act
+    return lambda rows: loaded(torch.from_numpy(rows)).detach().numpy()
 
 
 def _description(env: BoxEnv, facts: dict[str, Any], differences: dict[str, float], num: int) -> dict[str, Any]:

@@ -57,15 +57,17 @@ def evaluate_run(
     seed = config.seed if seed is None else seed
     with contextlib.ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt())
-        watch: dict[str, Any] = {}
+        films = None
         if video:
             from rlcont.report.video import VideoFiles
 
-            watch = {"watch": stack.enter_context(VideoFiles(to, f"{policy}-seed-{seed}"))}
+            films = stack.enter_context(VideoFiles(to, f"{policy}-seed-{seed}"))
         # A run without evaluation may be one whose simulator can be there only once.
         at_once = 1 if render or config.eval.every is None else MAX_ENVS
-        evaluate = Evaluator(env, episodes, seed, at_once=at_once, **watch)
+        evaluate = Evaluator(env, episodes, seed, at_once)
         stack.callback(evaluate.close)
+        if films is not None:
+            evaluate.watch = films
         trained, facts = load_trained(config, folder, policy, evaluate.spec)
         if "statistics" in facts:
             evaluate.statistics = lambda: facts["statistics"]
@@ -81,4 +83,4 @@ def evaluate_run(
         f"{config.algo_name} on {config.env.id}, policy {policy} of step {facts['step']}: return "
         f"{format_returns(row)} over {episodes} episode{'s' * (episodes > 1)} (lowest {lowest}, highest {highest})"
     )
-    return "\n".join([text, *(str(shown(path)) for path in watch["watch"].paths)]) if video else text
+    return "\n".join([text, *(str(shown(path)) for path in films.paths)]) if films else text

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
@@ -28,7 +27,7 @@ def plot_curves(groups: Sequence[Group], path: Path) -> None:
     Writes path.png and path.svg.
     """
     lines = sum(_label(group).count("\n") + 1 for group in groups)
-    figure, axes = _figure(9, 5 + 0.1 * lines)  # The legend is below, in two columns.
+    figure, axes = _figure(5 + 0.1 * lines)  # The legend is below, in two columns.
     for number, group in enumerate(groups):
         colour, line = _style(number)
         for curve in (*group.curves, *group.unfinished):
@@ -50,7 +49,7 @@ def plot_curves(groups: Sequence[Group], path: Path) -> None:
 
 def plot_aggregates(groups: Sequence[Group], path: Path) -> None:
     """Plots mean with interval, interquartile mean and median of the last evaluations, and a dot for each run."""
-    figure, axes = _figure(9, 1.2 + 0.7 * len(groups))
+    figure, axes = _figure(1.2 + 0.7 * len(groups))
     for number, group in enumerate(groups):
         colour, _ = _style(number)
         low, high = bootstrap_interval(group.last)
@@ -68,9 +67,8 @@ def plot_aggregates(groups: Sequence[Group], path: Path) -> None:
     _save(figure, path)
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+def _figure(height: float) -> tuple[Any, Any]:
+    figure = Figure(figsize=(9, height), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -31,7 +31,7 @@ class Run(NamedTuple):
     started: datetime.datetime
 
 
-def list_runs(root: Path, sort: str = "age", where: tuple[str, str] | None = None) -> None:
+def list_runs(root: Path, sort: str, where: tuple[str, str] | None) -> None:
     """Prints the runs below `root` in the order of a column, of equal ones the newest last.
 
     Args:

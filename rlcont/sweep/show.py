@@ -16,14 +16,7 @@ from rlcont.sweep.process import Job
 
 LINE_INTERVAL = 60.0  # Least seconds between two plain lines about one job.
 FIGURES_WIDTH = 59  # Characters of the live table beside the job's name.
-STYLES = {
-    "finished": "green",
-    "failed": "red",
-    "killed": "red",
-    "interrupted": "yellow",
-    "pruned": "yellow",
-    "not started": "yellow",
-}
+STYLES = {"finished": "green", "failed": "red", "killed": "red", "interrupted": "yellow", "pruned": "yellow"}
 
 
 class LineShow:

@@ -73,7 +73,7 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None, worke
     acceleration = choose_acceleration(config)
     accelerate: Accelerate = acceleration
     if config.threads == "auto" and acceleration.device == "cpu" and torch.get_num_threads() == MOST_THREADS:
-        accelerate = AdaptiveThreads(MOST_THREADS).around(acceleration)
+        accelerate = AdaptiveThreads(acceleration)
     agent = make_agent(config, env.spec, accelerate)
     collector = _ray_collector(config, agent, stack) if envs is None else InlineCollector(agent, envs)
     return RunParts(Training(agent, collector), evaluate, acceleration, workers, env)

@@ -27,20 +27,9 @@ class Evaluator:
     Evaluation shares no generator with training, and acting without exploration changes nothing in the agent. So
     training is the same however often it is evaluated. The process-wide generators, which an environment may draw from,
     are seeded for each group of episodes and put back afterwards.
-
-    Args:
-        at_once: episodes that are played at once.
-        watch: called with the number of an episode and its environment after the reset and after each step.
     """
 
-    def __init__(
-        self,
-        config: EnvConfig,
-        episodes: int,
-        seed: int,
-        at_once: int = MAX_ENVS,
-        watch: Callable[[int, BoxEnv], None] = lambda episode, env: None,
-    ):
+    def __init__(self, config: EnvConfig, episodes: int, seed: int, at_once: int = MAX_ENVS):
         self.seeds = integers(seed, "evaluation", episodes)
         with globals_seeded(self.seeds[0]):
             self.envs = [BoxEnv(config) for _ in range(min(episodes, at_once))]
@@ -49,7 +38,8 @@ class Evaluator:
         own = self.envs[0].snapshots.statistics()
         self.statistics: Callable[[], list[dict[str, Any]]] = lambda: own
         """Running statistics of Gymnasium's wrappers that all episodes are played with, in place of their own."""
-        self.watch = watch
+        self.watch: Callable[[int, BoxEnv], None] = lambda episode, env: None
+        """Called with the number of an episode and its environment after the reset and after each step."""
         self.tell: Callable[[str], None] = lambda text: None
         """Called every few seconds of a long evaluation with how far it is."""
 

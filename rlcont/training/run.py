@@ -1,7 +1,6 @@
 """Starts and resumes runs, and prints what they are and how they end."""
 
 import dataclasses
-import datetime
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from rlcont.core.errors import UserError, one_line
 from rlcont.core.spelling import counted
 from rlcont.envs.selftest import findings
 from rlcont.runs.checkpoint import Checkpoints
-from rlcont.runs.console import format_returns
+from rlcont.runs.console import format_returns, span
 from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.files import shown
 from rlcont.runs.folder import add_to_description, create_run_folder, in_use, load_config
@@ -150,6 +149,6 @@ def _train(config: RunConfig, parts: RunParts, observer: RunObserver) -> None:
     if evaluation is not None:
         returns = format_returns(evaluation_row(evaluation))
         figure = f"last evaluation {returns} ({counted(config.eval.episodes, 'episode')}, mean ± standard deviation)"
-    elapsed = datetime.timedelta(seconds=round(observer.seconds))
     ending = f"{figure}, {reached}" if reached else figure
-    print(f"{_name(config)}: {parts.training.step} steps in {elapsed}, {ending}; {shown(observer.folder)}")
+    steps = f"{parts.training.step} steps in {span(observer.seconds)}"
+    print(f"{_name(config)}: {steps}, {ending}; {shown(observer.folder)}")

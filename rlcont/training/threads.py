@@ -21,32 +21,25 @@ MOST_THREADS = 2
 
 
 class AdaptiveThreads:
-    """Torch's number of threads, chosen by the times of the updates that are made."""
+    """An `Accelerate` around another, which chooses torch's number of threads by the times of the updates."""
 
-    def __init__(self, most: int):
-        self.choice = Choice(most)
+    def __init__(self, accelerate: Accelerate):
+        self.accelerate = accelerate
+        self.choice = Choice(MOST_THREADS)
 
-    def timed(self, update: Update) -> Update:
-        """`update`, timed."""
+    def __call__(self, update: Update) -> Update:
+        choice, accelerated = self.choice, self.accelerate(update)
 
         def run(batch: Any) -> Metrics:
-            start = time.perf_counter()
-            metrics = update(batch)
+            start, threads = time.perf_counter(), choice.number
+            metrics = accelerated(batch)
             now = time.perf_counter()
-            self._take(now - start, now)
+            is_worth_a_line = choice.update(now - start, now)
+            if choice.number != threads:
+                torch.set_num_threads(choice.number)
+            if is_worth_a_line:
+                again = f"{choice.favourite} threads update faster again"
+                log.warning("rlcont: %s", again if choice.favourite > 1 else "1 thread updates faster at the moment")
             return metrics
 
         return run
-
-    def around(self, accelerate: Accelerate) -> Accelerate:
-        """`accelerate`, with every update timed."""
-        return lambda update: self.timed(accelerate(update))
-
-    def _take(self, seconds: float, now: float) -> None:
-        choice, threads = self.choice, self.choice.number
-        is_worth_a_line = choice.update(seconds, now)
-        if choice.number != threads:
-            torch.set_num_threads(choice.number)
-        if is_worth_a_line:
-            again = f"{choice.favourite} threads update faster again"
-            log.warning("rlcont: %s", again if choice.favourite > 1 else "1 thread updates faster at the moment")

@@ -196,7 +196,9 @@ def _text(value: Any) -> str:
 def _what_is_read(guard: Any, expression: str) -> str | None:
     """An expression for what a guard is about, where its value can be compared later."""
     if guard.guard_type == "HASATTR":
-        owner, attribute = _owner_and_attribute(guard.orig_guard, expression)
+        owner, _, attribute = expression.rpartition(".")  # Older versions of torch name the attribute itself.
+        if named := getattr(guard.orig_guard.create_fn, "keywords", {}).get("attr"):
+            owner, attribute = expression, named
         return f"hasattr({owner}, {attribute!r})"
     if guard.guard_type == "SEQUENCE_LENGTH" and not _is_plain(guard.value):
         return f"len({expression})"
@@ -209,14 +211,6 @@ def _what_is_read(guard: Any, expression: str) -> str | None:
     if _is_plain(guard.value) or guard.guard_type in IDENTITIES:
         return expression
     return f"type({expression})" if guard.guard_type == "TYPE_MATCH" else None
-
-
-def _owner_and_attribute(guard: Any, expression: str) -> tuple[str, str]:
-    """What a guard on an attribute's presence is about; older versions of torch name it as the attribute itself."""
-    if attribute := getattr(guard.create_fn, "keywords", {}).get("attr"):
-        return expression, attribute
-    owner, _, attribute = expression.rpartition(".")
-    return owner, attribute
 
 
 def _is_plain(value: Any) -> bool:

@@ -116,13 +116,11 @@ class D4PG(DDPG):
         """
         atoms = self.support.atoms
         centre, width = atoms.clamp(min=0)[0] + atoms.clamp(max=0)[-1], 0.05 * (atoms[-1] - atoms[0])
-        for vector in self._critic_vectors():
-            for weight, bias in self.critic.last_layers(vector):
-                weight.zero_()
-                bias.zero_()
-        for network in (self.critic, self.target_critic):
-            for _, bias in network.last_layers(network.weights):
-                bias.copy_(-0.5 * ((atoms - centre) / width).square())
+        for weight, bias in self.critic.last_layers(*self._critic_vectors()):
+            weight.zero_()
+            bias.zero_()
+        for _, bias in self.critic.last_layers(self.critic.weights, self.target_critic.weights):
+            bias.copy_(-0.5 * ((atoms - centre) / width).square())
 
     def _fit_support(self) -> None:
         """Moves the atoms; the critics' distributions stay about where they were."""
@@ -133,13 +131,11 @@ class D4PG(DDPG):
             return
         transform = resampling(len(self.support.atoms), old, self.support.bounds)
         matrix, offset = (x.float().to(self.device) for x in transform)
-        for vector in self._critic_vectors():
-            for weight, bias in self.critic.last_layers(vector):
-                weight.copy_(matrix @ weight)
-                bias.copy_(matrix @ bias)
-        for network in (self.critic, self.target_critic):
-            for _, bias in network.last_layers(network.weights):
-                bias.add_(offset)
+        for weight, bias in self.critic.last_layers(*self._critic_vectors()):
+            weight.copy_(matrix @ weight)
+            bias.copy_(matrix @ bias)
+        for _, bias in self.critic.last_layers(self.critic.weights, self.target_critic.weights):
+            bias.add_(offset)
 
     def _critic_vectors(self) -> list[torch.Tensor]:
         """All that has a number for each weight of the critic; the optimiser's moments follow as they can."""
