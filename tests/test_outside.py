@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 import yaml
@@ -145,3 +146,19 @@ def test_an_environment_without_a_time_limit_is_told_at_the_start(tmp_path):
     said = rlcont(tmp_path, *words, "env.max_episode_steps=50").stdout
     assert "time limit" not in said
     assert "150 steps" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"hidden": [17]}, r"actor.body.0.weight is \[16, 3\] there and \[17, 3\] here"),
+        ({"residual": True, "hidden": [16, 16]}, "its layers are others"),
+    ],
+)
+def test_a_policy_that_is_not_that_of_its_configuration_is_told(settings, why, d4pg, tmp_path):
+    run = shutil.copytree(d4pg, tmp_path / "run")
+    container = yaml.safe_load((run / "config.yaml").read_text())
+    container["algo"]["actor"] |= settings
+    (run / "config.yaml").write_text(yaml.safe_dump(container))
+    with pytest.raises(UserError, match=rf"last\.safetensors: the policy does not fit the run's config.yaml; {why}"):
+        rlcont_from_python.load(run)

@@ -102,6 +102,20 @@ def test_a_run_of_before_actors_were_averaged_goes_on_without(tmp_path, capsys):
     assert "without algo.average_rate=null; these values" in capsys.readouterr().err
 
 
+def test_the_networks_of_before_there_were_residual_layers_are_as_they_were(tmp_path, capsys):
+    config, choices = composed(tmp_path, "algo=d4pg")
+    assert config.algo.actor.residual
+    folder = create_run_folder(tmp_path, config, choices)
+    container = yaml.safe_load((folder / "config.yaml").read_text())
+    for key in ("actor", "critic"):
+        del container["algo"][key]["residual"]
+    del container["algo"]["num_critics"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(container))
+    algo = load_config(folder).algo
+    assert (algo.actor.residual, algo.critic.residual, algo.num_critics) == (False, False, 1)
+    assert algo.actor.layer_norm
+
+
 def test_a_configuration_of_before_a_key_was_there_takes_it_from_the_algorithms_file(tmp_path, capsys):
     config, choices = composed(tmp_path, "algo.tau=0.5")
     folder = create_run_folder(tmp_path, config, choices)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rlcont.config.run import RunConfig
-from rlcont.core.errors import Stopped
+from rlcont.core.errors import Stopped, UserError
 from rlcont.core.protocols import Policy
 from rlcont.core.types import EnvSpec
 from rlcont.runs.console import format_return, format_returns
@@ -14,7 +14,7 @@ from rlcont.runs.evaluations import evaluation_row, write_episodes
 from rlcont.runs.files import shown
 from rlcont.runs.find import products_folder
 from rlcont.runs.folder import load_config
-from rlcont.runs.policies import load_policy
+from rlcont.runs.policies import load_policy, misfit, policy_path
 from rlcont.training.build import make_policy
 from rlcont.training.evaluate import MAX_ENVS, Evaluator
 from rlcont.training.interrupt import Interrupt
@@ -24,6 +24,8 @@ def load_trained(config: RunConfig, folder: Path, name: str, spec: EnvSpec) -> t
     """A policy that the run in `folder` kept, and the facts kept with it."""
     state, facts = load_policy(folder, name)
     policy = make_policy(config, spec)
+    if why := misfit(state, policy.policy_state()):
+        raise UserError(f"{policy_path(folder, name)}: the policy does not fit the run's config.yaml; {why}")
     policy.load_policy_state(state)
     return policy, facts
 

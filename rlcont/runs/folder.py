@@ -97,7 +97,7 @@ def _with_later_keys(container: dict[str, Any], path: Path) -> dict[str, Any]:
     cls = config_class(algorithm)
     fields = {field.name for field in dataclasses.fields(cls)}
     values = {key: value for key, value in file_values("algo", algorithm).items() if key in fields}
-    whole = merged(values | dict(cls.values_before), container["algo"])
+    whole = merged(merged(values, dict(cls.values_before)), container["algo"])
     before = flat_keys(container["algo"])
     added = {key: value for key, value in flat_keys(whole).items() if key not in before}
     if added:

@@ -51,3 +51,12 @@ def load_policy(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[
         return load(tensors), json.loads(facts)
     except (SafetensorError, ValueError) as error:
         raise UserError(f"{path}: the policy or its .json is damaged ({one_line(error)})") from error
+
+
+def misfit(theirs: dict[str, torch.Tensor], ours: dict[str, torch.Tensor]) -> str:
+    """Why the tensors of a policy cannot be those of another one; empty where they can."""
+    for name in [*ours, *theirs]:
+        there, here = (list(each[name].shape) if name in each else None for each in (theirs, ours))
+        if there != here:
+            return "its layers are others" if None in (there, here) else f"{name} is {there} there and {here} here"
+    return ""

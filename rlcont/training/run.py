@@ -18,7 +18,7 @@ from rlcont.runs.console import format_returns, span
 from rlcont.runs.evaluations import evaluation_row
 from rlcont.runs.files import shown
 from rlcont.runs.folder import add_to_description, create_run_folder, in_use, load_config
-from rlcont.runs.policies import load_policy
+from rlcont.runs.policies import load_policy, misfit
 from rlcont.runs.resume import ResumePlan
 from rlcont.training.build import RunParts, build
 from rlcont.training.interrupt import Interrupt
@@ -89,14 +89,10 @@ def resume(plan: ResumePlan) -> Path:
 
 def start_from(run: Path, agent: Agent) -> None:
     """Gives an agent the last policy of a run: its weights and its normaliser."""
-    state, own = load_policy(run, "last")[0], agent.policy_state()
-    for name in [*own, *state]:
-        theirs, ours = (list(each[name].shape) if name in each else "nothing" for each in (state, own))
-        if theirs != ours:
-            algo = load_config(run).algo_name
-            differing = f"{name} is {theirs} there and {ours} here"
-            why = "its layers are others" if "nothing" in (theirs, ours) else differing
-            raise UserError(f"init={shown(run)}: the policy of that run of algo={algo} does not fit; {why}")
+    state, _ = load_policy(run, "last")
+    if why := misfit(state, agent.policy_state()):
+        algo = load_config(run).algo_name
+        raise UserError(f"init={shown(run)}: the policy of that run of algo={algo} does not fit; {why}")
     agent.load_policy_state(state)
 
 

@@ -21,7 +21,12 @@ class OffPolicyConfig(AlgorithmConfig):
     """Hyper-parameters of an actor and critics that learn from a replay."""
 
     on_policy: ClassVar[bool] = False
-    values_before: ClassVar[Mapping[str, Any]] = {"average_rate": None}
+    values_before: ClassVar[Mapping[str, Any]] = {
+        "average_rate": None,
+        "num_critics": 1,
+        "actor": {"residual": False},
+        "critic": {"residual": False},
+    }
 
     actor: NetworkConfig
     """The policy."""
