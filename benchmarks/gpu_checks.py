@@ -178,7 +178,7 @@ def test_a_recorded_update_equals_one_that_is_not(overrides):
     updates = [compiled(agents[0].update), recorded(agents[1].update)]
     rng, largest = np.random.default_rng(0), 0.0
     for number in range(50):
-        rows, returns = rng.normal(1, 3, (20, 3)), rng.normal(-5, 5 + number, 20)
+        rows, returns = rng.normal(1, 3, (20, 3)), rng.normal(-5, 5 + number, (20, 3))
         for agent in agents:
             if number == 20:
                 for adam in adams(agent):

@@ -218,6 +218,24 @@ def test_the_unit_of_rewards_changes_nothing_but_the_unit_of_values(unit):
     torch.testing.assert_close(other.q_value(obs, action) / unit, one.q_value(obs, action), rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("changes", "remark"),
+    [
+        (
+            {"v_min": -1.0, "v_max": 1.0},
+            "v_min=-1 to v_max=1, and are clipped; leave algo.v_min and algo.v_max at null",
+        ),
+        (
+            {"normalize_reward": True, "return_bound": 5.0},
+            "v_min=-5 to v_max=5, and are clipped; algo.normalize_reward=false has them found",
+        ),
+        ({}, "v_min=-1 to v_max=1, and are clipped; they grow"),
+    ],
+)
+def test_a_remark_on_the_support_names_what_can_be_changed(changes, remark):
+    assert remark in make_d4pg(**changes).remark({"learn/clipped_mass": 0.2})
+
+
 def test_a_support_that_clips_much_is_remarked_on():
     for bounds, expected in (({"v_min": -0.01, "v_max": 0.01}, "v_min=-0.01 to v_max=0.01"), ({}, "")):
         agent = make_d4pg(warmup_steps=8, **bounds)

@@ -60,12 +60,12 @@ def test_what_an_actor_tells_of_a_step():
     action = np.zeros((3, 1), np.float32)
     told = actor.observe(make_step(obs, action, [1.0, 2.0, 4.0], obs, truncated=[False, True, False]))
     assert told.num_steps == 3
-    assert told.returns.tolist() == [1, 2, 4]
+    assert told.returns[:, 0].tolist() == [1, 2, 4]
     assert told.transitions.reward.tolist() == [2]
     broken = {"truncated": [False, False, True], "valid": [True, True, False]}
     told = actor.observe(make_step(obs, action, [1.0, 1.0, 9.0], obs, **broken))
     # The time limit ends no return; a simulator that broke down does, and its step is not counted.
-    assert told.returns.tolist() == [1.5, 2]
+    assert told.returns[:, 0].tolist() == [1.5, 2]
     assert sorted(told.transitions.reward.tolist()) == [1.5, 4]
     told = actor.cut_off(np.array([True, True, True]))
     assert told.num_steps == 0
@@ -73,6 +73,6 @@ def test_what_an_actor_tells_of_a_step():
     assert told.transitions.reward.tolist() == [1, 1]
     # Nor does the gap of a resumed run.
     told = actor.observe(make_step(obs, action, 1.0, obs, terminated=True))
-    assert told.returns.tolist() == [1.75, 2, 1]
+    assert told.returns[:, 0].tolist() == [1.75, 2, 1]
     told = actor.observe(make_step(obs, action, 1.0, obs))
-    assert told.returns.tolist() == [1, 1, 1]
+    assert told.returns[:, 0].tolist() == [1, 1, 1]

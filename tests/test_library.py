@@ -345,7 +345,7 @@ def test_what_stops_the_compiler_without_a_word_is_named_by_its_type(folder, mon
 
     monkeypatch.setattr(ahead, "_refuse_overlaps", stopped)
     learner = module(folder / "learners.py").Learner(power=5)
-    with pytest.raises(NotCompilable, match="^AssertionError$"):
+    with pytest.raises(NotCompilable, match=r"^AssertionError$"):
         in_a_new_process(learner, folder)(batch())
 
 

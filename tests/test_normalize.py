@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import assert_same
 
+from rlcont.nn.categorical import Support
 from rlcont.nn.normalize import RewardScale, RunningNorm, RunningReturn
 
 
@@ -219,7 +220,7 @@ def test_steps_of_which_none_is_valid_change_no_moment():
     scale.take(np.ones((3, 1), np.float32), np.ones((3, 1), bool), np.zeros((3, 1), bool))
     assert scale.count == 2
     assert scaled(scale, 1.0) == before
-    assert scale.running.returns.tolist() == [0]
+    assert scale.running.returns.tolist() == [[0], [0], [0]]
 
 
 @given(
@@ -241,6 +242,43 @@ def test_moments_of_the_return_equal_those_of_loops_in_any_split_of_time(sizes, 
         np.testing.assert_allclose(scale.var, returns.var(), rtol=1e-8, atol=1e-10)
         expected = np.clip(size / np.sqrt(returns.var() + 1e-8), None, 10)
         assert scaled(scale, size) == pytest.approx([expected], rel=1e-5)
+
+
+@given(num_envs=st.integers(1, 3), gamma=st.sampled_from([0.0, 0.9, 1.0]), seed=st.integers(0, 100))
+def test_lowest_and_highest_are_those_of_all_steps_that_a_sum_could_begin_with(num_envs, gamma, seed):
+    reward, ended, valid = steps(12, num_envs, seed)
+    rows = RunningReturn(gamma, num_envs)(reward, ended, valid)
+    expected = []
+    for now, env in np.argwhere(valid):
+        (before,) = np.nonzero(ended[:now, env])
+        first = before[-1] + 1 if len(before) else 0
+        sums = [
+            sum(gamma ** float(now - then) * float(reward[then, env]) for then in range(start, now + 1))
+            for start in range(first, now + 1)
+        ]
+        expected.append((sums[0], min(sums), max(sums)))
+    np.testing.assert_allclose(rows, np.array(expected).reshape(-1, 3), rtol=1e-9, atol=1e-9)
+
+
+def ending_with(last):
+    """The sums of an episode of 300 steps that cost 1 each, and one more."""
+    reward = np.array([[-1.0]] * 300 + [[last]])
+    ended = np.zeros(reward.shape, bool)
+    ended[-1] = True
+    return RunningReturn(0.99, 1)(reward, ended, ~np.zeros(reward.shape, bool))
+
+
+@pytest.mark.parametrize("last", [100.0, -300.0, 300.0])
+def test_what_an_episode_ends_with_lies_within_the_bounds_of_what_values_may_be(last):
+    """The value of the state before it: a sum over the whole episode does not show it."""
+    support = Support(11, None, "cpu")
+    support.include(ending_with(last))
+    support.fit()
+    low, high = support.bounds
+    assert low < last < high
+    scale = RewardScale(bound=5.0)
+    scale.update(ending_with(last))
+    assert abs(scaled(scale, last)[0]) < 5 + 1e-5
 
 
 def test_scaled_rewards_keep_their_sign_and_zero_and_are_clipped_at_ten_deviations():
@@ -290,16 +328,21 @@ def test_a_loaded_reward_scale_scales_and_goes_on_like_the_original():
     np.testing.assert_equal(state, kept)
 
 
+def sums(*returns):
+    """Those of rewards of one sign."""
+    return np.array([returns] * 3).T
+
+
 def test_a_bound_holds_the_largest_return():
     scale = RewardScale(bound=5.0)
-    scale.update(np.array([1.0, -1.0, 1.0, -1.0]))
+    scale.update(sums(1.0, -1.0, 1.0, -1.0))
     # The deviation is 1; 1 / 5 is less.
     assert scaled(scale, 0.5) == pytest.approx([0.5])
-    scale.update(np.array([-60.0]))
+    scale.update(sums(-60.0))
     # 60 / 5 is less than the deviation still, which the many returns of 0 that follow bring down.
     deviation = np.array([1.0, -1.0, 1.0, -1.0, -60.0]).std()
     assert scaled(scale, 0.5) == pytest.approx([0.5 / max(deviation, 12.0)])
-    scale.update(np.zeros(2000))
+    scale.update(np.zeros((2000, 3)))
     assert scaled(scale, 0.5, -60.0) == pytest.approx([0.5 / 12, -5.0])
     other = RewardScale(bound=5.0)
     other.load_state_dict(scale.state_dict())

@@ -78,7 +78,7 @@ class Experience(NamedTuple):
     """What a learner gets of one step of an explorer's environments.
 
     Shapes:
-        returns [M] float64: the discounted sum of the rewards so far, of each environment whose step counts.
+        returns [M, 3] float64: discounted sums of rewards, of each environment whose step counts; see `RunningReturn`.
     """
 
     num_steps: int

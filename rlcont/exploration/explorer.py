@@ -91,7 +91,7 @@ class Explorer(Parts):
     def cut_off(self, envs: Array) -> Experience:
         """Truncates the running episodes of the environments `envs` [E] bool after the last step observed."""
         self.noise.reset(envs)
-        return Experience(0, self.window.cut_off(envs), np.empty(0))
+        return Experience(0, self.window.cut_off(envs), np.empty((0, 3)))
 
     def acting_by(self, policy: nets.FlatNetwork) -> Self:
         """This explorer with another policy and all else shared, to act without exploration."""

@@ -73,11 +73,11 @@ def resampling(num_atoms: int, old: tuple[float, float], new: tuple[float, float
 class Support:
     """K evenly spaced atoms between given bounds, or between bounds that follow the returns of the episodes.
 
-    The bounds follow the discounted returns of the episodes as they were played (`RunningReturn`, which goes on across
-    a time limit as bootstrapping does). They do not follow the critic, whose errors would feed on themselves. The
-    support spans the returns and 0, with `MARGIN` of their range on both sides, since a policy is worth more than its
-    noisy episodes. When a return comes nearer to a bound than `SLACK` of the range, the bounds are set anew. The
-    support never shrinks. It is proportional to the rewards, whatever their unit.
+    The bounds follow the discounted sums of the rewards that came (`RunningReturn`, which goes on across a time limit
+    as bootstrapping does). They do not follow the critic, whose errors would feed on themselves. The support spans the
+    sums and 0, with `MARGIN` of their range on both sides, since a policy is worth more than its noisy episodes. When a
+    sum comes nearer to a bound than `SLACK` of the range, the bounds are set anew. The support never shrinks. It is
+    proportional to the rewards, whatever their unit.
 
     Shapes:
         atoms [K], written in place.
@@ -94,7 +94,7 @@ class Support:
         self.low = self.high = 0.0
 
     def include(self, returns: Array) -> None:
-        """Extends the range of returns by discounted returns [N]."""
+        """Extends the range of returns by discounted returns, of any shape."""
         if len(returns):
             self.low, self.high = min(self.low, float(returns.min())), max(self.high, float(returns.max()))
 

@@ -92,30 +92,38 @@ class RunningNorm(RunningMoments):
 
 
 class RunningReturn(Parts):
-    """The running discounted sum of each environment's rewards: G <- gamma G + r, set to 0 at given steps.
+    """Running discounted sums of each environment's rewards, set to 0 at given steps.
+
+    G <- gamma G + r is over the whole episode so far. L <- gamma min(L, 0) + r and H <- gamma max(H, 0) + r are over
+    those of its last steps that make it lowest and highest: a value counts from its step on, and a goal at the end of
+    costly steps is worth the goal, which G does not show.
 
     Shapes:
-        reward, ended, valid [T, E].
+        reward, ended, valid [T, E]; returns [3, E] as G, L, H.
     """
+
+    floor = np.array([[-np.inf], [-np.inf], [0.0]])
+    ceiling = np.array([[np.inf], [0.0], [np.inf]])
 
     def __init__(self, gamma: float, num_envs: int):
         self.gamma = gamma
-        self.returns = np.zeros(num_envs)
+        self.returns = np.zeros((3, num_envs))
 
     def __call__(self, reward: Array, ended: Array, valid: Array) -> Array:
-        """Adds T steps; returns the sums [N] float64 after the steps that are `valid`.
+        """Adds T steps; returns the sums [N, 3] float64 after the steps that are `valid`.
 
         The caller decides which episodes `ended` resets: all (OpenAI Baselines), or the terminated ones.
         """
-        running = np.empty(reward.shape)
+        running = np.empty((*reward.shape, 3))
         for step, (now, goes_on) in enumerate(zip(reward, ~ended, strict=True)):
-            running[step] = self.returns = self.gamma * self.returns + now
-            self.returns = np.where(goes_on, self.returns, 0)
+            returns = self.gamma * np.minimum(np.maximum(self.returns, self.floor), self.ceiling) + now
+            running[step] = returns.T
+            self.returns = np.where(goes_on, returns, 0)
         return running[valid]
 
     def cut_off(self, envs: Array) -> None:
         """Sets the sums of the environments `envs` [E] bool to 0."""
-        self.returns[envs] = 0
+        self.returns[:, envs] = 0
 
 
 class RewardScale(RunningMoments):
@@ -130,7 +138,7 @@ class RewardScale(RunningMoments):
         bound: rewards are divided by no less than the largest return / bound, so that returns stay within ±bound.
 
     Shapes:
-        returns [N], as `RunningReturn` gives them.
+        returns [N, 3], as `RunningReturn` gives them. The deviation is that of G.
     """
 
     clip = 10.0
@@ -143,7 +151,7 @@ class RewardScale(RunningMoments):
 
     def update(self, returns: Array) -> None:
         self.largest = max(self.largest, float(np.abs(returns).max(initial=0.0)))
-        super().update(returns[:, None])
+        super().update(returns[:, :1])
 
     def __call__(self, reward: torch.Tensor) -> torch.Tensor:
         """`reward` over the scale, clipped to ±10."""

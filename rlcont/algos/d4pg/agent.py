@@ -87,9 +87,12 @@ class D4PG(DDPG):
         if clipped <= 0.05:
             return ""
         v_min, v_max = self.support.bounds
-        way_out = "they grow beyond any return seen"
-        if self.support.given:
+        if self.config.v_min is not None:
             way_out = "leave algo.v_min and algo.v_max at null to have them found"
+        elif self.support.given:
+            way_out = "algo.normalize_reward=false has them found from the returns"
+        else:
+            way_out = "they grow beyond any return seen"
         return (
             f"{100 * clipped:.0f}% of the values lie outside the critic's support, v_min={v_min:.4g} to "
             f"v_max={v_max:.4g}, and are clipped; {way_out}"
