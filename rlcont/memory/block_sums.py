@@ -31,7 +31,7 @@ class BlockSums:
         self.leaves = self._blocks.reshape(-1)[:size]
 
     def set(self, index: Array, value: Array) -> None:
-        """Sets the numbers at `index` [N] to `value`, [N] or one; an index given twice must have equal values."""
+        """Sets the numbers at `index` [N] to `value`, [N] or one; of an index given twice the last counts."""
         self._blocks.put(index, value)
         block = index // BLOCK
         self._sums[block] = _sums(self._blocks.take(block, axis=0))

@@ -22,18 +22,19 @@ class OffPolicy(Learner):
     """An actor and critics that learn from a replay.
 
     Source: DDPG, arXiv:1509.02971, Algorithm 1; several critics and a delayed actor as in TD3, arXiv:1802.09477.
-    Differs: the replay is preceded by uniformly random actions; a truncated episode bootstraps; no weight decay;
-    the action enters the critic's first layer; TD targets may span several steps, and transitions be drawn by their
-    priority; with `normalize_obs` or `normalize_reward`, rows are stored raw and normalised when sampled, and a return
-    that scales rewards goes on across a time limit, as bootstrapping does; with `target_every`, targets move seldom and
-    by more, as in DQN (doi:10.1038/nature14236); with `average_rate`, a running average of the actor is evaluated
-    (Polyak and Juditsky, doi:10.1137/0330046).
+    Differs: the replay is preceded by uniformly random actions; a truncated episode bootstraps; no weight decay and no
+    batch normalisation; the action enters the critic's first layer; TD targets may span several steps, and transitions
+    be drawn by their priority; with `normalize_obs` or `normalize_reward`, rows are stored raw and normalised when
+    sampled, and a return that scales rewards goes on across a time limit, as bootstrapping does; with `target_every`,
+    targets move seldom and by more, as in DQN (doi:10.1038/nature14236); with `average_rate`, a running average of the
+    actor is evaluated (Polyak and Juditsky, doi:10.1137/0330046).
 
     Seams for the algorithms built on this, in the order an update meets them; an algorithm must define make_actor,
     next_value and actor_loss:
         make_actor, explorer_class: the policy network, and how it explores.
         make_critic, make_targets: one critic, and which networks have targets.
         draw: fills tensors of random numbers before each update.
+        normalized: what an update sees of a batch.
         actor_is_due: whether an update also moves the actor and the targets.
         next_value, td_target, critic_loss: what the critics learn.
         q_value: what the actor climbs.
