@@ -22,7 +22,7 @@ import rlcont_command
 
 SPEEDS = Path(__file__).parent.parent / "docs/results/ablations/speed.csv"
 ENV_ID = "HalfCheetah-v4"
-WARMUP, FIRST, LAST = 1000, 2000, 4000
+WARMUP, FIRST, LAST = 1000, 1500, 3000
 
 
 def main(rounds: str = "3") -> None:
@@ -53,7 +53,7 @@ def steps_per_second(entry: dict[str, Any]) -> float:
         "total_steps": LAST,
         "eval.every": LAST,
         "eval.episodes": 1,
-        "log.every": 1000,
+        "log.every": 500,
     } | dict(setting.split("=", 1) for setting in entry["settings"] if setting != "algo.average_rate=null")
     return (LAST - FIRST) / rlcont_command.measure(settings, FIRST, LAST).seconds
 
