@@ -33,9 +33,12 @@ WINDOW = 30_000
 
 
 def returns_at(runs: list[Run], step: float) -> float:
-    """Mean over the runs of their mean return in the WINDOW steps before `step`."""
-    means = [run.returns[(run.steps > step - WINDOW) & (run.steps <= step)].mean() for run in runs]
-    return statistics.mean(float(mean) for mean in means)
+    """Mean over the runs of their mean return in the WINDOW steps up to the evaluation nearest to `step`."""
+    means = []
+    for run in runs:
+        last = run.steps[abs(run.steps - step).argmin()]
+        means.append(float(run.returns[(run.steps > last - WINDOW) & (run.steps <= last)].mean()))
+    return statistics.mean(means)
 
 
 def differences(runs: list[Run], standard: list[Run], speed: float) -> tuple[float, float]:

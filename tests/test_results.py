@@ -124,6 +124,9 @@ def test_an_arm_is_compared_at_the_same_step_and_at_the_same_time():
     slower = [run_of(0, 20, 40, 60, 80, 100, 120)]
     assert ablations_table.differences(slower, standard, 0.5) == (50, -10)
     assert ablations_table.differences(standard, slower, 2.0) == (-50, 10)
+    # By the nearest evaluation: a little slower is not an evaluation behind.
+    assert ablations_table.differences(slower, standard, 0.96) == (50, 50)
+    assert ablations_table.differences(slower, standard, 0.9) == (50, 30)
     # Seeds are averaged first.
     assert ablations_table.differences([*standard, *slower], standard, 1.0) == (25, 25)
 
