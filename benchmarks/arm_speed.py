@@ -59,7 +59,7 @@ class Arm:
         return num_steps / (time.perf_counter() - start)
 
 
-def main(rounds: str = "40") -> None:
+def main(rounds: str = "30") -> None:
     torch.set_num_threads(1)
     entries = yaml.safe_load(Path(__file__).with_name("ablations.yaml").read_text())
     arms: dict[str, Arm] = {}
