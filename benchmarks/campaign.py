@@ -7,11 +7,12 @@ settings, and the commit of rlcont that trains. The commit is installed into a v
 OUTPUT. Runs have the lowest priority and one thread; two go at once. The evaluations of a run that has finished are
 copied to docs/results/runs/ALGO/ENV/seed-N.csv, with its command, versions and machine in seed-N.json; those of an
 entry with an arm, one setting that is tried, to docs/results/ablations/ARM/ENV. A later entry with more steps extends
-the runs of an earlier one. Ctrl-C or SIGTERM interrupts; the same command goes on.
+the runs of an earlier one. Ctrl-C, SIGTERM or SIGHUP interrupts, with checkpoints; the same command goes on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -21,6 +22,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
@@ -30,14 +32,14 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs/results/runs"
-SECONDS_BETWEEN_LOOKS = 30
+SECONDS_BETWEEN_LOOKS = 5
 JOBS = 2
+INTERRUPTED = threading.Event()
 
 
 def main(output: str, entries: str = str(ROOT / "benchmarks/campaign.yaml")) -> None:
     os.nice(19 - os.nice(0))
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
+    hear_interrupts()
     for entry in yaml.safe_load(Path(entries).read_text()):
         if not missing_seeds(entry):
             continue
@@ -47,13 +49,14 @@ def main(output: str, entries: str = str(ROOT / "benchmarks/campaign.yaml")) -> 
             list(pool.map(train, shorter, repeat(entry), repeat(Path(output))))
         if missing_seeds(entry):
             train([rlcont, *words(entry, Path(output))], entry, Path(output))
+        if INTERRUPTED.is_set():
+            sys.exit(130)
 
 
-def interrupt(*_: Any) -> None:
-    """Interrupts the runs as well and starts no others."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.killpg(0, signal.SIGTERM)
-    os._exit(130)
+def hear_interrupts() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # As SIGHUP is under nohup.
+            signal.signal(number, lambda *_: INTERRUPTED.set())
 
 
 def missing_seeds(entry: dict[str, Any]) -> list[int]:
@@ -126,13 +129,22 @@ def words(entry: dict[str, Any], output: Path) -> list[str]:
 
 
 def train(command: list[str], entry: dict[str, Any], output: Path) -> None:
-    """Runs a command that trains to its end and keeps what finishes on the way."""
-    training = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    """Runs a command that trains to its end, or to its checkpoints after an interrupt; keeps what finishes on the way.
+
+    The command has a session of its own, so that an interrupt reaches it once: the second one would end its runs
+    without checkpoints.
+    """
+    if INTERRUPTED.is_set():
+        return
+    training = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
+    is_told = False
     while training.poll() is None:
-        try:
+        if INTERRUPTED.is_set() and not is_told:
+            training.terminate()
+            is_told = True
+        with contextlib.suppress(subprocess.TimeoutExpired):
             training.wait(SECONDS_BETWEEN_LOOKS)
-        except subprocess.TimeoutExpired:
-            keep_finished(entry, output)
+        keep_finished(entry, output)
     keep_finished(entry, output)
 
 

@@ -1,7 +1,11 @@
 """The table of results says what the runs' files say, and the campaign that makes them goes on where it was."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import ablations_table
@@ -93,6 +97,32 @@ def test_a_later_entry_with_more_steps_extends_the_runs_that_are_there(tmp_path,
     campaign.keep_finished(longer, tmp_path)
     assert campaign.missing_seeds(longer) == [100, 102]
     assert campaign.missing_seeds(ENTRY) == [100, 102]
+
+
+COUNTS_SIGNALS = """
+import signal, sys, time
+counts = []
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, frame: counts.append(number))
+print("ready", flush=True)
+while not counts:
+    time.sleep(0.01)
+time.sleep(1)
+print("signals", len(counts), flush=True)
+"""
+
+
+def test_ctrl_c_reaches_the_runs_once_and_begins_no_others(tmp_path):
+    train = f"campaign.train([sys.executable, '-c', {COUNTS_SIGNALS!r}], {ENTRY!r}, Path({str(tmp_path)!r}))"
+    imports = "import sys; from pathlib import Path; import campaign; campaign.SECONDS_BETWEEN_LOOKS = 0.1"
+    command = [sys.executable, "-c", f"{imports}; campaign.hear_interrupts(); {train}; {train}; print('the end')"]
+    path = {"PYTHONPATH": str(Path(campaign.__file__).parent)}
+    process = subprocess.Popen(
+        command, env=os.environ | path, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)  # As a terminal does.
+    assert process.communicate()[0] == "signals 1\nthe end\n"
 
 
 def test_the_entries_are_complete():
