@@ -132,9 +132,9 @@ def test_a_second_signal_ends_a_run_at_once(tmp_path):
     ) as process:
         while "fate has struck" not in process.stdout.readline():
             assert process.poll() is None
-        # Python hears the lower number first, even where both came before it looked; the second decides the code.
         process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
+        assert "once more ends it at once" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)  # The second decides the code.
         _, errors = process.communicate(timeout=300)
     assert process.returncode == 143
     assert errors == "rlcont: interrupted twice; what came after the last checkpoint is lost\n"

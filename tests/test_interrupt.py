@@ -12,12 +12,14 @@ from rlcont.search.plan import plan_again
 from rlcont.search.study import Study
 from rlcont.sweep import plan
 from rlcont.sweep.again import read_sweep
+from rlcont.sweep.runner import Stop
 from rlcont.training import interrupt
 from rlcont.training.interrupt import SIGNALS, Interrupt
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_the_first_signal_is_remembered_the_second_raised_and_the_third_not_caught(number, code):
+def test_the_first_signal_is_remembered_the_second_raised_and_the_third_not_caught(number, code, monkeypatch):
+    monkeypatch.setattr(interrupt, "TOGETHER", 0.0)
     before = [signal.getsignal(each) for each in SIGNALS]
     with Interrupt() as context:
         assert context.received is None
@@ -28,6 +30,19 @@ def test_the_first_signal_is_remembered_the_second_raised_and_the_third_not_caug
         assert stopped.value.exit_code == code
         assert [signal.getsignal(each) for each in SIGNALS] == [signal.SIG_DFL] * 3
     assert [signal.getsignal(each) for each in SIGNALS] == before
+
+
+def test_a_second_signal_right_after_the_first_belongs_to_it(monkeypatch):
+    monkeypatch.setattr(interrupt, "TOGETHER", 3600.0)
+    with Interrupt() as run, Stop() as sweep:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            sweep.take(number, None)
+            run.take(number, None)
+    assert run.received == sweep.received == signal.SIGTERM
+    assert not sweep.has_waited
+    monkeypatch.setattr(interrupt, "TOGETHER", 0.0)
+    sweep.take(signal.SIGTERM, None)
+    assert sweep.has_waited
 
 
 def test_a_signal_that_waits_for_something_long_is_answered(monkeypatch, capfd):

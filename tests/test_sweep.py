@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import psutil
@@ -34,6 +35,7 @@ from rlcont.sweep.plan import job_names, varying_overrides
 from rlcont.sweep.process import Job
 from rlcont.sweep.shares import job_environment, jobs_at_once, parse_gpus, visible_gpus
 from rlcont.sweep.show import LineShow, TableShow
+from rlcont.training.interrupt import TOGETHER
 
 SCRIPT = str(Path(sys.executable).parent / "rlcont")
 TESTS = Path(__file__).parent
@@ -294,6 +296,7 @@ def test_on_a_terminal_a_table_lives_within_its_width_and_ctrl_c_ends_every_job(
             break
         logs = [path.read_text() for path in tmp_path.rglob("output.log")]
         if (presses == 0 and sum("fate has struck" in log for log in logs) == 2) or (presses == 1 and b"[1/5]" in seen):
+            time.sleep(presses * TOGETHER)
             os.write(screen, b"\x03")
             presses += 1
     os.close(screen)
@@ -307,6 +310,20 @@ def test_on_a_terminal_a_table_lives_within_its_width_and_ctrl_c_ends_every_job(
     assert len(re.findall(r"^\d +not started ", table, re.MULTILINE)) == 3
     assert processes_in(tmp_path) == []
     assert {read_status(path.parent).state for path in tmp_path.rglob("status.json")} == {"interrupted", "not started"}
+
+
+def test_a_request_to_end_that_reaches_a_process_in_two_ways_costs_no_checkpoint(tmp_path):
+    """Slurm and systemd tell a job themselves, and its sweep tells it as well."""
+    words = tiny("seed=0,1", "total_steps=1e6", "eval.every=1e6", "checkpoint.every=1e6", "compile=false")
+    with start(tmp_path, "-m", *words, "sweep.jobs=2") as process:
+        wait_until(lambda: sum("steps/s" in log.read_text() for log in tmp_path.rglob("output.log")) == 2)
+        for each in processes_in(tmp_path):
+            each.terminate()
+            each.send_signal(signal.SIGINT)
+        assert process.wait(timeout=300) in (130, 143)
+    logs = [log.read_text() for log in tmp_path.rglob("output.log")]
+    steps = {int(re.search(r"^rlcont: interrupted at step (\d+); ", log, re.MULTILINE)[1]) for log in logs}
+    assert {int(path.name[5:]) for path in tmp_path.rglob("step-*")} == steps
 
 
 def test_sigterm_ends_jobs_that_have_only_just_begun(tmp_path):

@@ -21,19 +21,17 @@ REFRESH = 0.5  # Seconds between two reads of the jobs' status files.
 
 
 class Stop(Interrupt):
-    """A context in which Ctrl-C, SIGTERM and SIGHUP are only counted, with the time of the first."""
+    """A context in which Ctrl-C, SIGTERM and SIGHUP raise nothing: whoever runs in it asks."""
 
-    requests = 0
-    since = float("inf")
+    is_urgent = False
 
-    def take(self, number: int, frame: object) -> None:
-        if self.received is None:
-            self.received, self.since = number, time.monotonic()
-        self.requests += 1
+    def take_again(self, number: int) -> None:
+        self.is_urgent = True
 
     @property
     def has_waited(self) -> bool:
-        return self.requests > 1 or time.monotonic() - self.since > GRACE
+        """Whether the jobs have had the time that they get to end."""
+        return self.received is not None and (self.is_urgent or time.monotonic() - self.since > GRACE)
 
 
 def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int, stop: Stop) -> int:
@@ -71,7 +69,7 @@ class Runner:
     def run(self, stop: Stop) -> None:
         try:
             while self.has_more:
-                if not stop.requests:
+                if stop.received is None:
                     self.start_waiting()
                 elif not self.told_to_end:
                     self.end_all()

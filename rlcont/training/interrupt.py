@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Self
@@ -13,10 +14,13 @@ from rlcont.core.errors import Stopped
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 1.0
 """Seconds."""
+TOGETHER = 1.0
+"""Seconds from the first signal in which others belong to it: Slurm and systemd tell every process of a sweep to end,
+and the sweep tells its jobs as well."""
 
 
 class Interrupt:
-    """A context that stores the first of SIGNALS in `received`, and raises `Stopped` at the second.
+    """A context that stores the first of SIGNALS in `received`, and raises `Stopped` at the second, TOGETHER later.
 
     If the first is not obeyed within PATIENCE, as while an update is compiled, `told` is printed. The third has its
     default effect and ends the process: an exception that is raised at any moment may be swallowed, as in a destructor
@@ -25,6 +29,7 @@ class Interrupt:
 
     def __init__(self, told: str = "") -> None:
         self.received: int | None = None
+        self.since = 0.0
         self.told = told
         # Not by print, which a signal may have interrupted.
         self._reminder = threading.Timer(PATIENCE, os.write, (2, f"rlcont: {told}\n".encode()))
@@ -44,10 +49,13 @@ class Interrupt:
 
     def take(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:
-            self.received = number
+            self.received, self.since = number, time.monotonic()
             if self.told:
                 self._reminder.start()
-            return
+        elif time.monotonic() - self.since >= TOGETHER:
+            self.take_again(number)
+
+    def take_again(self, number: int) -> None:
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)
         raise Stopped(number, "interrupted twice; what came after the last checkpoint is lost")
