@@ -32,6 +32,8 @@ def train(*overrides: str) -> Path:
     for word in overrides:
         if not isinstance(word, str):
             raise UserError(f"{word!r}: must be a text, as in rlcont.train('env=Pendulum-v1', 'seed=1')")
+        if word in COMMANDS:
+            raise UserError(f"{word}: counts only on the command line, as in: rlcont {word} ...")
     with LastingOutput():
         words = read_words(COMMANDS["train"], list(overrides))[1]
         for flag in words["flags"]:
@@ -39,14 +41,15 @@ def train(*overrides: str) -> Path:
         return train_one(words["overrides"])
 
 
-def load(run: str | Path, policy: str = "last") -> TrainedPolicy:
-    """A policy of a run: `last`, `best`, or `step-N` where the run kept the policy of step N."""
+def load(run: str | Path, policy: str | int = "last") -> TrainedPolicy:
+    """A policy of a run: `last`, `best`, or the number of a step whose policy the run kept."""
     from pathlib import Path
 
+    from rlcont.cli.commands import KEPT
     from rlcont.report.policy import TrainedPolicy
     from rlcont.runs.find import named_folder
 
-    return TrainedPolicy(named_folder(Path(run)), policy)
+    return TrainedPolicy(named_folder(Path(run)), KEPT.read(str(policy)))
 
 
 def evaluations(run: str | Path) -> list[dict[str, float]]:

@@ -1,5 +1,7 @@
 """rlcont from Python: train, load, evaluations."""
 
+import math
+
 import gymnasium
 import numpy as np
 import pytest
@@ -7,8 +9,9 @@ from tiny import tiny
 
 import rlcont
 from rlcont.core.errors import UserError
-from rlcont.envs.spaces import flat_observations
+from rlcont.envs.spaces import Observations
 from rlcont.runs.evaluations import read_evaluations
+from rlcont.runs.folder import load_config
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +39,33 @@ def test_a_batch_gives_the_actions_of_its_rows(run):
     assert actions.shape == (3, 1)
     assert envs.single_action_space.contains(actions[0])
     np.testing.assert_allclose(actions, [policy.act(row) for row in obs], rtol=1e-5)
-    with pytest.raises(ValueError, match="an observation of 2 values; Pendulum-v1 has 3"):
-        policy.act([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("obs", "said"),
+    [
+        ([1.0, 2.0], r"act takes no observation of shape \(2,\), its space has \(3,\)"),
+        (None, "act takes no observation that is None"),
+        ("text", "act takes no observation that is 'text'"),
+        ([[1.0], [1.0, 2.0]], "act takes no observation that is a list"),
+        ([0.0, math.nan, 0.0], "observation 1 is nan; wanted is a finite number"),
+    ],
+)
+def test_what_is_no_observation_is_one_line(run, obs, said):
+    with pytest.raises(UserError, match=f"^env=Pendulum-v1: {said}"):
+        rlcont.load(run).act(obs)
+
+
+def test_an_empty_batch_has_no_actions(run):
+    assert rlcont.load(run).act(np.empty((0, 3), np.float32)).shape == (0, 1)
+
+
+def test_a_file_that_was_edited_in_between_is_read_anew(tmp_path):
+    file, configs = tmp_path / "mine.yaml", []
+    for gamma in (0.9, 0.8):
+        file.write_text(f"# @package _global_\nalgo:\n  gamma: {gamma}\n")
+        configs.append(load_config(rlcont.train(f"output={tmp_path / 'outputs'}", f"tuned={file}", *tiny())))
+    assert [config.algo.gamma for config in configs] == [0.9, 0.8]
 
 
 def test_evaluations_are_the_numbers_of_the_table(run):
@@ -55,6 +83,8 @@ def test_a_mistake_is_one_exception():
             rlcont.train(word)
     with pytest.raises(UserError, match="zoo:nothing: the zoo has"):
         rlcont.train("init=zoo:nothing")
+    with pytest.raises(UserError, match="resume: counts only on the command line, as in: rlcont resume"):
+        rlcont.train("resume", "outputs")
     with pytest.raises(rlcont.UserError, match="nowhere: no run"):
         rlcont.load("nowhere")
     with pytest.raises(rlcont.UserError, match=r"\['env=Pendulum-v1'\]: must be a text"):
@@ -64,8 +94,14 @@ def test_a_mistake_is_one_exception():
 
 def test_observations_of_a_dictionary_are_flat_one_by_one_and_in_a_batch():
     space = gymnasium.spaces.Dict(a=gymnasium.spaces.Box(-1, 1, (2,)), b=gymnasium.spaces.Discrete(3))
-    flat, is_batch = flat_observations(space, {"a": np.array([0.5, 1.0]), "b": 2})
+    flat, is_batch = Observations(space).flat({"a": np.array([0.5, 1.0]), "b": 2})
     assert (flat.tolist(), is_batch) == ([[0.5, 1.0, 0, 0, 1]], False)
     batch = {"a": np.array([[0.5, 1.0], [0, 0]], np.float32), "b": np.array([2, 0])}
-    flat, is_batch = flat_observations(space, batch)
+    for wrong, said in (
+        ({"a": [0.0, 0.0]}, "without 'b'"),
+        ({**batch, "b": [2]}, "'b' that is a list, in a batch of 2"),
+    ):
+        with pytest.raises(ValueError, match=f"an observation {said}"):
+            Observations(space).flat(wrong)
+    flat, is_batch = Observations(space).flat(batch)
     assert (flat.tolist(), is_batch) == ([[0.5, 1, 0, 0, 1], [0, 0, 1, 0, 0]], True)

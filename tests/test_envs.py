@@ -498,7 +498,9 @@ def test_one_breakdown_is_seen_once_even_if_a_reset_leaves_mujoco_s_counters():
     env = BoxEnv(config("HalfCheetah-v4"))
     env.reset(0)
     bare(env).data.qvel[:] = 1e12
+    env.door._info = {"x_position": 1.0}
     assert not env.step(np.zeros(6))[-1]
+    assert env.door._info == {}  # What the last step of the episode before gave would count for this one.
     assert env.step(np.zeros(6))[-1]
 
 

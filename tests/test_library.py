@@ -124,6 +124,7 @@ ON_POLICY = {
     "a2c": TINY_A2C,
     "raw observations": [*TINY_A2C, "algo.normalize_obs=false"],
     "ppo": TINY_PPO,
+    "squashed": [*TINY_A2C, "algo.policy=squashed", "algo.entropy_coef=0.01"],
 }
 
 

@@ -87,6 +87,8 @@ def test_runs_are_listed_with_what_differs_the_newest_last(outputs):
         (["where=seed=1"], [1]),
         (["where=env=Hopper-v4"], [4]),
         (["where=actor.lr=0.02"], [3]),
+        (["where=actor.lr=2e-2"], [3]),
+        (["where=algo=ddpg,seed=1"], [1]),
         (["where=state=unreadable"], [5]),
         (["where=env=HalfCheetah-v4", "sort=age"], [3, 2]),
     ],

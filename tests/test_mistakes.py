@@ -125,6 +125,7 @@ TYPES = [
     ("'env.kwargs.g=[1'", "rlcont: env.kwargs.g=[1: cannot be read"),
     ("seed=0,1", "several values make a sweep; add -m"),
     ("seed=[1", "cannot be read; quotes and brackets must close"),
+    ("'output=runs seed=3'", "one word for several; drop the quotes around them"),
     ("'algo=ddpg env=Pendulum-v1'", "drop the quotes around them"),
     ("-m algo.actor.hidden=256,[64,64]", "algo.actor.hidden=256: must be a list of widths, as in [256,256]"),
     ("-m total_steps=20k,30k", "did you mean total_steps=20e3?"),

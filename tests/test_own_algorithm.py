@@ -6,8 +6,10 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
+import torch
 import yaml
 from own_algorithm import AGENT, CONFIG, NAME, VALUES, write_package
 from quick import quick
@@ -18,6 +20,7 @@ from rlcont.algos.find import agent_class, config_class
 from rlcont.config.compose import make_plan
 from rlcont.config.names import existing_file
 from rlcont.core.errors import UserError
+from rlcont.training.build import build
 
 PAIR = "outputs/Pendulum-v1/scaled_plugin-Scaled"
 
@@ -170,6 +173,20 @@ def test_one_module_may_hold_both_classes(module):
     plan = make_plan([f"algo={name}", "env=Pendulum-v1", "algo.scale=0.7"])
     assert plan.config.algo.scale == 0.7
     assert (config_class(name).__name__, agent_class(name).__name__) == ("ScaledConfig", "Scaled")
+
+
+def test_its_updates_have_one_thread_where_it_is_not_told(module):
+    """It may change between one and two by the clock, and nobody knows that another's update has the same numbers."""
+    name = f"{module(CONFIG + AGENT)}:Scaled"
+    torch.set_num_threads(2)
+    chosen = {}
+    for typed in ("auto", "2"):
+        config = make_plan(tiny(f"algo={name}", f"threads={typed}")).config
+        with ExitStack() as stack:
+            agent = build(config, stack).training.agent
+            chosen[typed] = torch.get_num_threads(), agent.accelerate.__class__.__name__
+    torch.set_num_threads(1)
+    assert chosen == {"auto": (1, "Acceleration"), "2": (2, "Acceleration")}
 
 
 def test_its_values_need_not_begin_from_anothers(module, tmp_path):

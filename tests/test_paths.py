@@ -70,11 +70,11 @@ def test_a_typed_module_is_found_in_a_folder_with_any_name(tmp_path, monkeypatch
     typed.allow("module_of_mine")
     with typed.importable("module_of_mine", "env=module_of_mine:X-v0"):
         importlib.import_module("module_of_mine")
-    assert typed.needed_path() == "PYTHONPATH=. "
+    assert typed.way_on(Path("outputs/a run")) == "PYTHONPATH=. rlcont resume 'outputs/a run' goes on"
     monkeypatch.chdir(tmp_path)
-    assert typed.needed_path() == f"PYTHONPATH='{folder}' "
+    assert typed.way_on(tmp_path) == f"PYTHONPATH='{folder}' rlcont resume {tmp_path} goes on"
     typed.allow("gymnasium")  # Nothing of this working directory.
-    assert typed.needed_path() == f"PYTHONPATH='{folder}' "
+    assert typed.way_on(tmp_path) == f"PYTHONPATH='{folder}' rlcont resume {tmp_path} goes on"
 
 
 WORDS = {

@@ -268,6 +268,31 @@ def test_a_mistake_is_one_line(finished, typed, said):
     assert (finished / "config.yaml").read_bytes() == before
 
 
+def test_fewer_steps_than_it_has_are_told_before_what_else_does_not_fit_them(tmp_path):
+    folder = train(tiny("checkpoint.every=200", f"output={tmp_path}"))
+    with pytest.raises(UserError, match=r"^total_steps=50: .* is at step 400 already$"):  # Of 100 steps of warm-up.
+        plan_resume(folder, ["total_steps=50"])
+
+
+def test_how_a_run_is_computed_stays_as_it_was_last_typed(tmp_path):
+    folder = train(settings("a2c", f"output={tmp_path}"))
+    resume(plan_resume(folder, ["total_steps=500", "precision=bf16"]))
+    assert plan_resume(folder, ["total_steps=600"]).config.precision == "bf16"
+
+
+def test_a_run_that_cannot_be_resumed_stays_as_it_was(tmp_path, monkeypatch):
+    folder = train(settings("a2c", f"output={tmp_path}"))
+    before = (folder / "status.json").read_bytes()
+
+    def record(*_):
+        raise PermissionError("run.json")
+
+    monkeypatch.setattr("rlcont.runs.resume.add_to_description", record)
+    with pytest.raises(PermissionError):
+        resume(plan_resume(folder, ["total_steps=500"]))
+    assert (folder / "status.json").read_bytes() == before
+
+
 FIXED = "algo.lr=0.1 env.wrappers=[ClipReward] env=Other noise=ou noise.sigma=0.2 actors.num=2 seed=1 eval.episodes=3"
 
 

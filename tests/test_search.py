@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import time
@@ -24,9 +25,11 @@ from rlcont.core.spelling import flat_keys
 from rlcont.runs.folder import in_use, load_config
 from rlcont.runs.status import read_status
 from rlcont.search.plan import plan_again, plan_search, runs_at_once
+from rlcont.search.runner import _SearchRunner
 from rlcont.search.space import read_space
 from rlcont.search.study import Study, distribution
 from rlcont.search.winner import write_tuned
+from rlcont.sweep.show import LineShow
 
 TESTS = {"PYTHONPATH": str(Path(__file__).parent)}
 PUSH = tiny(
@@ -99,6 +102,14 @@ def test_a_trial_has_room_for_all_its_seeds(words, expected):
         (["algo.gamma=0.9,0.99", "seed=interval(0,3)"], "list them, as in seed=0,1,2"),
         (["algo.gamma=0.9,0.99", "hydra/launcher=basic"], "Hydra's own settings"),
         (["algo.gamma=0.9,1.5"], "algo.gamma=1.5: must be a number from 0 to 1"),
+        (
+            ["algo.batch_size=interval(8,16)"],
+            "must be whole numbers; did you mean algo.batch_size=int(interval(8,16))?",
+        ),
+        (
+            ["num_envs=tag(log,interval(1,4))"],
+            "must be whole numbers; did you mean num_envs=tag(log,int(interval(1,4)))?",
+        ),
         (["algo.actor.lr=interval(-1,1)"], "algo.actor.lr=-1.0: must be a number above 0"),
         (["algo.n_step=int(interval(1,5))", "algo.gama=0.9"], "did you mean algo.gamma?"),
         (["algo.gamma=0.9,0.99", "search.pruner=medium"], "search.pruner=medium: must be median, asha or none"),
@@ -108,7 +119,7 @@ def test_a_trial_has_room_for_all_its_seeds(words, expected):
     ],
 )
 def test_a_mistake_is_one_line(words, said):
-    with pytest.raises(UserError, match=said.replace("?", "[?]")) as error:
+    with pytest.raises(UserError, match=re.escape(said)) as error:
         plan_search(tiny(*words))
     assert "\n" not in str(error.value)
 
@@ -425,3 +436,14 @@ def test_a_search_that_runs_is_left_alone(tmp_path):
         result = rlcont(tmp_path, "resume", ".", env=TESTS)
     assert result.returncode == 2
     assert "in use by process" in result.stderr
+
+
+def test_a_trial_whose_runs_all_wait_is_over_when_it_is_given_up(tmp_path):
+    plan = plan_search(tiny("algo.gamma=0.9,0.99", "seed=0,1", f"output={tmp_path}"))
+    study = Study(tmp_path, plan.space, plan.search, 400)
+    runner = _SearchRunner(plan, tmp_path, study, 2, LineShow(4))
+    attempt = runner.attempt(study.ask())
+    runner.attempts, runner.waiting = [attempt], list(attempt.jobs)
+    runner.give_up(attempt, "pruned")
+    assert (runner.attempts, runner.waiting) == ([], [])
+    assert study.counts()["pruned"] == 1

@@ -14,6 +14,8 @@ from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError
 from rlcont.core.types import EnvStep
 from rlcont.envs.episodes import Episodes
+from rlcont.envs.vector import Environments
+from rlcont.training.collector import InlineCollector
 from rlcont.training.interval import Interval
 from rlcont.training.run import run
 
@@ -168,3 +170,20 @@ def test_time_spent_evaluating_does_not_count_in_steps_per_second(monkeypatch):
         now[0] = 100.0
     now[0] = 101.0
     assert interval.summary()["train/steps_per_second"] == 1.0
+
+
+def test_environments_get_actions_of_one_type_whatever_an_agent_gives():
+    given = []
+
+    class Agent:
+        act = staticmethod(lambda obs, *, explore: np.full((1, 1), 0.1))
+        observe = staticmethod(lambda step: None)
+
+    class Spied(Environments):
+        def step(self, action):
+            given.append(action.dtype)
+            return super().step(action)
+
+    collector = InlineCollector(Agent(), Spied(make_plan(["env=Pendulum-v1"]).config.env, [0]))
+    collector.collect()
+    assert given == [np.float32]

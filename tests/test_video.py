@@ -1,7 +1,9 @@
 """Episodes as files that show what happened."""
 
 from pathlib import Path
+from typing import ClassVar
 
+import gymnasium
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from tiny import TINY_A2C, tiny
 
 from rlcont.config.compose import make_plan
 from rlcont.core.errors import UserError, require
+from rlcont.envs.box import BoxEnv
+from rlcont.envs.config import EnvConfig
 from rlcont.report.play import evaluate_run
 from rlcont.training.run import run
 
@@ -60,6 +64,26 @@ def test_an_environment_that_cannot_be_drawn_is_named(tmp_path):
     with pytest.raises(UserError, match=r"env=probe_envs:Plain-v0 .*cannot be"):
         evaluate_run(folder, "last", 1, seed=None, video=True)
     assert not (folder / "videos").exists()
+
+
+class Undrawn(gymnasium.Env):
+    observation_space = action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+    metadata: ClassVar[dict] = {}
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+
+def test_an_environment_that_draws_no_pictures_is_told_which_mode_they_need():
+    gymnasium.register("test_video/Undrawn-v0", Undrawn)
+    kwargs = {"render_mode": "rgb_array"}
+    env = BoxEnv(EnvConfig(id="test_video/Undrawn-v0", kwargs=kwargs, max_episode_steps=None, wrappers=(), info=()))
+    env.reset(0)
+    with pytest.raises(UserError, match=r"cannot be drawn: .*'render_modes'\] is \[\], and pictures need rgb_array$"):
+        env.door.frame()
 
 
 def test_without_a_display_or_what_draws_one_line_says_what_to_do(drawn):

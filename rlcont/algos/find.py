@@ -23,6 +23,11 @@ def config_class(name: str) -> Any:
     return _checked(name, _class(name, "config", "Config"), AlgorithmConfig)
 
 
+def is_foreign(name: str) -> bool:
+    """Whether an algorithm is none of rlcont's own."""
+    return ":" in name
+
+
 def agent_class(name: str) -> Any:
     from rlcont.core.agent import Agent
 

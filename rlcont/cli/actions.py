@@ -51,8 +51,9 @@ def _checked(overrides: list[str]) -> Plan:
         if override.startswith("sweep."):
             raise UserError(f"{override}: counts only in a sweep; add -m")
     _refuse_search(overrides)
-    from rlcont.config.compose import make_plan
+    from rlcont.config.compose import chosen_files, make_plan
 
+    chosen_files.cache_clear()  # A process that calls rlcont.train again may have edited them, or changed its folder.
     plan = make_plan(overrides)
     from rlcont.training.preflight import check_runs  # It loads Gymnasium, which a mistake should not wait for.
 
@@ -267,13 +268,13 @@ def _prepare_to_play(folder: Path, policy: str) -> None:
     prepare_threads()
 
 
-def list_runs(folder: Path = Path("outputs"), *, sort: str, where: tuple[str, str] | None) -> None:
+def list_runs(folder: Path = Path("outputs"), *, sort: str, where: list[tuple[str, str]] | None) -> None:
     """Lists the runs below DIR; without it, below outputs. The return is that of the last evaluation, the step the last
     one trained. The order ascends: by default the newest run comes last, with sort=return the best.
     """
     from rlcont.runs.listing import list_runs
 
-    list_runs(folder, sort, where)
+    list_runs(folder, sort, where or [])
 
 
 def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:

@@ -74,11 +74,11 @@ def _number(typed: str) -> float:
     return float(typed)
 
 
-def _setting(typed: str) -> tuple[str, str]:
-    key, is_setting, value = typed.partition("=")
-    if not (key and is_setting):
+def _settings(typed: str) -> list[tuple[str, str]]:
+    pairs = [word.partition("=") for word in re.split(r",(?=[\w.]+=)", typed)]
+    if not all(key and is_setting for key, is_setting, _ in pairs):
         raise ValueError
-    return key, value
+    return [(key, value) for key, _, value in pairs]
 
 
 def _kept_policies(folders: list[str]) -> list[str]:
@@ -93,7 +93,7 @@ FLAG = Kind("true or false", lambda typed: ("false", "true").index(typed.lower()
 FOLDER = Kind("folder", Path)
 FILE = Kind("file", Path)
 COLUMN = Kind(f"one of {', '.join(SORTS)}", lambda typed: SORTS[SORTS.index(typed)], lambda _: list(SORTS))
-SETTING = Kind("KEY=VALUE", _setting)
+SETTINGS = Kind("KEY=VALUE or KEY=VALUE,KEY=VALUE", _settings)
 KEPT = Kind(
     "last, best, or a step whose policy the run kept",
     lambda typed: f"step-{typed}" if typed.isdigit() else typed,
@@ -160,7 +160,7 @@ _LIST = (
         Folders(0, 1, "one folder", "outputs", whole=True),
         (
             Key("sort", COLUMN, "age", "return", "Order of the runs, by env, algo, state, step, return, or age."),
-            Key("where", SETTING, None, "algo=ddpg", "Only runs with this value, of a key or of state."),
+            Key("where", SETTINGS, None, "algo=ddpg,seed=1", "Only runs with these values, of keys or of state."),
         ),
     ),
     Command(

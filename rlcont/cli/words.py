@@ -37,7 +37,7 @@ def read_words(command: Command, arguments: list[str]) -> tuple[list[Path], dict
     for word in arguments:
         name, is_option, value = word.partition("=")
         # A folder may have an equals sign in its path, and a value a slash.
-        is_folder = not is_option or (name not in known and ("/" in name or Path(word).exists()))
+        is_folder = not is_option or (name not in known and ("/" in name or Path(word.split("/")[0]).exists()))
         if word.startswith("-") or (not is_folder and not known):
             raise UserError(f"{word}: no such option; {_instead(command, name, value)}")
         if is_folder:

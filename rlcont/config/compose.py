@@ -107,7 +107,7 @@ def make_plan(overrides: list[str]) -> Plan:
     algo = next((str(override.value()) for override in groups if override.key_or_group == "algo"), "")
     for override in groups:
         check_option(override, algo or names.default_option("algo"))
-    chosen = _chosen(tuple(names.folders()), tuple(line_of(override) for override in groups))
+    chosen = chosen_files(tuple(names.folders()), tuple(line_of(override) for override in groups))
     typed = flat_keys({override.key_or_group: override.value() for override in values})
     config, choices, origins = copy.deepcopy(chosen.config), chosen.choices, dict(chosen.origins)
     if begun:
@@ -191,7 +191,7 @@ def _forget(origins: dict[str, str], key: str) -> None:
 
 
 @functools.cache
-def _chosen(config_folders: tuple[Path, ...], groups: tuple[str, ...]) -> Chosen:
+def chosen_files(config_folders: tuple[Path, ...], groups: tuple[str, ...]) -> Chosen:
     """Merges the chosen files; the jobs of a sweep that choose the same ones share the result."""
     with hydra_loader() as loader:
         try:

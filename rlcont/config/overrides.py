@@ -19,6 +19,11 @@ from rlcont.config.run import BY_ALGORITHM
 from rlcont.core.errors import UserError
 from rlcont.core.spelling import did_you_mean, flat_keys, nearest, spelled
 
+PATHS = ("output", "init", "from")
+"""Keys whose value is a path."""
+SEVERAL = re.compile(r"\s[\w.]+=")
+"""Says that a word is several, quoted as one."""
+
 
 def line_of(override: Override) -> str:
     """An override as it was typed."""
@@ -39,14 +44,14 @@ def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Over
         if value.startswith("="):
             raise UserError(f"{override}: one = too many; did you mean {key}={value.lstrip('=')}?")
         try:
-            (one,) = parser.parse_overrides([override])
+            (one,) = _parsed(parser, override)
         except HydraException as error:
             if unknown := re.search(r"Unknown function '(\w+)'", str(error)):
                 raise UserError(
                     f"{key}={value}: no function {unknown[1]}; allowed: interval(LOW,HIGH), "
                     "tag(log,interval(LOW,HIGH)), range(START,STOP,STEP), choice(A,B), glob(*PATTERN*)"
                 ) from None
-            if re.search(r"\s[\w.]+=", value):
+            if SEVERAL.search(value):
                 raise UserError(f"{key}={value}: one word for several; drop the quotes around them") from None
             if value.startswith("~"):
                 meant = f"{key}={os.path.expanduser(value)}"
@@ -59,6 +64,20 @@ def parse(overrides: list[str], loader: ConfigLoader | None = None) -> list[Over
         if line_of(before) != line_of(one):
             raise UserError(f"{line_of(before)} {line_of(one)}: {one.key_or_group} is typed twice; keep one of them")
     return list(parsed.values())
+
+
+def _parsed(parser: OverridesParser, override: str) -> list[Override]:
+    """An override as Hydra reads it. A path that Hydra's grammar has no letters for, such as müll or a=b, is taken as
+    it is.
+    """
+    try:
+        return parser.parse_overrides([override])
+    except HydraException:
+        key, _, value = override.partition("=")
+        seems_several = key == "output" and SEVERAL.search(value)
+        if key not in PATHS or seems_several or value[:1] in ("", '"', "'", "~") or "\\" in value:
+            raise
+        return parser.parse_overrides([f"{key}='{value.replace(chr(39), chr(92) + chr(39))}'"])
 
 
 def parse_one_run(overrides: list[str]) -> list[Override]:

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+import yaml
+
 
 def flat_keys(container: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested values under dotted keys."""
@@ -37,6 +39,14 @@ def spelled(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{','.join(f'{key}:{spelled(item)}' for key, item in value.items())}}}"
     return "null" if value is None else str(value).lower()
+
+
+def stands_for(typed: str, value: Any) -> bool:
+    """Whether a typed word is this value, however a number or a list is written."""
+    try:
+        return bool(float(typed) == value)
+    except ValueError:
+        return typed == spelled(value) or bool(yaml.safe_load(typed) == yaml.safe_load(spelled(value)))
 
 
 def counted(number: int, noun: str) -> str:

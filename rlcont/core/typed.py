@@ -58,8 +58,12 @@ def importable(module: str, typed: str, hint: str = "") -> Iterator[None]:
         sys.path[:] = before
 
 
-def needed_path() -> str:
-    """What to type before a command that names no module, as in PYTHONPATH=. rlcont resume RUN; empty if nothing."""
+def way_on(folder: Path) -> str:
+    """Says how a run, a sweep or a search goes on. The command names no module, so it may need PYTHONPATH."""
+    return f"{_needed_path()}rlcont resume {shlex.quote(str(folder))} goes on"
+
+
+def _needed_path() -> str:
     folders = [Path(path).parent for path in _paths() if Path(path).is_dir() or Path(f"{path}.py").is_file()]
     names = dict.fromkeys("." if folder == Path.cwd() else str(folder) for folder in folders)
     return f"PYTHONPATH={shlex.quote(':'.join(names))} " if names else ""

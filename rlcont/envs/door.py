@@ -24,7 +24,7 @@ from rlcont.core.types import Array
 from rlcont.envs.config import EnvConfig
 from rlcont.envs.mujoco import breakdown_detector, follow
 from rlcont.envs.packages import package_hint
-from rlcont.envs.spaces import ActionBox, Observations, described
+from rlcont.envs.spaces import ActionBox, Observations, described, numbers
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class Door:
                 "info a dictionary"
             )
         if self._simulator_broke():
-            obs[:] = 0
+            obs[:], self._info = 0, {}
             return 0.0, False, True, False
         raw, reward, terminated, truncated, self._info = result
         if not isinstance(reward, float):
@@ -127,7 +127,7 @@ class Door:
 
     def info(self) -> list[float]:
         """The values of the last step's info that are to be logged, in their order; NaN where there is none."""
-        arrays = [_array(self._info.get(name)) for name in self._info_names]
+        arrays = [numbers(self._info.get(name)) for name in self._info_names]
         return [math.nan if array is None or array.size != 1 else float(array.item()) for array in arrays]
 
     def absent_info(self) -> list[str]:
@@ -185,7 +185,7 @@ class Door:
             raise self._refusal(f"{method} gives {error}") from None
 
     def _number(self, what: str, value: Any) -> float:
-        array = _array(value)
+        array = numbers(value)
         if array is None or array.size != 1:
             raise self._refusal(f"the {what} is {described(value)}; Gymnasium wants a number")
         return float(array.item())
@@ -193,7 +193,7 @@ class Door:
     def _flag(self, what: str, value: Any) -> bool:
         if isinstance(value, np.bool_):
             return bool(value)
-        array = _array(value)
+        array = numbers(value)
         if array is None or array.size != 1 or array.item() not in (0, 1):
             raise self._refusal(f"{what} is {described(value)}; Gymnasium wants True or False")
         return bool(array.item())
@@ -206,6 +206,9 @@ class Door:
         said = f"{type(error).__name__}: {reason[:500]}".removesuffix(": ") + raised_at(error)
         if what == "step" and "values to unpack" in reason:
             said += "; Gymnasium wants observation, reward, terminated, truncated, info"
+        modes = (self.env.metadata or {}).get("render_modes", []) if what == "render" else ["rgb_array"]
+        if "rgb_array" not in modes:
+            said += f"; its metadata['render_modes'] is {modes}, and pictures need rgb_array"
         return ForeignError(f"{self.name}{self.arguments}: {FAILED[what]}: {said}")
 
 
@@ -248,15 +251,6 @@ def imported(key: str, module: str, value: str) -> ModuleType:
 
 def _is_wrapper(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, gymnasium.Wrapper)
-
-
-def _array(value: Any) -> Array | None:
-    """Numbers as an array; None if they are none."""
-    try:
-        array = np.asarray(value)
-    except Exception:  # Of foreign __array__ methods, too.
-        return None
-    return array if array.dtype.kind in "biuf" else None
 
 
 @functools.cache

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box, Dict, Space, Tuple, flatdim, flatten
-from gymnasium.vector.utils import batch_space, iterate
 
 from rlcont.core.types import Array
 
@@ -87,13 +86,25 @@ class Observations:
             out[:] = raw.ravel()
             return
         for leaf in self.leaves:
-            value = raw
-            for key in leaf.path:
-                try:
-                    value = value[key]
-                except (LookupError, TypeError):
-                    raise ValueError(f"an observation without {leaf.name!r}, which is in its space") from None
-            out[leaf.part] = _flat(leaf, value)
+            out[leaf.part] = _flat(leaf, _at(leaf, raw))
+
+    def flat(self, obs: Any) -> tuple[Array, bool]:
+        """Flat observations [B, O], and whether `obs` was a batch, as vector environments give it.
+
+        Raises:
+            ValueError: as of `write`.
+        """
+        parts = [_at(leaf, obs) for leaf in self.leaves]
+        first = numbers(parts[0])
+        is_batch = first is not None and first.ndim > len(self.leaves[0].space.shape or ())
+        flat = np.empty((len(parts[0]) if is_batch else 1, self.size))
+        for leaf, part in zip(self.leaves, parts, strict=True):
+            rows = numbers(part) if is_batch else [part]
+            if rows is None or (is_batch and np.shape(rows)[:1] != flat.shape[:1]):
+                raise ValueError(f"an observation {leaf.name!r} that is {described(part)}, in a batch of {len(flat)}")
+            for row, value in zip(flat, rows, strict=True):
+                row[leaf.part] = _flat(leaf, value)
+        return flat, is_batch
 
     def facts(self) -> list[dict[str, Any]]:
         """Name, kind, shape and bounds of each part, in the order of the flat vector, for a file."""
@@ -117,20 +128,6 @@ def _is_image(space: Space[Any]) -> bool:
         return False
     is_coloured = len(space.shape) == 3 and space.shape[-1] in (1, 3, 4)
     return bool(space.high.max() == 255 or (space.high.max() == 1 and is_coloured))
-
-
-def flat_observations(space: Space[Any], obs: Any) -> tuple[Array, bool]:
-    """Flat observations [B, O] float32, and whether `obs` was a batch, as vector environments give it."""
-    part: Any = space
-    inner = obs
-    while isinstance(part, Dict | Tuple):
-        key: Any = next(iter(part)) if isinstance(part, Dict) else 0
-        part, inner = part[key], inner[key]
-    number = len(inner) if np.ndim(inner) > len(part.shape) else None
-    if isinstance(space, Box):
-        return np.asarray(obs, np.float32).reshape(number or 1, -1), number is not None
-    rows: Any = [obs] if number is None else iterate(batch_space(space, number), obs)
-    return np.array([flatten(space, row) for row in rows]).astype(np.float32), number is not None
 
 
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
@@ -165,6 +162,25 @@ def _leaves(space: Space[Any], path: tuple[Any, ...] = ()) -> Iterator[tuple[tup
         yield path, space
 
 
+def _at(leaf: _Leaf, raw: Any) -> Any:
+    """A leaf's part of an observation."""
+    for key in leaf.path:
+        try:
+            raw = raw[key]
+        except (LookupError, TypeError):
+            raise ValueError(f"an observation without {leaf.name!r}, which is in its space") from None
+    return raw
+
+
+def numbers(value: Any) -> Array | None:
+    """Numbers as an array; None if they are none."""
+    try:
+        array = np.asarray(value)
+    except Exception:  # Of a ragged list, or of a foreign __array__ method.
+        return None
+    return array if array.dtype.kind in "biuf" else None
+
+
 def _flat(leaf: _Leaf, value: Any) -> Array:
     where = f" {leaf.name!r}" if leaf.path else ""
     if not isinstance(leaf.space, Box):
@@ -172,11 +188,8 @@ def _flat(leaf: _Leaf, value: Any) -> Array:
         if not leaf.space.contains(item):
             raise ValueError(f"an observation{where} that is {described(item)}, its space is {leaf.space}")
         return np.ravel(np.asarray(flatten(leaf.space, item)))
-    try:
-        array = np.asarray(value)
-    except Exception:  # Of a ragged list, or of a foreign __array__ method.
-        array = np.asarray(None)
-    if array.dtype.kind not in "fiub":
+    array = numbers(value)
+    if array is None:
         raise ValueError(f"an observation{where} that is {described(value)}, its space is {leaf.space}")
     # Axes of length 1 change no order.
     if [n for n in array.shape if n != 1] != [n for n in leaf.space.shape if n != 1]:

@@ -19,7 +19,8 @@ from rlcont.training.interrupt import whole_before_interrupts
 COLUMNS = ["runs", "steps", "last", "95 % interval", "IQM", "median", "best", "over training", "to threshold", "time"]
 RUN_COLUMNS = ["env", "group", "seed", "folder", "state", "counted", "step", "last", "best"]
 THRESHOLD = 0.9
-"""Default threshold, as a fraction of the way from the untrained return to the best group's last one."""
+"""Default threshold, as a fraction of the way from the untrained return to the best group's last one; none where that
+is no higher."""
 
 
 class Figures(NamedTuple):
@@ -84,7 +85,8 @@ def figures(groups: Sequence[Group], threshold: float | None) -> list[Figures]:
         own = threshold
         if own is None and finished:
             start = float(np.mean([curve.returns[0] for other in finished for curve in other.curves]))
-            own = start + THRESHOLD * (max(float(other.last.mean()) for other in finished) - start)
+            gain = max(float(other.last.mean()) for other in finished) - start
+            own = start + THRESHOLD * gain if gain > 0 else math.nan
         found.append(_figures(group, math.nan if own is None else own))
     return found
 
@@ -94,7 +96,8 @@ def _figures(group: Group, threshold: float) -> Figures:
     if not group.curves:
         return counts
     low, high = bootstrap_interval(group.last)
-    reached = [steps_to(threshold, curve.steps, curve.returns) for curve in group.curves]
+    there_is_one = not math.isnan(threshold)
+    reached = [steps_to(threshold, curve.steps, curve.returns) for curve in group.curves if there_is_one]
     return counts._replace(
         last=float(group.last.mean()),
         low=float(low),
@@ -104,7 +107,7 @@ def _figures(group: Group, threshold: float) -> Figures:
         best=float(np.mean([curve.returns.max() for curve in group.curves])),
         over_training=float(np.mean([area_under_curve(curve.steps, curve.returns) for curve in group.curves])),
         threshold=threshold,
-        steps_to_threshold=float(np.median(reached)),
+        steps_to_threshold=float(np.median(reached)) if reached else math.nan,
         reached=sum(map(math.isfinite, reached)),
         seconds=float(np.mean([curve.seconds[-1] for curve in group.curves])),
     )
@@ -125,7 +128,7 @@ def _cells(own: Figures) -> list[str]:
         _number(own.median),
         _number(own.best),
         _number(own.over_training),
-        f"{steps} to {_number(own.threshold)} ({own.reached} of {own.runs})",
+        "-" if math.isnan(own.threshold) else f"{steps} to {_number(own.threshold)} ({own.reached} of {own.runs})",
         _time(own.seconds),
     ]
 

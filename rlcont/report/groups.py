@@ -91,13 +91,23 @@ def group_runs(places: Sequence[Path]) -> list[Group]:
 
 
 def _without_copies(curves: Iterable[Curve]) -> list[Curve]:
-    """The curves but for those of copied folders, which are named: counted twice, a run would narrow its interval."""
+    """The curves but for those of copied folders, and of runs that were made again to the same numbers; those are
+    named. Counted twice, a run would narrow its interval.
+    """
+    whole: list[Curve] = []
     firsts: dict[str, Curve] = {}
     for curve in curves:
-        first = firsts.setdefault(f"{curve.run.started} {curve.run.config}", curve)
-        if first is not curve:
-            print(f"{curve.run.folder}: left out, a copy of {first.run.folder}", file=sys.stderr, flush=True)
-    return list(firsts.values())
+        learned = {key: value for key, value in curve.run.config.items() if key == "seed" or key not in NOT_LEARNING}
+        numbers = f"{learned} {curve.steps.tolist()} {curve.returns.tolist()}"
+        same = firsts.get(f"{curve.run.started} {curve.run.config}") or firsts.get(numbers)
+        if same is not None:
+            print(f"{curve.run.folder}: left out, the same run as {same.run.folder}", file=sys.stderr, flush=True)
+            continue
+        whole.append(curve)
+        firsts[f"{curve.run.started} {curve.run.config}"] = curve
+        if len(curve.steps):
+            firsts[numbers] = curve
+    return whole
 
 
 def read_curve(folder: Path) -> Curve | None:

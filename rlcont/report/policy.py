@@ -4,9 +4,9 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from rlcont.core.errors import UserError
 from rlcont.core.types import Array
 from rlcont.envs.box import BoxEnv
-from rlcont.envs.spaces import flat_observations
 from rlcont.report.play import load_trained
 from rlcont.runs.folder import load_config
 from rlcont.training.preflight import check_spaces
@@ -32,11 +32,14 @@ class TrainedPolicy:
         Shapes:
             observation as the environment gives it, a batch as `gymnasium.make_vec` gives it; action as the
             environment's action space, a batch [B, ...].
+
+        Raises:
+            UserError: it is no observation of the environment.
         """
-        flat, is_batch = flat_observations(self._env.env.observation_space, obs)
-        if flat.shape[1] != self._env.spec.obs_dim:
-            wanted = f"{self._env.spec.env_id} has {self._env.spec.obs_dim}"
-            raise ValueError(f"an observation of {flat.shape[1]} values; {wanted}")
-        actions = self._env.to_env(self._policy.act(flat, explore=False))
+        try:
+            flat, is_batch = self._env.door.observations.flat(obs)
+        except ValueError as error:
+            raise UserError(f"env={self._env.spec.env_id}: act takes no {str(error).removeprefix('an ')}") from None
+        actions = self._env.to_env(self._policy.act(self._env.checked(flat), explore=False))
         shape: Any = self._env.env.action_space.shape
         return actions.reshape(-1, *shape) if is_batch else actions.reshape(shape)

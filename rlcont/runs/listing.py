@@ -3,13 +3,14 @@
 import datetime
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import flat_keys, nearest, nearest_key, spelled
+from rlcont.core.spelling import flat_keys, nearest, nearest_key, spelled, stands_for
 from rlcont.runs.console import format_return, print_table
 from rlcont.runs.find import run_folders
 from rlcont.runs.labels import distinguishing_settings
@@ -31,24 +32,25 @@ class Run(NamedTuple):
     started: datetime.datetime
 
 
-def list_runs(root: Path, sort: str, where: tuple[str, str] | None) -> None:
+def list_runs(root: Path, sort: str, where: Sequence[tuple[str, str]]) -> None:
     """Prints the runs below `root` in the order of a column, of equal ones the newest last.
 
     Args:
-        where: a key and the value that a run must have, as it is typed; a key's last part will do.
+        where: keys and the values that a run must have, as they are typed; a key's last part will do.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
     runs = sorted((read_run(folder) for folder in run_folders(root)), key=lambda run: (run.started, run.folder))
     if not runs:
         raise UserError(f"{root}: no run in it (a run's folder holds config.yaml and run.json)")
-    if where is not None:
-        found = [run for run in runs if where[1] in _values(run, where[0])]
+    for key, typed in where:
+        found = [run for run in runs if any(stands_for(typed, value) for value in _values(run, key))]
         if not found:
-            there = {value for run in runs for value in _values(run, where[0])}
+            there = {spelled(value) for run in runs for value in _values(run, key)}
             keys = dict.fromkeys(key for run in runs for key in ("state", *NAMES, *run.config))
-            near = nearest(where[1], there) if there else nearest_key(where[0], keys)
-            raise UserError(f"where={'='.join(where)}: no run in {root} has that{near}")
+            near = nearest(typed, there) if there else nearest_key(key, keys)
+            named = f"{root} has that" if len(where) == 1 else f"{root} has all of that"
+            raise UserError(f"where={','.join(map('='.join, where))}: no run in {named}{near}")
         runs = found
     runs.sort(key=lambda run: _place(run, sort))
     now = datetime.datetime.now().astimezone()
@@ -56,12 +58,12 @@ def list_runs(root: Path, sort: str, where: tuple[str, str] | None) -> None:
     print_table(COLUMNS, [_row(run, text, now) for run, text in zip(runs, differing, strict=True)], True)
 
 
-def _values(run: Run, key: str) -> list[str]:
+def _values(run: Run, key: str) -> list[Any]:
     """What a run has under `key`, `algo`, `env`, `state`, or keys that end so."""
     if key == "state":
         return [run.state]
     whole, end = NAMES.get(key, key), f".{key}"
-    return [spelled(value) for name, value in run.config.items() if name == whole or name.endswith(end)]
+    return [value for name, value in run.config.items() if name == whole or name.endswith(end)]
 
 
 def _place(run: Run, column: str) -> Any:

@@ -61,13 +61,14 @@ def plan_resume(folder: Path, overrides: list[str]) -> ResumePlan | None:
     checkpoints.check_format()  # First, because this version may not know a key of the configuration either.
     before = load_config(folder)
     computed = _computed(folder)
-    threads, workers = computed.pop("threads"), computed.pop("workers")
-    config = validate(merged(dataclasses.asdict(before), nested_keys({**computed, **changes})))
     steps = checkpoints.steps()
     if not steps:
         raise UserError(f"{folder}: it has no checkpoint to resume from")
-    if config.total_steps < steps[-1]:
-        raise UserError(f"total_steps={config.total_steps}: {folder} is at step {steps[-1]} already")
+    total = changes.get("total_steps")
+    if isinstance(total, int) and total < steps[-1]:
+        raise UserError(f"total_steps={total}: {folder} is at step {steps[-1]} already")
+    threads, workers = computed.pop("threads"), computed.pop("workers")
+    config = validate(merged(dataclasses.asdict(before), nested_keys({**computed, **changes})))
     with in_use(folder):
         pass
     is_over = steps[-1] >= before.total_steps or before.stop_at is not None

@@ -1,13 +1,15 @@
 """The plan of a search, validated before anything is created."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlcont.config.compose import Plan, make_plan
+from rlcont.config.fields import run_fields
 from rlcont.config.run import RunConfig, SearchConfig
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import flat_keys, spelled
+from rlcont.core.spelling import did_you_mean, flat_keys, spelled
 from rlcont.runs.files import folder_time, make_exclusively, read_json, write_json, writing_to
 from rlcont.runs.provenance import provenance
 from rlcont.search.space import Space, read_space
@@ -60,6 +62,7 @@ def plan_search(overrides: list[str]) -> SearchPlan:
     """Reads the search space and validates the runs at its extremes."""
     space = read_space(overrides)
     extremes = [make_plan(space.overrides(values, seed)) for values in space.corners() for seed in space.seeds]
+    _refuse_fractions(overrides, space, extremes[0])
     config = extremes[0].config
     if extremes[0].sweep.zip:
         raise UserError("sweep.zip: does not count in a search")
@@ -68,6 +71,17 @@ def plan_search(overrides: list[str]) -> SearchPlan:
             f"eval.every={spelled(config.eval.every)}: a search goes by evaluations; there is none in total_steps"
         )
     return SearchPlan(overrides, space, extremes)
+
+
+def _refuse_fractions(overrides: list[str], space: Space, plan: Plan) -> None:
+    """Refuses an interval of any numbers for a key that takes whole ones: its ends alone may be whole."""
+    choices = {group: str(choice) for group, choice in plan.choices.items()}
+    whole = {field.key for field in run_fields(choices) if "whole number" in field.allowed}
+    for key, dimension in space.varied.items():
+        if key in whole and not dimension.choices and isinstance(dimension.low, float):
+            typed = next(word for word in overrides if word.startswith(f"{key}="))
+            meant = re.sub(r"interval\([^)]*\)", lambda found: f"int({found[0]})", typed)
+            raise UserError(f"{typed}: must be whole numbers{did_you_mean([meant])}")
 
 
 def runs_at_once(plan: SearchPlan) -> int:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import shlex
 import shutil
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from optuna.trial import Trial
 
 from rlcont.core.spelling import counted
+from rlcont.core.typed import way_on
 from rlcont.runs.console import format_return, print_table
 from rlcont.runs.evaluations import read_evaluations
 from rlcont.runs.folder import in_use
@@ -44,13 +44,13 @@ def run_search(plan: SearchPlan, folder: Path, at_once: int, stop: Stop) -> int:
         num_jobs = study.num_trials * len(plan.space.seeds)
         present = plan.present()
         study.begin_with(present)
-        first = "the first with the present settings" if present else "the present settings lie outside"
+        first = "the first with the present settings" if present else "the present settings are not in the space"
         trials = counted(study.num_trials, "trial")
         show = make_show(f"{trials}, {first}; {num_jobs} runs at most, {at_once} at once; {folder}", num_jobs)
         _SearchRunner(plan, folder, study, at_once, show).run(stop)
     _print_summary(plan, folder, study)
     if stop.received is not None:
-        print(f"rlcont resume {shlex.quote(str(folder))} goes on", flush=True)
+        print(way_on(folder), flush=True)
         return 128 + stop.received
     return 0 if study.best() else 1
 
@@ -96,7 +96,7 @@ class _SearchRunner(Runner):
 
     def refresh(self) -> None:
         super().refresh()
-        for attempt in self.attempts:
+        for attempt in list(self.attempts):
             if attempt.given_up is None:
                 if self.study.report(attempt.trial, _means(attempt.jobs)):
                     self.give_up(attempt, "pruned")
@@ -113,6 +113,7 @@ class _SearchRunner(Runner):
                 job.conclude("pruned")
             elif job in self.running:
                 job.interrupt()
+        self.settle_if_over(attempt)
 
     def ended(self, job: Job) -> None:
         attempt = next(attempt for attempt in self.attempts if job in attempt.jobs)

@@ -6,12 +6,10 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import yaml
-
 from rlcont.config.compose import parse_sweep
 from rlcont.config.overrides import line_of
 from rlcont.core.errors import UserError
-from rlcont.core.spelling import spelled
+from rlcont.core.spelling import stands_for
 
 VARIED = ("algo.", "noise", "num_envs")
 """Prefixes of the keys that a search may vary. Returns under different values of others cannot be compared."""
@@ -38,7 +36,7 @@ class Dimension(NamedTuple):
     def own(self, value: Any) -> Any:
         """`value` as one of this dimension's; None if it is none of them."""
         if self.choices:
-            return next((choice for choice in self.choices if _is_typed(choice, value)), None)
+            return next((choice for choice in self.choices if stands_for(choice, value)), None)
         return value if isinstance(value, int | float) and self.low <= value <= self.high else None
 
 
@@ -94,14 +92,6 @@ def read_space(overrides: list[str]) -> Space:
             "'algo.actor.lr=tag(log,interval(1e-5,1e-2))' algo.batch_size=128,256"
         )
     return Space(fixed, seeds, varied)
-
-
-def _is_typed(choice: str, value: Any) -> bool:
-    """Whether a typed choice stands for a value."""
-    try:
-        return bool(float(choice) == value)
-    except ValueError:
-        return bool(yaml.safe_load(choice) == yaml.safe_load(spelled(value)))
 
 
 def _dimension(line: str, override: Any) -> Dimension:

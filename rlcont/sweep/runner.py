@@ -1,7 +1,6 @@
 """Runs the jobs of a sweep, each in its own process; no process outlives the sweep."""
 
 import os
-import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from rlcont.core.errors import one_line
 from rlcont.core.resources import available_cores, available_memory
 from rlcont.core.spelling import counted
+from rlcont.core.typed import way_on
 from rlcont.runs.status import read_status
 from rlcont.sweep.job import GRACE
 from rlcont.sweep.process import Job
@@ -42,7 +42,7 @@ def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int, stop: Stop) -> int
     Runner(waiting, at_once, show).run(stop)
     print_summary(jobs)
     if stop.received is not None:
-        print(f"rlcont resume {shlex.quote(str(folder))} goes on", flush=True)
+        print(way_on(folder), flush=True)
         return 128 + stop.received
     return 0 if all(job.status.state == "finished" for job in jobs) else 1
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from rlcont.actors.cluster import prepare_ray
-from rlcont.algos.find import agent_class
+from rlcont.algos.find import agent_class, is_foreign
 from rlcont.config.actors import RayActors
 from rlcont.config.run import RunConfig
 from rlcont.core.agent import Agent, Learner
@@ -65,8 +65,7 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None, worke
         stack.callback(env.close)
     # A module of the user's may have changed them, and with them what is computed.
     undo_foreign_settings()
-    chosen = threads or min(MOST_THREADS, torch.get_num_threads()) if config.threads == "auto" else config.threads
-    torch.set_num_threads(chosen)
+    torch.set_num_threads(useful_threads(config, threads))
     key, needed = config.algo.memory_demand(env.spec, config.total_steps, config.num_envs)
     on_gpu = resolve_device(config.device) == "cuda"
     check_memory(key, needed, torch.cuda.mem_get_info()[0] if on_gpu else available_memory())
@@ -77,6 +76,19 @@ def build(config: RunConfig, stack: ExitStack, threads: int | None = None, worke
     agent = make_agent(config, env.spec, accelerate)
     collector = _ray_collector(config, agent, stack) if envs is None else InlineCollector(agent, envs)
     return RunParts(Training(agent, collector), evaluate, acceleration, workers, env)
+
+
+def useful_threads(config: RunConfig, before: int | None) -> int:
+    """Torch's number of threads at first; `before` is that of a run that is resumed.
+
+    Where the number changes on the way, updates must not depend on it. That is known of rlcont's own algorithms alone:
+    torch.nn.LayerNorm, say, sums by the number of threads.
+    """
+    if config.threads != "auto":
+        return config.threads
+    if is_foreign(config.algorithm):
+        return 1
+    return before or min(MOST_THREADS, torch.get_num_threads())
 
 
 def resolve_device(device: str) -> str:

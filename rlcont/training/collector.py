@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from rlcont.core.agent import Agent
 from rlcont.core.types import Array, Collected
 from rlcont.envs.adaptive import AdaptiveEnvironments
@@ -24,7 +26,9 @@ class InlineCollector:
     def collect(self) -> Collected:
         if self.obs is None:
             self.obs = self.envs.reset()
-        step = self.envs.step(self.agent.act(self.obs, explore=True))
+        # In one type: a worker is sent float32.
+        action = np.asarray(self.agent.act(self.obs, explore=True), np.float32)
+        step = self.envs.step(action)
         self.agent.observe(step)
         self.obs = step.obs_to_act_on
         return self.episodes.add(step)

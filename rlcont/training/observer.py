@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import logging
-import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from rlcont.config.run import RunConfig
 from rlcont.core.errors import ActorsLost, Stopped
 from rlcont.core.spelling import flat_keys
-from rlcont.core.typed import needed_path
+from rlcont.core.typed import way_on
 from rlcont.core.types import Evaluation
 from rlcont.runs.checkpoint import Checkpoints
 from rlcont.runs.console import make_reporter
@@ -142,7 +141,7 @@ class RunObserver:
     def _way_on(self) -> str:
         if self.config.checkpoint.every is None:
             return "it kept no checkpoint (checkpoint.every=null)"
-        return f"{needed_path()}rlcont resume {shlex.quote(str(shown(self.folder)))} goes on"
+        return way_on(shown(self.folder))
 
     def _writing(self, step: int) -> contextlib.AbstractContextManager[None]:
         return writing_to(str(shown(self.folder)), f" at step {step}")

@@ -1,8 +1,10 @@
 """Starts and resumes runs, and prints what they are and how they end."""
 
 import dataclasses
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -44,8 +46,7 @@ def run(config: RunConfig, choices: dict[str, str | None], folder: Path | None =
         interrupt = stack.enter_context(Interrupt(ENDING))
         folder = folder or create_run_folder(output, config, choices)
         stack.enter_context(in_use(folder))
-        computed = {"threads": torch.get_num_threads(), "workers": parts.workers}
-        add_to_description(folder, {"acceleration": parts.acceleration.facts() | computed, "spaces": parts.env.facts()})
+        add_to_description(folder, {**_computed(parts), "spaces": parts.env.facts()})
         print(f"{title}; {shown(folder)}", flush=True)
         _print_machine(config, parts, found)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
@@ -66,13 +67,11 @@ def resume(plan: ResumePlan) -> Path:
         training = parts.training
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         state = checkpoints.load(training.agent.rows)
-        try:
+        with _fitting(folder):
             training.load_state_dict(state["training"])
-            observer = RunObserver(config, folder, parts, checkpoints, interrupt, state["observer"])
-        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-            raise UserError(f"{folder}: its checkpoint does not fit the run ({one_line(error)})") from error
         updated = plan.updated_packages()
         plan.record(training.step)
+        add_to_description(folder, _computed(parts))  # The next time it resumes as it did this time.
         print(f"{_name(config)}, from step {training.step}; {shown(folder)}", flush=True)
         if plan.rescheduled:
             print(
@@ -83,8 +82,24 @@ def resume(plan: ResumePlan) -> Path:
         if updated:
             print(f"{', '.join(updated)}; last digits may differ from those of an uninterrupted run", flush=True)
         _print_machine(config, parts, found)
+        with _fitting(folder):
+            observer = RunObserver(config, folder, parts, checkpoints, interrupt, state["observer"])
         _train(config, parts, observer)
     return folder
+
+
+@contextmanager
+def _fitting(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+        raise UserError(f"{folder}: its checkpoint does not fit the run ({one_line(error)})") from error
+
+
+def _computed(parts: RunParts) -> dict[str, Any]:
+    """How a run is computed, for its description."""
+    computed = {"threads": torch.get_num_threads(), "workers": parts.workers}
+    return {"acceleration": parts.acceleration.facts() | computed}
 
 
 def start_from(run: Path, agent: Agent) -> None:
