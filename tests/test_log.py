@@ -1,6 +1,7 @@
 """What TensorBoard finds in a run's folder."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -80,3 +81,18 @@ def test_evaluations_csv_has_a_row_per_evaluation(folder):
 
 def test_one_episode_has_no_spread():
     assert evaluation_row(Evaluation(np.array([4.0]), np.array([2])))["return_std"] == 0.0
+
+
+def test_a_folder_that_is_deleted_is_the_error_of_the_next_write_and_no_traceback(tmp_path, capfd):
+    log = RunLog(tmp_path / "run", {"algo_name": "ddpg"}, "")
+    log.writer.flush()
+    shutil.rmtree(tmp_path / "run")
+
+    def write():
+        while True:  # Until the thread that writes has met it.
+            log.scalars({"train/return": 1.0}, 1)
+            log.writer.flush()
+
+    with pytest.raises(OSError, match="run"):
+        write()
+    assert capfd.readouterr() == ("", "")

@@ -172,6 +172,7 @@ def test_one_module_may_hold_both_classes(module):
     name = f"{module(CONFIG + AGENT)}:Scaled"
     plan = make_plan([f"algo={name}", "env=Pendulum-v1", "algo.scale=0.7"])
     assert plan.config.algo.scale == 0.7
+    assert plan.config.total_steps == make_plan(["env=Pendulum-v1"]).config.total_steps
     assert (config_class(name).__name__, agent_class(name).__name__) == ("ScaledConfig", "Scaled")
 
 
@@ -231,6 +232,12 @@ def test_its_values_need_not_begin_from_anothers(module, tmp_path):
             "{folder}/Scaled.yaml: algo.scale=9.0: must be a number above 0",
         ),
         (CONFIG, VALUES.replace("scale: 0.9", ""), "Scaled", "algo.scale: must be given, in the YAML file of algo="),
+        (
+            CONFIG,
+            VALUES.replace("scale: 0.9", "scael: 0.9"),
+            "Scaled",
+            "algo.scale: must be given, in the YAML file of algo={name}:Scaled; scael is no key",
+        ),
         (CONFIG, VALUES.replace("ddpg", "dpg"), "Scaled", "algo=dpg: allowed: a2c, d4pg, ddpg, ppo, sac, td3"),
     ],
 )

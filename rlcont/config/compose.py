@@ -241,7 +241,8 @@ def _layers(files: list[tuple[str, str]]) -> Iterator[tuple[str, dict[str, Any]]
 
 def _check_env(env_id: str | None, env: str, origins: dict[str, str]) -> None:
     """Refuses an environment that a file names past the file of `env`."""
-    if env_id != (file_values("env", env).get("id") if option_file("env", env) else env):
+    values: dict[str, Any] = file_values("env", env) if option_file("env", env) else {"id": env}
+    if env_id != values.get("env", values).get("id"):  # A file of the whole configuration has it under env.
         raise UserError(f"{origin('env.id', origins)}env.id={env_id}: choose the environment with env={env_id}")
 
 

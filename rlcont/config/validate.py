@@ -71,7 +71,11 @@ def _mistake(error: ValidationError, group: str, container: dict[str, Any], orig
     key = ".".join([group, *path] if group else path)
     if group == "algo" and first["type"].startswith("missing"):
         lacking = [".".join(map(str, ("algo", *each["loc"]))) for each in errors if each["type"] == first["type"]]
-        return UserError(f"{', '.join(lacking)}: must be given, in the YAML file of algo={container['algo_name']}")
+        strays = [str(each["loc"][-1]) for each in errors if each["type"] == "unexpected_keyword_argument"]
+        why = (
+            f"; no keys are {', '.join(strays)}" if len(strays) > 1 else "".join(f"; {key} is no key" for key in strays)
+        )
+        return UserError(f"{', '.join(lacking)}: must be given, in the YAML file of algo={container['algo_name']}{why}")
     known = [*fields.general_fields(), *fields.sweep_fields(), *fields.search_fields()]
     if "algorithm" in container:
         known += fields.class_fields(container["algorithm"])

@@ -1,7 +1,9 @@
 """The log of a run: TensorBoard events and evaluations.csv."""
 
+import functools
 import math
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ class RunLog:
         position: dict[str, int] | None = None,
         step: int = 0,
     ):
+        _leave_errors_to_the_next_write()
         self.folder = folder
         # TensorBoard orders columns by name, capitals first.
         first = {name: spelled(hyper_parameters[key]) for key, name in FIRST.items() if key in hyper_parameters}
@@ -105,6 +108,18 @@ class RunLog:
         self.writer.close()
         if self._copy is not None:
             self._copy.finish()
+
+
+@functools.cache
+def _leave_errors_to_the_next_write() -> None:
+    """Keeps a thread of TensorBoard's that cannot write from printing a traceback: the next write raises its error."""
+    print_traceback = threading.excepthook
+
+    def hook(error: threading.ExceptHookArgs) -> None:
+        if not type(error.thread).__module__.startswith("tensorboard."):
+            print_traceback(error)
+
+    threading.excepthook = hook
 
 
 def _files(folder: Path) -> list[Path]:
