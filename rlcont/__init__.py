@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rlcont.report.policy import TrainedPolicy
 
 __version__ = "0.2.0"
-__all__ = ["UserError", "evaluations", "load", "train"]
+__all__ = ["UserError", "evaluations", "load", "resume", "train"]
 
 
 def train(*overrides: str) -> Path:
@@ -29,16 +29,41 @@ def train(*overrides: str) -> Path:
     from rlcont.core.errors import UserError
     from rlcont.core.process import LastingOutput
 
-    for word in overrides:
-        if not isinstance(word, str):
-            raise UserError(f"{word!r}: must be a text, as in rlcont.train('env=Pendulum-v1', 'seed=1')")
-        if word in COMMANDS:
-            raise UserError(f"{word}: counts only on the command line, as in: rlcont {word} ...")
+    _check_words(overrides)
     with LastingOutput():
         words = read_words(COMMANDS["train"], list(overrides))[1]
         for flag in words["flags"]:
             raise UserError(f"{flag}: counts only on the command line")
         return train_one(words["overrides"])
+
+
+def resume(run: str | Path, *overrides: str) -> Path:
+    """Trains a run on, as `rlcont resume RUN_DIR KEY=VALUE ...` does, and returns its folder. A finished one stays as
+    it is, unless `overrides` give it more steps.
+    """
+    from pathlib import Path
+
+    from rlcont.cli.actions import resume_one
+    from rlcont.core.process import LastingOutput
+    from rlcont.runs.find import named_folder
+
+    _check_words(overrides)
+    with LastingOutput():
+        folder = named_folder(Path(run))
+        resume_one(folder, list(overrides))
+        return folder
+
+
+def _check_words(overrides: tuple[str, ...]) -> None:
+    """Refuses what is no key=value of a run."""
+    from rlcont.cli.commands import COMMANDS
+    from rlcont.core.errors import UserError
+
+    for word in overrides:
+        if not isinstance(word, str):
+            raise UserError(f"{word!r}: must be a text, as in rlcont.train('env=Pendulum-v1', 'seed=1')")
+        if word in COMMANDS:
+            raise UserError(f"{word}: counts only on the command line, as in: rlcont {word} ...")
 
 
 def load(run: str | Path, policy: str | int = "last") -> TrainedPolicy:

@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_listing import make_run
 from tiny import TINY_A2C, tiny
 
+from rlcont.cli import actions
 from rlcont.core.errors import Stopped, UserError
 from rlcont.report import compare as compare_module
 from rlcont.report.aggregate import area_under_curve, bootstrap_interval, interquartile_mean, steps_to
@@ -257,6 +258,8 @@ def test_what_cannot_be_written_is_said(outputs, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"to=.*file/x: cannot be written \(Not a directory\)"):
         compare([outputs], tmp_path / "file" / "x", None)
+    with pytest.raises(UserError, match=r"^to=.*file: is a file; name a folder$"):
+        actions.compare(outputs, to=tmp_path / "file", threshold=None)
 
 
 def scalars(folder, tag):

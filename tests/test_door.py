@@ -75,6 +75,18 @@ def test_evaluations_are_the_numbers_of_the_table(run):
     assert rlcont.evaluations(run)[1]["return_mean"] == float(read_evaluations(run)[1]["return_mean"])
 
 
+def test_a_run_goes_on(tmp_path):
+    run = rlcont.train(f"output={tmp_path / 'outputs'}", *tiny("eval.episodes=1"))
+    assert rlcont.resume(run, "total_steps=600") == run
+    assert [row["step"] for row in rlcont.evaluations(run)] == [0, 200, 400, 600]
+    assert rlcont.resume(str(run)) == run  # It is finished.
+    for words, said in ((["total_steps=1"], "is at step 600 already"), (["seed=1"], "fixed for the whole run")):
+        with pytest.raises(UserError, match=said):
+            rlcont.resume(run, *words)
+    with pytest.raises(UserError, match="nowhere: no run"):
+        rlcont.resume("nowhere")
+
+
 def test_a_mistake_is_one_exception():
     with pytest.raises(UserError, match=r"^seeed=1: no such key; did you mean seed"):
         rlcont.train("seeed=1")

@@ -220,6 +220,7 @@ EVAL = [
     ("eval nowhere video=yes", "video=yes: must be true or false"),
     ("eval nowhere video=true render=true", "one of them; a window or files"),
     ("eval nowhere seed=1 seed=2", "seed is typed twice"),
+    ("eval nowhere csv=.", "csv=.: is a folder; name a file in it"),
     ("export nowhere", "nowhere: no run (it has no config.yaml)"),
     ("export", "export: name one run folder, as in: rlcont export outputs/HalfCheetah-v4/ddpg/RUN"),
     ("export nowhere polcy=best", "did you mean policy?"),

@@ -149,11 +149,16 @@ def resume(folder: Path, *, overrides: list[str]) -> None:
         return _run_search(plan_again(folder, overrides), folder)
     if (folder / "sweep.json").exists():
         return _resume_sweep(folder, overrides)
+    return resume_one(folder, overrides)
+
+
+def resume_one(folder: Path, overrides: list[str]) -> None:
+    """Resumes a run, unless it is finished."""
     from rlcont.runs.resume import plan_resume
 
     plan = plan_resume(folder, overrides)
     if plan is None:
-        return None
+        return
     from rlcont.core.resources import prepare_threads
     from rlcont.training.preflight import check_env, check_packages
 
@@ -163,7 +168,6 @@ def resume(folder: Path, *, overrides: list[str]) -> None:
     from rlcont.training.run import resume
 
     resume(plan)
-    return None
 
 
 def _resume_sweep(folder: Path, overrides: list[str]) -> None:
@@ -241,6 +245,8 @@ def evaluate(
         raise UserError(f"to={to}: counts only with video=true")
     if csv is not None and not csv.parent.is_dir():
         raise UserError(f"csv={csv}: no folder {csv.parent}")
+    if csv is not None and csv.is_dir():
+        raise UserError(f"csv={csv}: is a folder; name a file in it")
     if render and not has_display():
         raise UserError("render=true: there is no display here (DISPLAY is not set); video=true writes a file")
     if video:
@@ -283,6 +289,8 @@ def compare(*folders: Path, to: Path | None, threshold: float | None) -> None:
     training, the steps to a threshold, and the time. Only finished runs count; the others are named. DIR is a run,
     a sweep, or any folder above some.
     """
+    if to is not None and to.exists() and not to.is_dir():
+        raise UserError(f"to={to}: is a file; name a folder")
     require("compare", "compare", "matplotlib")
     from rlcont.report.compare import compare
     from rlcont.runs.files import folder_time

@@ -3,6 +3,7 @@
 import csv
 import math
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,7 +75,8 @@ def compare(places: Sequence[Path], to: Path, threshold: float | None) -> None:
                 names = unique_names(_file_name(group.label) for group in finished)
                 for group, name in zip(finished, names, strict=True):
                     write_band(group, to / _file_name(env) / name)
-    print(f"{to}: groups.md, groups.csv, runs.csv, pictures; tensorboard --logdir {to} shows each group as one curve")
+    shown = f"tensorboard --logdir {shlex.quote(str(to))} shows each group as one curve"
+    print(f"{to}: groups.md, groups.csv, runs.csv, pictures; {shown}")
 
 
 def figures(groups: Sequence[Group], threshold: float | None) -> list[Figures]:
