@@ -109,6 +109,7 @@ def test_runs_are_chosen_and_ordered(outputs, words, found):
         ("actor.l=0.02", "; did you mean algo.actor.lr?"),
         ("state=finishd", "; did you mean finished?"),
         ("seed=77", ""),
+        ("hidden=[16", "; did you mean [16]?"),
     ],
 )
 def test_a_condition_that_no_run_meets_is_one_line(outputs, where, hint):

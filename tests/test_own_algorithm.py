@@ -232,11 +232,12 @@ def test_its_values_need_not_begin_from_anothers(module, tmp_path):
             "{folder}/Scaled.yaml: algo.scale=9.0: must be a number above 0",
         ),
         (CONFIG, VALUES.replace("scale: 0.9", ""), "Scaled", "algo.scale: must be given, in the YAML file of algo="),
-        (
+        pytest.param(
             CONFIG,
             VALUES.replace("scale: 0.9", "scael: 0.9"),
             "Scaled",
-            "algo.scale: must be given, in the YAML file of algo={name}:Scaled; scael is no key",
+            "algo.scale: must be given, in the YAML file of algo={name}:Scaled; it has no key scael",
+            id="misspelt",
         ),
         (CONFIG, VALUES.replace("ddpg", "dpg"), "Scaled", "algo=dpg: allowed: a2c, d4pg, ddpg, ppo, sac, td3"),
     ],

@@ -72,9 +72,7 @@ def _mistake(error: ValidationError, group: str, container: dict[str, Any], orig
     if group == "algo" and first["type"].startswith("missing"):
         lacking = [".".join(map(str, ("algo", *each["loc"]))) for each in errors if each["type"] == first["type"]]
         strays = [str(each["loc"][-1]) for each in errors if each["type"] == "unexpected_keyword_argument"]
-        why = (
-            f"; no keys are {', '.join(strays)}" if len(strays) > 1 else "".join(f"; {key} is no key" for key in strays)
-        )
+        why = f"; it has no key {' or '.join(strays)}" if strays else ""
         return UserError(f"{', '.join(lacking)}: must be given, in the YAML file of algo={container['algo_name']}{why}")
     known = [*fields.general_fields(), *fields.sweep_fields(), *fields.search_fields()]
     if "algorithm" in container:

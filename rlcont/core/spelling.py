@@ -1,5 +1,6 @@
 """Values as they are typed, and suggestions for misspelt names."""
 
+import contextlib
 import difflib
 from collections.abc import Iterable
 from typing import Any
@@ -43,10 +44,14 @@ def spelled(value: Any) -> str:
 
 def stands_for(typed: str, value: Any) -> bool:
     """Whether a typed word is this value, however a number or a list is written."""
+    if typed == spelled(value):
+        return True
     try:
         return bool(float(typed) == value)
     except ValueError:
-        return typed == spelled(value) or bool(yaml.safe_load(typed) == yaml.safe_load(spelled(value)))
+        with contextlib.suppress(yaml.YAMLError):
+            return bool(yaml.safe_load(typed) == yaml.safe_load(spelled(value)))
+        return False
 
 
 def counted(number: int, noun: str) -> str:

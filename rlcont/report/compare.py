@@ -98,8 +98,8 @@ def _figures(group: Group, threshold: float) -> Figures:
     if not group.curves:
         return counts
     low, high = bootstrap_interval(group.last)
-    there_is_one = not math.isnan(threshold)
-    reached = [steps_to(threshold, curve.steps, curve.returns) for curve in group.curves if there_is_one]
+    curves = [] if math.isnan(threshold) else group.curves
+    reached = [steps_to(threshold, curve.steps, curve.returns) for curve in curves]
     return counts._replace(
         last=float(group.last.mean()),
         low=float(low),
