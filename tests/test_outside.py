@@ -142,7 +142,7 @@ def test_an_environment_without_a_time_limit_is_told_at_the_start(tmp_path):
     (tmp_path / "free.py").write_text(f"import gymnasium\ngymnasium.register('Free-v0', '{entry}')\n")
     words = tiny("env=free:Free-v0", "total_steps=150", "eval.every=null")
     said = rlcont(tmp_path, *words).stdout
-    assert "free:Free-v0 has no time limit; env.max_episode_steps=N sets one\n" in said
+    assert "free:Free-v0 is registered without a time limit; env.max_episode_steps=N sets one\n" in said
     said = rlcont(tmp_path, *words, "env.max_episode_steps=50").stdout
     assert "time limit" not in said
     assert "150 steps" in said

@@ -144,7 +144,7 @@ def _print_machine(config: RunConfig, parts: RunParts, found: list[str]) -> None
     acceleration = parts.acceleration
     print(f"{acceleration}, {counted(threads, 'thread')} on {acceleration.device}{stepped}", flush=True)
     if parts.env.spec.max_episode_steps is None:
-        print(f"{config.env.id} has no time limit; env.max_episode_steps=N sets one", flush=True)
+        print(f"{config.env.id} is registered without a time limit; env.max_episode_steps=N sets one", flush=True)
     for line in found:
         print(line, flush=True)
 
