@@ -438,12 +438,13 @@ def test_a_search_that_runs_is_left_alone(tmp_path):
     assert "in use by process" in result.stderr
 
 
-def test_a_trial_whose_runs_all_wait_is_over_when_it_is_given_up(tmp_path):
+def test_a_trial_whose_runs_all_wait_is_over_when_it_is_pruned(tmp_path, monkeypatch):
     plan = plan_search(tiny("algo.gamma=0.9,0.99", "seed=0,1", f"output={tmp_path}"))
     study = Study(tmp_path, plan.space, plan.search, 400)
     runner = _SearchRunner(plan, tmp_path, study, 2, LineShow(4))
     attempt = runner.attempt(study.ask())
     runner.attempts, runner.waiting = [attempt], list(attempt.jobs)
-    runner.give_up(attempt, "pruned")
+    monkeypatch.setattr(study, "report", lambda *_: True)
+    runner.refresh()
     assert (runner.attempts, runner.waiting) == ([], [])
     assert study.counts()["pruned"] == 1

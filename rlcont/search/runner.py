@@ -100,6 +100,7 @@ class _SearchRunner(Runner):
             if attempt.given_up is None:
                 if self.study.report(attempt.trial, _means(attempt.jobs)):
                     self.give_up(attempt, "pruned")
+                    self.settle_if_over(attempt)  # All its runs may have been waiting.
             elif time.monotonic() - attempt.given_up_at > GRACE:
                 for job in attempt.jobs:
                     if job in self.running:
@@ -113,7 +114,6 @@ class _SearchRunner(Runner):
                 job.conclude("pruned")
             elif job in self.running:
                 job.interrupt()
-        self.settle_if_over(attempt)
 
     def ended(self, job: Job) -> None:
         attempt = next(attempt for attempt in self.attempts if job in attempt.jobs)
