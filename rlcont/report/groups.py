@@ -98,15 +98,15 @@ def _without_copies(curves: Iterable[Curve]) -> list[Curve]:
     firsts: dict[str, Curve] = {}
     for curve in curves:
         learned = {key: value for key, value in curve.run.config.items() if key == "seed" or key not in NOT_LEARNING}
-        numbers = f"{learned} {curve.steps.tolist()} {curve.returns.tolist()}"
-        same = firsts.get(f"{curve.run.started} {curve.run.config}") or firsts.get(numbers)
-        if same is not None:
-            print(f"{curve.run.folder}: left out, the same run as {same.run.folder}", file=sys.stderr, flush=True)
-            continue
-        whole.append(curve)
-        firsts[f"{curve.run.started} {curve.run.config}"] = curve
+        keys = [f"{curve.run.started} {curve.run.config}"]
         if len(curve.steps):
-            firsts[numbers] = curve
+            keys.append(f"{learned} {curve.steps.tolist()} {curve.returns.tolist()}")
+        same = next((firsts[key] for key in keys if key in firsts), None)
+        if same is None:
+            whole.append(curve)
+            firsts |= dict.fromkeys(keys, curve)
+        else:
+            print(f"{curve.run.folder}: left out, the same run as {same.run.folder}", file=sys.stderr, flush=True)
     return whole
 
 

@@ -43,11 +43,13 @@ class ResumePlan:
         sittings = [known, *known.get("resumed", [])]
         return updated_packages(next((each["packages"] for each in reversed(sittings) if "packages" in each), {}))
 
-    def record(self, step: int) -> None:
-        """Records in run.json and config.yaml that the run resumes from `step`, and the changes."""
+    def record(self, step: int, computed: dict[str, Any]) -> None:
+        """Records in run.json and config.yaml that the run resumes from `step`, how it is computed from now on, and the
+        changes.
+        """
         sitting = {"time": timestamp(), "step": step, "command": shlex.join(["rlcont", *sys.argv[1:]]), **software()}
         earlier = description(self.folder).get("resumed", [])
-        add_to_description(self.folder, {"resumed": [*earlier, {**sitting, "changes": self.changes}]})
+        add_to_description(self.folder, {**computed, "resumed": [*earlier, {**sitting, "changes": self.changes}]})
         if self.changes:
             container = merged(dataclasses.asdict(load_config(self.folder)), nested_keys(self.changes))
             text = yaml.safe_dump(container, sort_keys=False)

@@ -70,8 +70,7 @@ def resume(plan: ResumePlan) -> Path:
         with _fitting(folder):
             training.load_state_dict(state["training"])
         updated = plan.updated_packages()
-        plan.record(training.step)
-        add_to_description(folder, _computed(parts))  # The next time it resumes as it did this time.
+        plan.record(training.step, _computed(parts))
         print(f"{_name(config)}, from step {training.step}; {shown(folder)}", flush=True)
         if plan.rescheduled:
             print(
